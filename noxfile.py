@@ -1,0 +1,72 @@
+"""The project's sessions: `nox -s serve`, `nox -s tests`; `nox -l` lists them all."""
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.reuse_existing_virtualenvs = True
+
+BACKENDS = ("./server", "./sdk")
+
+
+def install(session: nox.Session, lock: str, *distributions: str) -> None:
+    """Installs the locked packages, then our own distributions from this checkout, editable."""
+    session.install("--require-hashes", "-r", f"requirements/{lock}.txt")
+    editable = [argument for path in distributions for argument in ("-e", path)]
+    session.install("--no-deps", "--no-build-isolation", *editable)
+
+
+@nox.session
+def serve(session: nox.Session) -> None:
+    """Runs the service on the embedded PostgreSQL; arguments after `--` go to `ccs serve`."""
+    install(session, "server", "./server")
+    session.run("ccs", "serve", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, or those that the arguments after `--` name."""
+    install(session, "dev", *BACKENDS)
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, format and the direction of imports."""
+    install(session, "dev", *BACKENDS)
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Both type checkers, strict."""
+    install(session, "dev", *BACKENDS)
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Builds the wheel and the source archive of both distributions into `dist/`."""
+    session.install("--require-hashes", "-r", "requirements/dev.txt")
+    for path in BACKENDS:
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist", path)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Writes `requirements/*.txt` anew from the ranges in the pyproject files."""
+    session.install("uv")
+    compile_ = (
+        "uv", "pip", "compile", "--quiet", "--upgrade", "--universal",
+        "--python-version", "3.11", "--generate-hashes", "--no-header",
+    )  # fmt: skip
+    session.run(
+        *compile_, "server/pyproject.toml", "--group", "build", "-o", "requirements/server.txt"
+    )
+    session.run(
+        *compile_, "server/pyproject.toml", "sdk/pyproject.toml", "--group", "dev",
+        "-o", "requirements/dev.txt",
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The open, self-hosted Conversation Context Service."""
