@@ -1,0 +1,89 @@
+"""Names and their rules (contract, section 1). Each check returns the name, so that it can stand in an expression."""
+
+import re
+from collections.abc import Iterable
+
+from ccs_server.domain.errors import InvalidInput
+
+DEFAULT_SESSION = "__default__"
+"""The session id that means "no session": namespace properties live there."""
+
+RESERVED_NAMESPACES = frozenset({"consumer", "operational", "conversation", "custom", "sde", "faas"})
+RESERVED_SESSIONS = frozenset({"properties", "session-ids", "session-properties"})
+
+ACCOUNT_PATTERN = "[A-Za-z0-9_-]{1,64}"
+NAMESPACE_PATTERN = "[A-Za-z0-9_-]{1,128}"
+NAMESPACE_PATTERN_V2 = "[A-Za-z0-9_]{1,128}"
+# Control characters are Unicode's category Cc; lone surrogates are not characters at all.
+SESSION_PATTERN = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff/]{1,256}"
+PROPERTY_PATTERN = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}"
+
+_is_account = re.compile(ACCOUNT_PATTERN).fullmatch
+_is_namespace = re.compile(NAMESPACE_PATTERN).fullmatch
+_is_namespace_v2 = re.compile(NAMESPACE_PATTERN_V2).fullmatch
+_is_session = re.compile(SESSION_PATTERN).fullmatch
+_is_property = re.compile(PROPERTY_PATTERN).fullmatch
+
+
+def check_account(account: str) -> str:
+    """Raises InvalidInput unless `account` is an account id."""
+    if not _is_account(account):
+        raise InvalidInput(
+            "An accountId must be 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'.", "accountId"
+        )
+    return account
+
+
+def check_namespace(namespace: str) -> str:
+    """Raises InvalidInput unless `namespace` may be used in v1."""
+    if not _is_namespace(namespace):
+        raise InvalidInput(
+            "A namespace must be 1 to 128 characters of A-Z, a-z, 0-9, '_' and '-'.", "namespace"
+        )
+    return _check_not_reserved(namespace, "namespace")
+
+
+def check_namespace_v2(namespace: str) -> str:
+    """Raises InvalidInput unless `namespace` may be used in v2, which knows no hyphen."""
+    if not _is_namespace_v2(namespace):
+        raise InvalidInput(
+            "A nameSpace must be 1 to 128 characters of A-Z, a-z, 0-9 and '_'.", "nameSpace"
+        )
+    return _check_not_reserved(namespace, "nameSpace")
+
+
+def _check_not_reserved(namespace: str, field: str) -> str:
+    if namespace in RESERVED_NAMESPACES:
+        raise InvalidInput(f"The namespace '{namespace}' is reserved; use another one.", field)
+    return namespace
+
+
+def check_session(session_id: str) -> str:
+    """Raises InvalidInput unless `session_id` is a session id, `__default__` included."""
+    if not _is_session(session_id):
+        raise InvalidInput(
+            "A sessionId must be 1 to 256 characters, none of them a control character or '/'.",
+            "sessionId",
+        )
+    if session_id in RESERVED_SESSIONS:
+        raise InvalidInput(
+            f"The sessionId '{session_id}' clashes with a path; use another one.", "sessionId"
+        )
+    return session_id
+
+
+def check_property(name: str) -> str:
+    """Raises InvalidInput unless `name` is a property name."""
+    if not _is_property(name):
+        raise InvalidInput(
+            "A property name must be 1 to 256 characters, none of them a control character.",
+            "property",
+        )
+    return name
+
+
+def check_properties(names: Iterable[str]) -> None:
+    """Raises InvalidInput unless each of `names` is a property name."""
+    for name in names:
+        if not _is_property(name):
+            check_property(name)

@@ -1,0 +1,83 @@
+"""The settings of the service: read once from the environment, checked at start."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Self
+
+import platformdirs
+
+
+class SettingError(Exception):
+    """A setting that cannot be used; the message says which one and what it must be."""
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise ValueError
+    return number
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def _switch(text: str) -> bool:
+    return {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}[
+        text.lower()
+    ]
+
+
+_READERS: dict[object, tuple[Callable[[str], object], str]] = {
+    str | None: (str, "text"),
+    str: (str, "text"),
+    Path: (Path, "a path"),
+    bool: (_switch, "on or off"),
+    float: (_positive, "a number over 0"),
+    int: (_natural, "a whole number from 0"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Each field is read from `CCS_` and its name in capitals, so `data_dir` from `CCS_DATA_DIR`.
+
+    Times are in seconds. `docs/configuration.md` explains every one; a test holds the two together.
+    """
+
+    database_url: str | None = None
+    data_dir: Path = platformdirs.user_data_path("ccs")
+    transaction_pooler: bool = False
+    pool_size: int = 4
+    connect_timeout: int = 3
+    statement_timeout: float = 5.0
+    credential_cache: float = 2.0
+    token_lifetime: int = 86_400
+    max_retention: int = 395 * 86_400
+    purge_interval: float = 60.0
+    access_log: bool = True
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Reads the settings.
+
+        Raises:
+            SettingError: a variable cannot be read as its type.
+        """
+        given: dict[str, object] = {}
+        for field in fields(cls):
+            variable = f"CCS_{field.name.upper()}"
+            text = environment.get(variable)
+            if not text:
+                continue
+            read, kind = _READERS[field.type]
+            try:
+                given[field.name] = read(text)
+            except (ValueError, KeyError):
+                raise SettingError(f"{variable} must be {kind}, not {text!r}.") from None
+        return cls(**given)  # type: ignore[arg-type]

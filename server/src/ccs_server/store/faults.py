@@ -1,0 +1,45 @@
+"""The one place where database errors become domain errors."""
+
+from ccs_server.domain.errors import ContextError, InvalidInput, Unavailable
+
+
+class StoreFault(Exception):
+    """The database refused a statement for a reason that is a fault of ours; `sqlstate` says which."""
+
+    def __init__(self, message: str, sqlstate: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+UNREACHABLE = "The database cannot be reached; try again shortly."
+BUSY = "The service is busy; try again shortly."
+TIMED_OUT = "The database did not answer in time; try again shortly."
+READ_ONLY = "The database accepts no writes now; try again shortly."
+NOT_MIGRATED = "The database's schema is not current; the operator must run 'ccs migrate'."
+NOT_STORABLE = (
+    "The body is not JSON that can be stored; send valid UTF-8 without U+0000 or lone surrogates."
+)
+
+# By SQLSTATE, or by its class (the first two characters) where no row names it whole.
+_UNAVAILABLE = {
+    "08": UNREACHABLE,  # connection exception
+    "53": BUSY,  # insufficient resources, too many connections
+    "57": UNREACHABLE,  # operator intervention: shutdown, crash, starting up
+    "58": UNREACHABLE,  # system error: the disk is full or broken
+    "40": BUSY,  # transaction rollback: deadlock, serialization
+    "55P03": BUSY,  # lock not available
+    "57014": TIMED_OUT,  # statement timeout
+    "25006": READ_ONLY,  # a standby, or default_transaction_read_only
+    "26000": UNREACHABLE,  # a pooler took the prepared statement away
+    "42P01": NOT_MIGRATED,  # undefined table
+    "42703": NOT_MIGRATED,  # undefined column
+}
+_NOT_STORABLE = {"22P02", "22P05", "22021", "22030", "22032"}
+
+
+def fault_from_sqlstate(sqlstate: str, message: str) -> ContextError | StoreFault:
+    """The error that a client is told about, or a StoreFault where it is not the client's concern."""
+    if sqlstate in _NOT_STORABLE:
+        return InvalidInput(NOT_STORABLE, "body")
+    sentence = _UNAVAILABLE.get(sqlstate) or _UNAVAILABLE.get(sqlstate[:2])
+    return Unavailable(sentence) if sentence else StoreFault(message, sqlstate)

@@ -1,0 +1,121 @@
+"""The tables. A row per property: each has its own expiry, and writers of one session do not wait for each other.
+
+All names are compared byte by byte (collation C): order is by code point, and an index probe is a memcmp.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+Name = Text(collation="C")
+Moment = DateTime(timezone=True)
+
+
+def _created_at() -> Column[object]:
+    return Column("created_at", Moment, nullable=False, server_default=text("now()"))
+
+
+namespace = Table(
+    "namespace",
+    metadata,
+    Column("account", Name, primary_key=True),
+    Column("name", Name, primary_key=True),
+    # Properties refer to the id: a namespace made again under an old name never sees the old one's data.
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("ttl_seconds", Integer, nullable=False, server_default=text("0")),
+    _created_at(),
+)
+
+deleted_namespace = Table(
+    "deleted_namespace",
+    metadata,
+    Column("account", Name, primary_key=True),
+    Column("namespace_id", BigInteger, primary_key=True),
+    Column("deleted_at", Moment, nullable=False, server_default=text("now()")),
+    comment="Namespaces whose rows the purge has yet to delete.",
+)
+
+session_ttl = Table(
+    "session_ttl",
+    metadata,
+    Column("account", Name, primary_key=True),
+    Column("namespace_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("session_id", Name, primary_key=True),
+    Column("ttl_seconds", Integer, nullable=False),
+    _created_at(),
+)
+
+# Room for updates in place, and a vacuum that does not wait for a fifth of the table to die.
+_UPDATED_OFTEN = {
+    "fillfactor": 80,
+    "autovacuum_vacuum_scale_factor": 0.02,
+    "autovacuum_analyze_scale_factor": 0.05,
+}
+
+# `property` is no reserved word of PostgreSQL, so it stands unquoted.
+property_ = Table(
+    "property",
+    metadata,
+    Column("account", Name, primary_key=True),
+    Column("namespace_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("session_id", Name, primary_key=True),
+    Column("name", Name, primary_key=True),
+    # json, not jsonb: the text is kept, so every number comes back digit for digit.
+    Column("value", JSON, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("expires_at", Moment, nullable=False, server_default=text("'infinity'")),
+    postgresql_with=_UPDATED_OFTEN,
+)
+
+Index(
+    "ix_property_expires_at",
+    property_.c.expires_at,
+    postgresql_where=text("expires_at < 'infinity'"),
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("key_id", Name, primary_key=True),
+    Column("account", Name, nullable=False, index=True),
+    Column("key_hash", LargeBinary, nullable=False),
+    _created_at(),
+    Column("revoked_at", Moment),
+)
+
+credential = Table(
+    "credential",
+    metadata,
+    Column("username", Name, primary_key=True),
+    Column("account", Name, nullable=False, index=True),
+    Column("password_hash", LargeBinary, nullable=False),
+    _created_at(),
+    Column("revoked_at", Moment),
+)
+
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("key_id", Name, primary_key=True),
+    Column("private_key", Text, nullable=False),
+    _created_at(),
+)
