@@ -53,7 +53,6 @@ class Settings:
     database_url: str | None = None
     data_dir: Path = platformdirs.user_data_path("ccs")
     transaction_pooler: bool = False
-    pool_size: int = 4
     connect_timeout: int = 3
     statement_timeout: float = 5.0
     credential_cache: float = 2.0

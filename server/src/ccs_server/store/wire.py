@@ -1,7 +1,7 @@
 """One connection as the hot path uses it: statements prepared once, no wait without an end.
 
-SQLAlchemy's pool hands out psycopg connections; a statement goes straight to the libpq connection below. It costs
-15 µs a statement where a SQLAlchemy `text()` costs 285 µs more (docs/performance.md).
+SQLAlchemy's engine makes psycopg connections; a statement goes straight to the libpq connection below, where a
+SQLAlchemy `text()` would cost 285 µs more (docs/performance.md).
 """
 
 import select

@@ -1,0 +1,47 @@
+"""What the statements about one document share: how it is found, and its lock.
+
+A document is the properties of one namespace and session of an account: `$1`, `$2` and `$3` of every statement here.
+
+Its lock is an advisory one of PostgreSQL. Savers share it, so they do not wait for each other; what must see the
+document whole takes it alone: deleting several properties, stamping all of them, and a save that is large beside the
+room that is left.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from ccs_server.store.database import Database
+from ccs_server.store.wire import Statement, Wire
+
+
+class Document(NamedTuple):
+    """The address of a document. The session id is `__default__` where there is no session."""
+
+    account: str
+    namespace: str
+    session_id: str
+
+    def params(self) -> tuple[bytes, bytes, bytes]:
+        """The statements' first three parameters."""
+        return self.account.encode(), self.namespace.encode(), self.session_id.encode()
+
+
+LOCK_KEY = "hashtextextended($1 || '/' || $2 || '/' || $3, 0)"
+
+LIVE_PROPERTIES = """
+    FROM namespace n
+    JOIN property p ON p.account = n.account AND p.namespace_id = n.id
+    WHERE n.account = $1 AND n.name = $2 AND p.session_id = $3 AND p.expires_at > now()
+"""
+
+_LOCK = Statement.of("lock", f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+
+
+@contextmanager
+def alone(database: Database, document: Document) -> Iterator[Wire]:
+    """A transaction that has the document to itself. Statements in it see all that was saved before."""
+    with database.transaction() as wire:
+        # A statement of its own: the next one's snapshot is taken after the lock is ours.
+        wire.execute(_LOCK, document.params())
+        yield wire
