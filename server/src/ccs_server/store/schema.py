@@ -1,0 +1,61 @@
+"""The schema's version: which one this code needs, which one a database has, and the way from one to the other.
+
+Revisions are numbers with leading zeros, so a later one compares greater. A database may be ahead of the code: while
+instances are replaced one by one, old ones run on a schema that a new one has migrated (docs/operations.md).
+"""
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+from ccs_server.domain.errors import Unavailable
+from ccs_server.store.database import Database
+from ccs_server.store.faults import NOT_MIGRATED
+from ccs_server.store.wire import Statement
+
+CURRENT = "0001"
+"""The newest revision in `migrations/versions`; a test holds the two together."""
+
+# Any number will do, as long as nobody else's lock in the same database has it: "CCS schema" in ASCII, cut to 64 bits.
+_LOCK = int.from_bytes(b"CCS sche")
+
+_VERSION = Statement.of("schema_version", "SELECT version_num FROM alembic_version")
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Brings the schema of the database at `url` up to `revision`, all of the way or not at all.
+
+    Many may do so at once: one migrates, the others wait for it and find nothing left to do.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database cannot be reached or refuses.
+    """
+    location = make_url(url).set(drivername="postgresql+psycopg")
+    engine = create_engine(location, poolclass=NullPool)
+    with engine.begin() as connection:
+        # Held until the commit, so it works through a transaction pooler and cannot be left behind.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration, without a file: the migrations ship in this package."""
+    config = Config()
+    config.set_main_option("script_location", "ccs_server.store:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def check(database: Database) -> None:
+    """Returns if the database answers and its schema is current.
+
+    Raises:
+        Unavailable: it does not answer, or is behind; the message says which.
+    """
+    result = database.execute(_VERSION)
+    version = result.get_value(0, 0) if result.ntuples else None
+    if version is None or version.decode() < CURRENT:
+        raise Unavailable(NOT_MIGRATED)

@@ -1,0 +1,121 @@
+"""Keys and credentials: made, listed, revoked, looked up."""
+
+from concurrent.futures import ThreadPoolExecutor
+from secrets import token_hex
+
+import pytest
+
+from ccs_server.domain.credentials import is_secret, key_id_of
+from ccs_server.domain.errors import NotFound
+from ccs_server.settings import Settings
+from ccs_server.store import credentials, schema
+from ccs_server.store.database import Database
+
+
+@pytest.fixture
+def name() -> str:
+    return f"test-{token_hex(6)}"
+
+
+def valid_keys(database: Database, account: str) -> list[str]:
+    issued = credentials.list_keys(database, account)
+    return [key.name for key in issued if key.revoked_at is None]
+
+
+def test_a_key_is_found_by_the_id_that_it_shows(database: Database, name: str) -> None:
+    made = credentials.create_key(database, name)
+    assert key_id_of(made.key) == made.key_id
+    found = credentials.find_key(database, made.key_id)
+    assert found
+    account, stored_hash = found
+    assert account == name
+    assert is_secret(made.key, stored_hash)
+    assert not is_secret(made.key[:-1], stored_hash)
+
+
+def test_nothing_secret_is_stored_or_shown(database: Database, name: str) -> None:
+    key = credentials.create_key(database, name)
+    credential = credentials.create_credential(database, name)
+    with database.engine.connect() as connection:
+        stored = "".join(
+            str(tuple(row))
+            for table in ("api_key", "credential")
+            for row in connection.exec_driver_sql(f"SELECT * FROM {table}")  # noqa: S608 - constants
+        )
+    for secret in (key.key.rpartition("_")[2], credential.password.rpartition("_")[2]):
+        assert secret not in stored
+        assert secret not in repr((key, credential))
+
+
+def test_several_keys_are_valid_until_one_is_revoked(database: Database, name: str) -> None:
+    first, second = (credentials.create_key(database, name) for _ in range(2))
+    assert valid_keys(database, name) == [first.key_id, second.key_id]
+    credentials.revoke_key(database, name, first.key_id)
+    assert valid_keys(database, name) == [second.key_id]
+    assert credentials.find_key(database, first.key_id) is None
+
+
+def test_only_a_valid_key_of_the_account_can_be_revoked(database: Database, name: str) -> None:
+    made = credentials.create_key(database, name)
+    with pytest.raises(NotFound):
+        credentials.revoke_key(database, f"{name}-other", made.key_id)
+    credentials.revoke_key(database, name, made.key_id)
+    with pytest.raises(NotFound):
+        credentials.revoke_key(database, name, made.key_id)
+
+
+def test_regenerate_leaves_the_newest_alone(database: Database, name: str) -> None:
+    old = [credentials.create_key(database, name).key_id for _ in range(3)]
+    bystander = credentials.create_key(database, f"{name}-other")
+    made, revoked = credentials.regenerate_key(database, name)
+    assert revoked == sorted(old)
+    assert valid_keys(database, name) == [made.key_id]
+    assert credentials.find_key(database, bystander.key_id)
+
+
+def test_of_many_regenerating_at_once_one_key_is_left(database: Database, name: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(credentials.regenerate_key, database, name) for _ in range(12)]
+    made = {run.result()[0].key_id for run in runs}
+    (left,) = valid_keys(database, name)
+    assert left in made
+
+
+def test_all_keys_are_revoked_at_once(database: Database, name: str) -> None:
+    made = [credentials.create_key(database, name).key_id for _ in range(2)]
+    assert credentials.revoke_all_keys(database, name) == sorted(made)
+    assert valid_keys(database, name) == []
+    assert credentials.revoke_all_keys(database, name) == []
+
+
+def test_a_first_key_is_made_once(empty_database_url: str) -> None:
+    schema.migrate(empty_database_url)
+    database = Database(empty_database_url, Settings())
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            runs = [pool.submit(credentials.create_first_key, database, "demo") for _ in range(8)]
+        assert sum(run.result() is not None for run in runs) == 1
+        assert len(credentials.list_keys(database, "demo")) == 1
+    finally:
+        database.close()
+
+
+def test_a_credential_is_found_by_its_user_name(database: Database, name: str) -> None:
+    made = credentials.create_credential(database, name)
+    found = credentials.find_credential(database, made.username)
+    assert found
+    account, stored_hash = found
+    assert account == name
+    assert is_secret(made.password, stored_hash)
+
+
+def test_a_revoked_credential_is_not_found(database: Database, name: str) -> None:
+    first, second = (credentials.create_credential(database, name) for _ in range(2))
+    credentials.revoke_credential(database, name, first.username)
+    assert credentials.find_credential(database, first.username) is None
+    assert credentials.find_credential(database, second.username)
+    with pytest.raises(NotFound):
+        credentials.revoke_credential(database, name, first.username)
+    assert credentials.revoke_all_credentials(database, name) == [second.username]
+    issued = credentials.list_credentials(database, name)
+    assert [credential.revoked_at is None for credential in issued] == [False, False]

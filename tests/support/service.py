@@ -1,0 +1,122 @@
+"""The service as tests use it: a real `ccs serve` process, and accounts on it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import requests
+
+CCS = (sys.executable, "-m", "ccs_server")
+TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `ccs serve`."""
+
+    url: str
+    process: subprocess.Popen[str]
+    said: dict[str, object]
+    """What it printed when it was ready (`--json`)."""
+
+    @property
+    def port(self) -> int:
+        port = urlsplit(self.url).port
+        assert port
+        return port
+
+    def stop(self) -> int:
+        """Asks it to end as an operator would; returns its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(TIMEOUT_SECONDS)
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """The environment of a process of ours: this one's without its CCS settings, and `settings`."""
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith("CCS_")}
+    return inherited | settings
+
+
+def ccs(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs the command line to its end."""
+    return subprocess.run(
+        [*CCS, *arguments],
+        check=False, capture_output=True, text=True, env=env, timeout=TIMEOUT_SECONDS,
+    )  # fmt: skip
+
+
+@contextmanager
+def serving(*arguments: str, env: Mapping[str, str]) -> Iterator[Server]:
+    """`ccs serve` on a free port, for the length of the block; it may have ended by then."""
+    command = [*CCS, "serve", "--port", "0", "--json", *arguments]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        ready = process.stdout.readline()
+        assert ready, f"ccs serve ended with {process.wait(TIMEOUT_SECONDS)}"
+        said = json.loads(ready)
+        yield Server(said["url"], process, said)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(TIMEOUT_SECONDS)
+        process.stdout.close()
+
+
+@dataclass
+class Account:
+    """An account on a server, with a key and a password."""
+
+    server_url: str
+    id: str
+    key: str = field(repr=False)
+    username: str
+    password: str = field(repr=False)
+    session: requests.Session = field(default_factory=requests.Session, repr=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.close()
+
+    def v1(self, method: str, path: str, **options: Any) -> requests.Response:
+        """A call with the account's key; `path` follows `/v1/account/{id}` and is sent as it is."""
+        return self.call(method, f"/v1/account/{self.id}{path}", {"maven-api-key": self.key}, **options)
+
+    def v2(self, method: str, path: str, **options: Any) -> requests.Response:
+        """A call with a token of the account; `path` follows `/v2` and is sent as it is."""
+        return self.call(method, f"/v2{path}", {"Authorization": f"Bearer {self.token}"}, **options)
+
+    def call(
+        self, method: str, target: str, credential: dict[str, str], **options: Any
+    ) -> requests.Response:
+        """A call of any path. `options` are those of `requests.Request`; a header of None is left out."""
+        options["headers"] = credential | (options.get("headers") or {})
+        request = self.session.prepare_request(
+            requests.Request(method, f"{self.server_url}/", **options)
+        )
+        query = (request.url or "").partition("?")[2]
+        # requests resolves `..` and encodes anew: the target is put in afterwards.
+        request.url = f"{self.server_url}{target}" + (f"?{query}" if query else "")
+        return self.session.send(request, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+
+    @cached_property
+    def token(self) -> str:
+        """A v2 token, fetched once."""
+        answer = requests.post(
+            f"{self.server_url}/v2/authenticate/login",
+            auth=(self.username, self.password),
+            timeout=TIMEOUT_SECONDS,
+        )
+        answer.raise_for_status()
+        token: str = answer.json()["token"]
+        return token
