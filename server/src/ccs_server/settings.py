@@ -43,6 +43,9 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
 }
 
 
+_DATA_DIR = platformdirs.user_data_path("ccs")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Each field is read from `CCS_` and its name in capitals, so `data_dir` from `CCS_DATA_DIR`.
@@ -51,7 +54,7 @@ class Settings:
     """
 
     database_url: str | None = None
-    data_dir: Path = platformdirs.user_data_path("ccs")
+    data_dir: Path = _DATA_DIR
     transaction_pooler: bool = False
     connect_timeout: int = 3
     statement_timeout: float = 5.0

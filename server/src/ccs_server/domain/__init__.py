@@ -1,1 +1,1 @@
-"""The rules of the contract in plain Python: names, limits, times to live, errors. It imports nothing of the other layers."""
+"""The rules of the contract in plain Python: names, limits, times to live, errors. Imports no other layer."""

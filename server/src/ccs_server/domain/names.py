@@ -8,7 +8,9 @@ from ccs_server.domain.errors import InvalidInput
 DEFAULT_SESSION = "__default__"
 """The session id that means "no session": namespace properties live there."""
 
-RESERVED_NAMESPACES = frozenset({"consumer", "operational", "conversation", "custom", "sde", "faas"})
+RESERVED_NAMESPACES = frozenset(
+    {"consumer", "operational", "conversation", "custom", "sde", "faas"}
+)
 RESERVED_SESSIONS = frozenset({"properties", "session-ids", "session-properties"})
 
 ACCOUNT_PATTERN = "[A-Za-z0-9_-]{1,64}"

@@ -7,7 +7,7 @@ SQLAlchemy `text()` would cost 285 µs more (docs/performance.md).
 import select
 from collections.abc import Sequence
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from psycopg import OperationalError
 from psycopg.pq import DiagnosticField, ExecStatus
@@ -26,7 +26,8 @@ class Statement(NamedTuple):
     sql: bytes
 
     @classmethod
-    def of(cls, name: str, sql: str) -> "Statement":
+    def of(cls, name: str, sql: str) -> Self:
+        """A statement from its name and text."""
         return cls(name.encode(), sql.encode())
 
 

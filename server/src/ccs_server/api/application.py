@@ -1,0 +1,69 @@
+"""Flask, without what this service does not use, and with the router that its names need.
+
+Each override is there for a figure in docs/performance.md.
+"""
+
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from flask import Flask, Request, Response
+from flask.sessions import NullSession, SessionInterface
+from werkzeug.routing import MapAdapter
+
+from ccs_server.api.observation import Observer
+from ccs_server.api.routing import Match, NameConverter, PropertyRoutes, read_path
+
+
+class _NoSessions(SessionInterface):
+    """There are no cookies here, so one empty session serves every request."""
+
+    _session = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:  # noqa: ARG002
+        return self._session
+
+
+class Application(Flask):
+    """The service's Flask: no sessions, no async views, routes as `routing` says, every answer observed."""
+
+    session_interface = _NoSessions()
+
+    def __init__(self, import_name: str, observer: Observer) -> None:
+        super().__init__(import_name, static_folder=None)
+        self.url_map.merge_slashes = False
+        self.url_map.strict_slashes = False
+        self.url_map.converters["name"] = NameConverter
+        self._observer = observer
+        self._property_routes: PropertyRoutes | None = None
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Views are never coroutines."""
+        return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | Match | None:  # type: ignore[override]
+        """What finds the request's view: its Match where that is known at once."""
+        if request is None:
+            return super().create_url_adapter(None)
+        environ = request.environ
+        path = read_path(environ)
+        if self._property_routes is None:
+            self._property_routes = PropertyRoutes(self.url_map.iter_rules())
+        match = self._property_routes.match(environ["REQUEST_METHOD"], path)
+        if match is not None:
+            return match
+        environ["PATH_INFO"] = path.encode().decode("latin-1")
+        return super().create_url_adapter(request)
+
+    def process_response(self, response: Response) -> Response:
+        """The last step of every request, whatever became of it."""
+        response = super().process_response(response)
+        self._observer.observe(response)
+        return response
+
+    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Notes when the request began."""
+        environ["ccs.started"] = perf_counter()
+        answer: Iterable[bytes] = super().wsgi_app(environ, start_response)
+        return answer

@@ -1,0 +1,133 @@
+"""Reading JSON bodies without turning their values into Python objects.
+
+What must be looked at is: that it is JSON, the names, the nesting. Values stay the bytes that the client sent, so
+numbers keep every digit. Only a body that may repeat a member or hold U+0000 is rewritten.
+"""
+
+import json
+import re
+from itertools import accumulate
+from typing import NoReturn, TypeVar
+
+from flask import request
+from msgspec import DecodeError, Raw, ValidationError
+from msgspec.json import Decoder, encode
+
+from ccs_server.domain.errors import InvalidInput, UnsupportedMediaType
+from ccs_server.domain.names import check_properties
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES = 1 << 20
+MAX_NESTING = 100
+
+MALFORMED = "The body must be valid JSON in UTF-8."
+_TOO_DEEP = f"A value may be nested at most {MAX_NESTING} levels deep."
+_NUL = "The body holds U+0000, which cannot be stored; leave it out."
+
+_object_decoder = Decoder(dict[str, Raw])
+_value_decoder = Decoder(Raw)
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def read_json() -> bytes:
+    """The request's body.
+
+    Raises:
+        UnsupportedMediaType: the body does not call itself JSON.
+        werkzeug.exceptions.RequestEntityTooLarge: it is over MAX_BODY_BYTES.
+    """
+    body = request.get_data(cache=False)
+    if (
+        body
+        and request.environ.get("CONTENT_TYPE") != "application/json"
+        and request.mimetype != "application/json"
+    ):
+        raise UnsupportedMediaType("Send the body with the header Content-Type: application/json.")
+    return body
+
+
+def read_properties() -> tuple[bytes, int]:
+    """The request's body as a JSON object of properties, ready to be stored, and how many they are.
+
+    Raises:
+        InvalidInput: it is not a JSON object, a name breaks the rules, or a value cannot be stored.
+    """
+    members = read_typed(_object_decoder, wrapping=1)
+    check_properties(members)
+    return encode(members), len(members)
+
+
+def read_property(name: str) -> bytes:
+    """The request's body as the value of the property `name`: a JSON object of one member.
+
+    Raises:
+        InvalidInput: it is not JSON, or cannot be stored.
+    """
+    return encode({name: read_typed(_value_decoder, wrapping=0)})
+
+
+def read_typed(decoder: Decoder[T], wrapping: int) -> T:
+    """The request's body as `decoder` gives it, values left as JSON.
+
+    Args:
+        decoder: says of what type the body must be.
+        wrapping: how many levels of objects stand around the values.
+
+    Raises:
+        InvalidInput: the body is not of that type, or holds a value that cannot be stored.
+    """
+    body = _storable(read_json(), wrapping)
+    try:
+        return decoder.decode(body)
+    except ValidationError as error:
+        raise InvalidInput(f"The body is not as it must be: {error}.", "body") from None
+    except (DecodeError, UnicodeDecodeError):
+        raise InvalidInput(MALFORMED, "body") from None
+    except RecursionError:
+        raise InvalidInput(_TOO_DEEP, "body") from None
+
+
+def _storable(body: bytes, wrapping: int) -> bytes:
+    if not body.isascii():
+        _decoded(body)
+    objects = body.count(b"{")
+    if objects + body.count(b"[") > MAX_NESTING and _depth(body) > MAX_NESTING + wrapping:
+        raise InvalidInput(_TOO_DEEP, "body")
+    if objects > wrapping or rb"\u0000" in body:
+        return _rewritten(body)
+    return body
+
+
+def _depth(body: bytes) -> int:
+    brackets = _STRING.sub(b"", body).translate(None, _ALL_BUT_BRACKETS)
+    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
+
+
+def _rewritten(body: bytes) -> bytes:
+    """The same JSON with each member once, the last one given; numbers as they were written."""
+    try:
+        value = json.loads(
+            _decoded(body), parse_int=Raw, parse_float=Raw, parse_constant=_refuse_constant
+        )
+        text = encode(value)
+    except (ValueError, RecursionError):
+        raise InvalidInput(MALFORMED, "body") from None
+    if _ESCAPED_NUL.search(text):
+        raise InvalidInput(_NUL, "body")
+    return text
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput(MALFORMED, "body") from None
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(constant)

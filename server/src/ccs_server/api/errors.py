@@ -1,0 +1,140 @@
+"""The one place where errors become answers (contract, section 5)."""
+
+import logging
+from http import HTTPStatus
+
+import flask_smorest
+from flask import Flask, Response, request
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema, fields
+from msgspec import json
+from werkzeug.exceptions import HTTPException
+
+from ccs_server.domain.errors import (
+    ContextError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMediaType,
+)
+
+log = logging.getLogger(__name__)
+
+_STATUS: dict[type[ContextError], HTTPStatus] = {
+    InvalidInput: HTTPStatus.BAD_REQUEST,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    NotFound: HTTPStatus.NOT_FOUND,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+# What to change, where the routing or the parsing of a request refuses it.
+_SENTENCES = {
+    HTTPStatus.BAD_REQUEST: "The request cannot be understood; send valid HTTP.",
+    HTTPStatus.NOT_FOUND: "There is nothing at this path; see /docs for those that exist.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path has no such method; use one of those in Allow.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large; send at most 1 MiB.",
+}
+
+
+def envelope(
+    status: int, message: str, errors: dict[str, list[str]] | None = None
+) -> tuple[bytes, int]:
+    """An error's JSON body and status."""
+    content: dict[str, object] = {
+        "code": int(status),
+        "status": HTTPStatus(status).phrase,
+        "message": message,
+    }
+    if errors:
+        content["errors"] = errors
+    return json.encode(content), int(status)
+
+
+def _answer(
+    status: int, message: str, errors: dict[str, list[str]] | None = None, **headers: str
+) -> Response:
+    body, code = envelope(status, message, errors)
+    answer = Response(body, code, mimetype="application/json")
+    answer.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    return answer
+
+
+def _answer_context_error(error: ContextError) -> Response:
+    status = _STATUS[type(error)]
+    match error:
+        case InvalidInput(field=field):
+            return _answer(status, error.message, {field: [error.message]})
+        case Unauthenticated(scheme=str(scheme)):
+            return _answer(status, error.message, WWW_Authenticate=scheme)
+        case TooManyRequests(retry_after=seconds) | Unavailable(retry_after=seconds):
+            return _answer(status, error.message, Retry_After=str(seconds))
+        case _:
+            return _answer(status, error.message)
+
+
+def _answer_unexpected(error: Exception) -> Response:
+    log.error("unexpected error in %s", request.endpoint, exc_info=error)
+    return _answer(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "The service failed on this request; tell its operator the X-Request-ID of this answer.",
+    )
+
+
+class ErrorSchema(Schema):
+    """The envelope of every error."""
+
+    code = fields.Integer(required=True, metadata={"description": "The HTTP status."})
+    status = fields.String(required=True, metadata={"description": "Its reason phrase."})
+    message = fields.String(
+        required=True, metadata={"description": "One sentence that says what to change."}
+    )
+    errors = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.String()),
+        metadata={"description": "For validation: the sentences by field."},
+    )
+
+
+class Api(flask_smorest.Api):
+    """flask-smorest's Api, with our envelope for the errors that it and werkzeug raise."""
+
+    ERROR_SCHEMA = ErrorSchema
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def handle_http_exception(self, error: HTTPException) -> ResponseReturnValue:
+        """Answers an HTTP error of routing, parsing or validation."""
+        code = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+        if error.code is not None and error.code < HTTPStatus.BAD_REQUEST:
+            return error.get_response()
+        fields = _fields(getattr(error, "data", {}).get("messages", {}))
+        first = next((sentence for sentences in fields.values() for sentence in sentences), None)
+        answer = _answer(code, first or _SENTENCES.get(code, code.description + "."), fields)
+        answer.headers.extend(
+            (name, value)
+            for name, value in error.get_headers(request.environ)
+            if name.lower() not in {"content-type", "content-length"}
+        )
+        return answer
+
+
+def _fields(messages: dict[str, dict[str, list[str]]]) -> dict[str, list[str]]:
+    """A validation's sentences by field: webargs nests them under the place that they came from."""
+    return {
+        field: [f"{field}: {sentence}" for sentence in sentences]
+        for fields in messages.values()
+        for field, sentences in fields.items()
+    }
+
+
+def register_error_handlers(app: Flask) -> None:
+    """Makes every error that leaves a view an answer."""
+    app.register_error_handler(ContextError, _answer_context_error)
+    app.register_error_handler(Exception, _answer_unexpected)

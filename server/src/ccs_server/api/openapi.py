@@ -1,0 +1,203 @@
+"""What the OpenAPI document says of every operation, said once."""
+
+from typing import Any
+
+from apispec import APISpec
+
+from ccs_server.domain.names import (
+    ACCOUNT_PATTERN,
+    NAMESPACE_PATTERN,
+    NAMESPACE_PATTERN_V2,
+    RESERVED_NAMESPACES,
+    RESERVED_SESSIONS,
+)
+from ccs_server.domain.ttl import MAX_TTL_SECONDS
+
+Doc = dict[str, Any]
+
+DESCRIPTION = """\
+What bots, agents' desktops and back ends know about a conversation: *properties* (name → JSON value), grouped by
+*namespace* and *session*, per account, with a time to live. v1 and v2 read and write one store.
+
+**v1**: press *Authorize* and give a key (`ccs keys create ACCOUNT`). **v2**: give a user name and password
+(`ccs credentials create ACCOUNT`) under *basic*, execute the login, and give the token that it answers under *bearer*.
+"""
+
+SECURITY_SCHEMES: dict[str, Doc] = {
+    "key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "maven-api-key",
+        "description": "v1: a key of the account.",
+    },
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "v2's login: user name and password of the account.",
+    },
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "v2: the token that the login answers.",
+    },
+    "access_token": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "access_token",
+        "description": "v2: the same token in the query, for clients that cannot set a header.",
+    },
+}
+
+V1_SECURITY = [{"key": []}]
+V2_SECURITY = [{"bearer": []}, {"access_token": []}]
+
+_ERRORS = {
+    400: (
+        "Malformed JSON, a wrong type, a bad name or number, a reserved namespace.",
+        "Bad Request",
+    ),
+    401: ("A credential is missing or, in v2, bad.", "Unauthorized"),
+    403: ("The credential is unknown (v1) or of another account.", "Forbidden"),
+    404: ("There is no such property or document.", "Not Found"),
+    413: ("The document or the body is too large.", "Request Entity Too Large"),
+    415: ("The body does not call itself JSON.", "Unsupported Media Type"),
+    503: ("The database cannot be used now; try again after Retry-After.", "Service Unavailable"),
+}
+
+
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "In seconds."}}
+
+
+def error_components() -> dict[str, Doc]:
+    """The documented error answers, by the names that `errors` refers to."""
+    components = {
+        _error_name(code): {
+            "description": description,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/Error"},
+                    "example": {"code": code, "status": phrase, "message": description},
+                }
+            },
+        }
+        for code, (description, phrase) in _ERRORS.items()
+    }
+    components[_error_name(503)]["headers"] = _RETRY_AFTER
+    return components
+
+
+def errors(*codes: int) -> dict[str, Doc]:
+    """References to the documented answers of these statuses, and of 503, which any operation can give."""
+    return {
+        str(code): {"$ref": f"#/components/responses/{_error_name(code)}"} for code in (*codes, 503)
+    }
+
+
+def _error_name(code: int) -> str:
+    return f"Error{code}"
+
+
+NO_CONTENT: Doc = {"204": {"description": "Done; the body is empty."}}
+
+
+def json_content(schema: object, **examples: object) -> Doc:
+    """A media type object of JSON."""
+    content: Doc = {"schema": schema}
+    if examples:
+        content["examples"] = {name: {"value": value} for name, value in examples.items()}
+    return {"application/json": content}
+
+
+def answer(description: str, schema: object, **examples: object) -> Doc:
+    """A 200 answer of JSON."""
+    return {"200": {"description": description, "content": json_content(schema, **examples)}}
+
+
+def body(schema: object, **examples: object) -> Doc:
+    """A required JSON body."""
+    return {"required": True, "content": json_content(schema, **examples)}
+
+
+# A pattern of JSON Schema is searched for, not matched from end to end, and is read as ECMA-262.
+ACCOUNT_SCHEMA: Doc = {"type": "string", "pattern": f"^{ACCOUNT_PATTERN}$"}
+SESSION_SCHEMA: Doc = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 256,
+    "pattern": r"^[^\u0000-\u001f\u007f-\u009f/]+$",
+    "not": {"enum": sorted(RESERVED_SESSIONS)},
+}
+SESSION_IN_PATH_SCHEMA: Doc = SESSION_SCHEMA | {
+    "not": {"enum": [*sorted(RESERVED_SESSIONS), ".", ".."]}
+}
+NAME_SCHEMA: Doc = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 256,
+    "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$",
+}
+
+# What clients and proxies do not carry in a path: it goes through bodies.
+NAME_IN_PATH_SCHEMA: Doc = NAME_SCHEMA | {
+    "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f/]$",
+    "not": {"enum": [".", ".."]},
+}
+
+
+def _namespace_schema(pattern: str) -> Doc:
+    return {
+        "type": "string",
+        "pattern": f"^{pattern}$",
+        "not": {"enum": sorted(RESERVED_NAMESPACES)},
+    }
+
+
+NAMESPACE_SCHEMA = _namespace_schema(NAMESPACE_PATTERN)
+NAMESPACE_SCHEMA_V2 = _namespace_schema(NAMESPACE_PATTERN_V2)
+TTL_SCHEMA: Doc = {"type": "integer", "minimum": 0, "maximum": MAX_TTL_SECONDS}
+ANY_VALUE: Doc = {"description": "Any JSON value."}
+PROPERTIES_SCHEMA: Doc = {
+    "type": "object",
+    "propertyNames": NAME_SCHEMA,
+    "additionalProperties": ANY_VALUE,
+}
+
+
+def path_parameter(name: str, schema: Doc, example: str, description: str) -> Doc:
+    """A parameter in the path."""
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": schema,
+        "example": example,
+        "description": description,
+    }
+
+
+OPTIONS: Doc = {
+    "info": {
+        "description": DESCRIPTION,
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    },
+    "servers": [{"url": "/"}],
+}
+
+
+def describe(spec: APISpec) -> None:
+    """Adds what all operations share to the document."""
+    for name, scheme in SECURITY_SCHEMES.items():
+        spec.components.security_scheme(name, scheme)
+    for name, response in error_components().items():
+        spec.components.response(name, response)
+
+
+def with_security(document: Doc) -> Doc:
+    """The document with each version's security on those of its operations that name none."""
+    for path, operations in document["paths"].items():
+        security = V1_SECURITY if path.startswith("/v1/") else V2_SECURITY
+        for method, operation in operations.items():
+            if method != "parameters":
+                operation.setdefault("security", security)
+    return document

@@ -1,0 +1,46 @@
+"""What the views need, made once for an app and found through it."""
+
+from dataclasses import dataclass
+from typing import Self, cast
+
+from flask import Flask, current_app
+
+from ccs_server.api.memory import ShortMemory
+from ccs_server.settings import Settings
+from ccs_server.store.database import Database
+from ccs_server.store.signing_keys import SigningKeys
+
+_NAME = "ccs"
+
+
+@dataclass(frozen=True)
+class Services:
+    """One app's settings, database and memories."""
+
+    settings: Settings
+    database: Database
+    accounts_of_keys: ShortMemory[str]
+    tenants_of_tokens: ShortMemory[str]
+    signing_keys: ShortMemory[SigningKeys]
+
+    @classmethod
+    def of(cls, settings: Settings, database: Database) -> Self:
+        """The services of a new app."""
+        seconds = settings.credential_cache
+        return cls(
+            settings, database, ShortMemory(seconds), ShortMemory(seconds), ShortMemory(seconds)
+        )
+
+    def attach_to(self, app: Flask) -> None:
+        """Makes these the services of `app`."""
+        app.extensions[_NAME] = self
+
+
+def services() -> Services:
+    """The services of the app that handles the current request."""
+    return cast("Services", current_app.extensions[_NAME])
+
+
+def database() -> Database:
+    """The database of the app that handles the current request."""
+    return services().database

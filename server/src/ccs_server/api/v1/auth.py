@@ -1,0 +1,41 @@
+"""Who may use v1: whoever holds a key of the account in the path."""
+
+from hashlib import sha256
+
+from flask import request
+
+from ccs_server.api.services import services
+from ccs_server.domain.credentials import is_secret, key_id_of
+from ccs_server.domain.errors import Forbidden, Unauthenticated
+from ccs_server.domain.names import check_account
+from ccs_server.store.credentials import find_key
+
+HEADER = "maven-api-key"
+_FORBIDDEN = "The key is unknown, revoked or of another account; use a valid key of this account."
+
+
+def check_key() -> None:
+    """Lets the request pass if its key is one of the account in its path.
+
+    Raises:
+        Unauthenticated: there is no key.
+        Forbidden: the key is unknown, revoked or of another account.
+        InvalidInput: the account in the path is no account id.
+    """
+    key = request.environ.get("HTTP_MAVEN_API_KEY")
+    if not key:
+        raise Unauthenticated(f"Send a key of the account in the header {HEADER}.")
+    digest = sha256(key.encode(errors="surrogatepass")).digest()
+    account = services().accounts_of_keys.get(digest) or _look_up(key, digest)
+    asked = (request.view_args or {}).get("account", "")
+    if account != asked:
+        check_account(asked)
+        raise Forbidden(_FORBIDDEN)
+
+
+def _look_up(key: str, digest: bytes) -> str:
+    key_id = key_id_of(key)
+    found = find_key(services().database, key_id) if key_id else None
+    if not found or not is_secret(key, found[1]):
+        raise Forbidden(_FORBIDDEN)
+    return services().accounts_of_keys.put(digest, found[0])

@@ -1,0 +1,61 @@
+"""Rows 1–3 of the contract: the namespaces of an account."""
+
+from typing import Any
+
+from flask import Response
+from flask.views import MethodView
+
+from ccs_server.api import openapi as docs
+from ccs_server.api.answers import json_answer, no_content
+from ccs_server.api.services import database
+from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, blueprint
+from ccs_server.api.v1.schemas import NamespaceAnswer, NamespaceBody, TtlQuery
+from ccs_server.domain.names import check_namespace
+from ccs_server.store import namespaces
+
+
+@blueprint.route("/<account>", parameters=[ACCOUNT])
+class Namespaces(MethodView):
+    """The namespaces of an account."""
+
+    init_every_request = False
+
+    @blueprint.doc(
+        operationId="registerNamespace",
+        responses=docs.NO_CONTENT | docs.errors(400, 401, 403, 413, 415),
+    )
+    @blueprint.arguments(TtlQuery, location="query")
+    @blueprint.arguments(NamespaceBody)
+    def post(self, query: dict[str, Any], body: dict[str, Any], account: str) -> Response:
+        """Register a namespace, or set its time to live.
+
+        A namespace needs no registration to be used. Registering one that exists is harmless.
+        """
+        namespaces.register_namespace(
+            database(), account, check_namespace(body["name"]), query["ttlSecond"]
+        )
+        return no_content()
+
+    @blueprint.doc(operationId="listNamespaces", responses=docs.errors(400, 401, 403))
+    @blueprint.response(200, NamespaceAnswer(many=True))
+    def get(self, account: str) -> Response:
+        """List the namespaces of an account."""
+        return json_answer(namespaces.list_namespaces(database(), account))
+
+
+@blueprint.route("/<account>/<namespace>", parameters=[ACCOUNT, NAMESPACE])
+class Namespace(MethodView):
+    """A namespace as a whole."""
+
+    init_every_request = False
+
+    @blueprint.doc(
+        operationId="deleteNamespace", responses=docs.NO_CONTENT | docs.errors(400, 401, 403)
+    )
+    def delete(self, account: str, namespace: str) -> Response:
+        """Delete a namespace.
+
+        Its properties, all its sessions' properties and every time to live in it are gone at once.
+        """
+        namespaces.delete_namespace(database(), account, check_namespace(namespace))
+        return no_content()

@@ -1,0 +1,129 @@
+"""Rows 16–20 of the contract: listing sessions, and their times to live."""
+
+from typing import Any
+
+from flask import Response
+from flask.views import MethodView
+
+from ccs_server.api import openapi as docs
+from ccs_server.api.answers import json_answer, no_content
+from ccs_server.api.services import database
+from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, SESSION, blueprint
+from ccs_server.api.v1.schemas import (
+    PageQuery,
+    SessionBody,
+    SessionPropertiesAnswer,
+    SessionTtlAnswer,
+    TtlQuery,
+)
+from ccs_server.domain.errors import InvalidInput
+from ccs_server.domain.names import DEFAULT_SESSION, check_namespace, check_session
+from ccs_server.store import sessions
+from ccs_server.store.document import Document
+
+
+@blueprint.route("/<account>/<namespace>/session-ids", parameters=[ACCOUNT, NAMESPACE])
+class SessionIds(MethodView):
+    """The ids of the sessions of a namespace."""
+
+    init_every_request = False
+
+    @blueprint.doc(
+        operationId="listSessionIds",
+        responses=docs.answer(
+            "The ids, in code point order.",
+            {"type": "array", "items": {"type": "string"}},
+            ids=["__default__", "mySession"],
+        )
+        | docs.errors(400, 401, 403),
+    )
+    @blueprint.arguments(PageQuery, location="query")
+    def get(self, query: dict[str, int], account: str, namespace: str) -> Response:
+        """List the sessions that have properties."""
+        page = sessions.list_session_ids(
+            database(),
+            account,
+            check_namespace(namespace),
+            page=query["page"],
+            per_page=query["perPage"],
+        )
+        return json_answer(page)
+
+
+@blueprint.route("/<account>/<namespace>/session-properties", parameters=[ACCOUNT, NAMESPACE])
+class SessionsWithProperties(MethodView):
+    """The sessions of a namespace with their properties."""
+
+    init_every_request = False
+
+    @blueprint.doc(operationId="listSessionProperties", responses=docs.errors(400, 401, 403, 413))
+    @blueprint.response(200, SessionPropertiesAnswer(many=True))
+    @blueprint.arguments(PageQuery, location="query")
+    def get(self, query: dict[str, int], account: str, namespace: str) -> Response:
+        """List the sessions with their properties."""
+        page = sessions.list_session_properties(
+            database(),
+            account,
+            check_namespace(namespace),
+            page=query["page"],
+            per_page=query["perPage"],
+        )
+        return json_answer(page)
+
+
+@blueprint.route("/<account>/namespace/<namespace>/session", parameters=[ACCOUNT, NAMESPACE])
+class SessionTtls(MethodView):
+    """The times to live that are set on sessions of a namespace."""
+
+    init_every_request = False
+
+    @blueprint.doc(
+        operationId="setSessionTtl",
+        responses=docs.NO_CONTENT | docs.errors(400, 401, 403, 413, 415),
+    )
+    @blueprint.arguments(TtlQuery, location="query")
+    @blueprint.arguments(SessionBody)
+    def post(
+        self, query: dict[str, Any], body: dict[str, Any], account: str, namespace: str
+    ) -> Response:
+        """Set a session's time to live.
+
+        It goes before the namespace's, an explicit 0 too, and counts from the next write of each property.
+        """
+        session = check_session(body["sessionId"])
+        if session == DEFAULT_SESSION:
+            raise InvalidInput(
+                f"{DEFAULT_SESSION} means no session; set it on the namespace.", "sessionId"
+            )
+        document = Document(account, check_namespace(namespace), session)
+        sessions.set_session_ttl(database(), document, query["ttlSecond"])
+        return no_content()
+
+    @blueprint.doc(operationId="listSessionTtls", responses=docs.errors(400, 401, 403))
+    @blueprint.response(200, SessionTtlAnswer(many=True))
+    def get(self, account: str, namespace: str) -> Response:
+        """List the sessions that have a time to live set."""
+        return json_answer(
+            sessions.list_session_ttls(database(), account, check_namespace(namespace))
+        )
+
+
+@blueprint.route(
+    "/<account>/namespace/<namespace>/session/<session>", parameters=[ACCOUNT, NAMESPACE, SESSION]
+)
+class Session(MethodView):
+    """A session as a whole."""
+
+    init_every_request = False
+
+    @blueprint.doc(
+        operationId="deleteSession", responses=docs.NO_CONTENT | docs.errors(400, 401, 403)
+    )
+    def delete(self, account: str, namespace: str, session: str) -> Response:
+        """Delete a session.
+
+        Its properties and its time to live are gone at once.
+        """
+        document = Document(account, check_namespace(namespace), check_session(session))
+        sessions.delete_session(database(), document)
+        return no_content()

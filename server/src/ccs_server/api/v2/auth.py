@@ -1,0 +1,52 @@
+"""Who may use v2: whoever holds a token of the account that the call names."""
+
+from hashlib import sha256
+
+from flask import g, request
+
+from ccs_server.api.services import services
+from ccs_server.api.v2.tokens import tenant_of
+from ccs_server.domain.errors import Forbidden, Unauthenticated
+from ccs_server.domain.names import check_account
+
+
+def check_token() -> None:
+    """Lets the request pass if it carries a token that is valid now; if its path names an account, one of that account.
+
+    Raises:
+        Unauthenticated: there is no token, or it is malformed, expired, badly signed, or its user revoked.
+        Forbidden: the token is of another account.
+        InvalidInput: the account in the path is no account id.
+    """
+    token = _token()
+    digest = sha256(token.encode(errors="surrogatepass")).digest()
+    tenants = services().tenants_of_tokens
+    g.tenant = tenants.get(digest) or tenants.put(digest, tenant_of(token))
+    if request.view_args and "account" in request.view_args:
+        check_tenant(request.view_args["account"])
+
+
+def check_tenant(account: str) -> str:
+    """Returns the account if it is the token's.
+
+    Raises:
+        InvalidInput: it is no account id.
+        Forbidden: it is another one.
+    """
+    if account != g.tenant:
+        check_account(account)
+        raise Forbidden("The token is of another account; log in as a user of this one.")
+    return account
+
+
+def _token() -> str:
+    scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return str(token.strip())
+    token = request.args.get("access_token", "")
+    if not token:
+        raise Unauthenticated(
+            "Send a token as Authorization: Bearer or ?access_token=; the login gives one.",
+            "Bearer",
+        )
+    return token

@@ -1,0 +1,194 @@
+"""Rows 21–25 of the contract: documents."""
+
+from flask import Response
+from flask.views import MethodView
+from msgspec import Raw
+from msgspec.json import Decoder, encode
+
+from ccs_server.api.answers import json_answer
+from ccs_server.api.body import read_typed
+from ccs_server.api.services import database, services
+from ccs_server.api.v2 import schemas
+from ccs_server.api.v2.auth import check_tenant
+from ccs_server.api.v2.blueprint import ACCOUNT, NAMESPACE, SESSION, blueprint
+from ccs_server.domain.errors import InvalidInput, NotFound
+from ccs_server.domain.names import (
+    DEFAULT_SESSION,
+    check_namespace_v2,
+    check_properties,
+    check_session,
+)
+from ccs_server.store import deleting, reading, saving
+from ccs_server.store.document import Document
+
+_create = Decoder(schemas.Create)
+_filter = Decoder(schemas.Filter)
+_delete = Decoder(schemas.Delete)
+
+
+@blueprint.route("/create")
+class Creation(MethodView):
+    """Creating documents and adding to them."""
+
+    init_every_request = False
+
+    @blueprint.doc(**schemas.create_docs("createDocument"))
+    def post(self) -> Response:
+        """Create a document, or add to it.
+
+        Properties that are left out stay. All properties of the document, they too, then expire together.
+        """
+        return _save()
+
+    @blueprint.doc(**schemas.create_docs("updateDocument"))
+    def patch(self) -> Response:
+        """Add to a document, or create it.
+
+        The same as POST.
+        """
+        return _save()
+
+
+@blueprint.route("/<account>/<namespace>", parameters=[ACCOUNT, NAMESPACE])
+class NamespaceDocument(MethodView):
+    """The document of a namespace."""
+
+    init_every_request = False
+
+    @blueprint.doc(**schemas.read_docs("getNamespaceDocument"))
+    def get(self, account: str, namespace: str) -> Response:
+        """Get the document of a namespace."""
+        return _read(account, namespace, None)
+
+
+@blueprint.route("/<account>/<namespace>/<session>", parameters=[ACCOUNT, NAMESPACE, SESSION])
+class SessionDocument(MethodView):
+    """The document of a session."""
+
+    init_every_request = False
+
+    @blueprint.doc(**schemas.read_docs("getSessionDocument"))
+    def get(self, account: str, namespace: str, session: str) -> Response:
+        """Get the document of a session."""
+        return _read(account, namespace, session)
+
+
+@blueprint.route("/properties")
+class DocumentProperties(MethodView):
+    """Some properties of a document."""
+
+    init_every_request = False
+
+    @blueprint.doc(**schemas.filter_docs("getDocumentProperties"))
+    def post(self) -> Response:
+        """Get some properties of a document.
+
+        Each is named as its namespace, a dot, its name.
+        """
+        wanted = read_typed(_filter, wrapping=1)
+        document = _document(wanted)
+        prefix = f"{wanted.nameSpace}."
+        for entry in wanted.filter:
+            if not entry.startswith(prefix):
+                raise InvalidInput(f"Each entry of filter must begin with '{prefix}'.", "filter")
+        names = [entry.removeprefix(prefix) for entry in wanted.filter]
+        check_properties(names)
+        return json_answer(reading.read_filtered(database(), document, names))
+
+
+@blueprint.route("/property/delete")
+class PropertyDeletion(MethodView):
+    """Deleting properties of a document."""
+
+    init_every_request = False
+
+    @blueprint.doc(**schemas.delete_docs("deleteDocumentProperties"))
+    def delete(self) -> Response:
+        """Delete properties of a document.
+
+        Without `propertyToDelete` the whole document goes.
+        """
+        return _delete_properties()
+
+
+@blueprint.route("/delete")
+class Deletion(MethodView):
+    """Deleting documents."""
+
+    init_every_request = False
+
+    @blueprint.doc(**schemas.delete_docs("deleteDocument"))
+    def delete(self) -> Response:
+        """Delete a document, or properties of it.
+
+        The same as `/property/delete`.
+        """
+        return _delete_properties()
+
+
+def _document(addressed: schemas.Addressed) -> Document:
+    session = addressed.sessionId
+    return Document(
+        check_tenant(addressed.accountId),
+        check_namespace_v2(addressed.nameSpace),
+        DEFAULT_SESSION if session is None else check_session(session),
+    )
+
+
+def _save() -> Response:
+    given = read_typed(_create, wrapping=2)
+    document = _document(given)
+    check_properties(given.payload)
+    ttl = given.ttlSeconds or 0
+    if ttl < 0:
+        raise InvalidInput("ttlSeconds must be a whole number of seconds from 0.", "ttlSeconds")
+    longest = services().settings.max_retention
+    saving.save_document(
+        database(),
+        document,
+        encode(given.payload),
+        ttl=min(ttl, longest),
+        max_retention=longest,
+    )
+    return json_answer(encode(_success(given)), 201)
+
+
+def _delete_properties() -> Response:
+    given = read_typed(_delete, wrapping=1)
+    document = _document(given)
+    if given.propertyToDelete is None:
+        deleting.delete_all(database(), document)
+    else:
+        check_properties(given.propertyToDelete)
+        deleting.delete_some(database(), document, given.propertyToDelete)
+    return json_answer(encode(_success(given)))
+
+
+def _success(addressed: schemas.Addressed) -> schemas.Success:
+    key = _key(addressed.accountId, addressed.nameSpace, addressed.sessionId)
+    return schemas.Success(documentKey=key, tenantId=addressed.accountId)
+
+
+def _key(account: str, namespace: str, session: str | None) -> str:
+    return f"{account}:{namespace}:{session or ''}"
+
+
+def _read(account: str, namespace: str, session: str | None) -> Response:
+    document = Document(
+        account,
+        check_namespace_v2(namespace),
+        DEFAULT_SESSION if session is None else check_session(session),
+    )
+    found = reading.read_document(database(), document)
+    if found is None:
+        raise NotFound("There is no such document; it was never saved, was deleted or has expired.")
+    answer = schemas.DocumentAnswer(
+        accountId=account,
+        documentKey=_key(account, namespace, session),
+        nameSpace=namespace,
+        sessionId=session,
+        payload=Raw(found.properties),
+        tenantId=account,
+        ttl=found.ttl.decode() if found.ttl else None,
+    )
+    return json_answer(encode(answer))

@@ -1,0 +1,93 @@
+"""The login of v2."""
+
+from flask import Response, request
+from flask.views import MethodView
+from msgspec.json import encode
+
+from ccs_server.api import openapi as docs
+from ccs_server.api.answers import json_answer
+from ccs_server.api.services import database, services
+from ccs_server.api.v2.blueprint import keys_blueprint, login_blueprint
+from ccs_server.api.v2.tokens import issue_token, signing_keys
+from ccs_server.domain.credentials import is_secret
+from ccs_server.domain.errors import Unauthenticated
+from ccs_server.store.credentials import find_credential
+
+_TOKEN_SCHEMA: docs.Doc = {
+    "type": "object",
+    "required": ["token", "access_token", "token_type", "expires_in"],
+    "properties": {
+        "token": {"type": "string", "description": "The token, a JWT."},
+        "access_token": {"type": "string", "description": "The same."},
+        "token_type": {"type": "string", "const": "Bearer"},
+        "expires_in": {
+            "type": "integer",
+            "description": "Seconds that it is valid.",
+            "example": 86400,
+        },
+    },
+}
+
+
+def _docs(operation_id: str) -> docs.Doc:
+    return {
+        "operationId": operation_id,
+        "security": [{"basic": []}],
+        "responses": docs.answer("A token.", _TOKEN_SCHEMA) | docs.errors(401),
+    }
+
+
+@login_blueprint.route("/login")
+class Login(MethodView):
+    """User name and password in, token out."""
+
+    init_every_request = False
+
+    @login_blueprint.doc(**_docs("login"))
+    def post(self) -> Response:
+        """Log in."""
+        return _log_in()
+
+    @login_blueprint.doc(**_docs("loginByGet"))
+    def get(self) -> Response:
+        """Log in, by GET."""
+        return _log_in()
+
+
+@keys_blueprint.route("/jwks.json")
+class Keys(MethodView):
+    """The public keys that verify tokens."""
+
+    init_every_request = False
+
+    @keys_blueprint.doc(
+        operationId="getSigningKeys",
+        security=[],
+        responses=docs.answer("A JSON Web Key Set (RFC 7517).", {"type": "object"}) | docs.errors(),
+    )
+    def get(self) -> Response:
+        """Get the public keys that verify tokens."""
+        return json_answer(encode(signing_keys().jwks))
+
+
+def _log_in() -> Response:
+    given = request.authorization
+    username = (given.username or "") if given and given.type == "basic" else ""
+    password = (given.password or "") if given and given.type == "basic" else ""
+    # Names are of our making: no other is worth a look in the database, and some it could not even be asked for.
+    found = find_credential(database(), username) if username.isalnum() else None
+    if found is None or not is_secret(password, found[1]):
+        raise Unauthenticated(
+            "Send a valid user name and password of the account by HTTP Basic.", 'Basic realm="ccs"'
+        )
+    token = issue_token(username, found[0])
+    return json_answer(
+        encode(
+            {
+                "token": token,
+                "access_token": token,
+                "token_type": "Bearer",
+                "expires_in": services().settings.token_lifetime,
+            }
+        )
+    )
