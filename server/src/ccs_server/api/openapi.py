@@ -49,8 +49,8 @@ SECURITY_SCHEMES: dict[str, Doc] = {
     },
 }
 
-V1_SECURITY = [{"key": []}]
-V2_SECURITY = [{"bearer": []}, {"access_token": []}]
+V1_SECURITY: list[Doc] = [{"key": []}]
+V2_SECURITY: list[Doc] = [{"bearer": []}, {"access_token": []}]
 
 _ERRORS = {
     400: (

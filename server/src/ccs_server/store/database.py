@@ -106,8 +106,8 @@ class Database:
             pooled = self.engine.raw_connection()
         except DBAPIError as error:
             raise Unavailable(UNREACHABLE) from error
-        self._leases.current = _Lease(pooled, pooled.info["wire"])
-        return self._leases.current.wire
+        lease = self._leases.current = _Lease(pooled, pooled.info["wire"])
+        return lease.wire
 
     def _connect_arguments(self, options: str) -> dict[str, object]:
         settings = self._settings

@@ -1,7 +1,6 @@
 """The blueprints that v2's views are registered on, and what their documentation shares."""
 
-from flask_smorest import Blueprint
-
+from ccs_server.api.blueprint import Blueprint
 from ccs_server.api.openapi import (
     ACCOUNT_SCHEMA,
     NAMESPACE_SCHEMA_V2,
