@@ -43,7 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     openapi.describe(api.spec)
     for blueprint in (v1.blueprint, v2.login_blueprint, v2.keys_blueprint, v2.blueprint):
         api.register_blueprint(blueprint)
-    for blueprint in (docs.blueprint, health.blueprint, observation.blueprint):
-        app.register_blueprint(blueprint)
+    for plain in (docs.blueprint, health.blueprint, observation.blueprint):
+        app.register_blueprint(plain)
     app.extensions["openapi"] = openapi.with_security(api.spec.to_dict())
     return app
