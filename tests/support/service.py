@@ -90,7 +90,9 @@ class Account:
 
     def v1(self, method: str, path: str, **options: Any) -> requests.Response:
         """A call with the account's key; `path` follows `/v1/account/{id}` and is sent as it is."""
-        return self.call(method, f"/v1/account/{self.id}{path}", {"maven-api-key": self.key}, **options)
+        return self.call(
+            method, f"/v1/account/{self.id}{path}", {"maven-api-key": self.key}, **options
+        )
 
     def v2(self, method: str, path: str, **options: Any) -> requests.Response:
         """A call with a token of the account; `path` follows `/v2` and is sent as it is."""

@@ -1,0 +1,94 @@
+"""The purge: deletes rows that no reader can see any more, in small batches that wait for nobody.
+
+A row that somebody else has locked is left for the next run, so the purge takes part in no deadlock and delays no
+writer by more than a batch; any number of instances may purge at once. What it costs depends on what there is to
+delete, not on what is stored: expired rows are found by an index that holds no row that never expires.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ccs_server.store.database import Database
+from ccs_server.store.wire import Statement
+
+BATCH = 1000
+
+# `expires_at < 'infinity'` says nothing new to us; it says to the planner that the partial index will do.
+DELETE_EXPIRED = Statement.of(
+    "purge_expired",
+    """DELETE FROM property WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM property
+        WHERE expires_at <= now() AND expires_at < 'infinity'
+        ORDER BY expires_at LIMIT $1::bigint
+        FOR UPDATE SKIP LOCKED
+    ))""",
+)
+
+
+def _of_deleted_namespaces(table: str) -> Statement:
+    return Statement.of(
+        f"purge_{table}_of_deleted_namespaces",
+        f"""DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+            SELECT r.ctid FROM deleted_namespace d
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM {table}
+                WHERE account = d.account AND namespace_id = d.namespace_id
+                LIMIT $1::bigint
+                FOR UPDATE SKIP LOCKED
+            ) AS r
+            LIMIT $1::bigint
+        ))""",  # noqa: S608 - the tables are ours
+    )
+
+
+DELETE_PROPERTIES = _of_deleted_namespaces("property")
+DELETE_SESSION_TTLS = _of_deleted_namespaces("session_ttl")
+
+# A writer that found the namespace before it was deleted may still be about to commit a row; no statement lives as long
+# as this.
+FORGET_NAMESPACES = Statement.of(
+    "purge_deleted_namespaces",
+    """DELETE FROM deleted_namespace WHERE (account, namespace_id) IN (
+        SELECT account, namespace_id FROM deleted_namespace d
+        WHERE deleted_at < now() - interval '10 minutes'
+        AND NOT EXISTS (SELECT FROM property p
+            WHERE p.account = d.account AND p.namespace_id = d.namespace_id)
+        AND NOT EXISTS (SELECT FROM session_ttl s
+            WHERE s.account = d.account AND s.namespace_id = d.namespace_id)
+        LIMIT $1::bigint
+        FOR UPDATE SKIP LOCKED
+    )""",
+)
+
+
+class Purged(NamedTuple):
+    """How many rows a purge has deleted."""
+
+    properties: int
+    session_ttls: int
+    namespaces: int
+
+
+def purge(
+    database: Database, *, batch: int = BATCH, stopping: Callable[[], bool] = lambda: False
+) -> Purged:
+    """Deletes what has expired and what deleted namespaces have left, until nothing is left or `stopping()`.
+
+    Raises:
+        Unavailable: the database cannot be used now; what was deleted so far stays deleted.
+    """
+
+    def drain(statement: Statement) -> int:
+        total = 0
+        while not stopping():
+            deleted = database.execute(statement, b"%d" % batch).command_tuples or 0
+            total += deleted
+            if deleted < batch:
+                break
+        return total
+
+    return Purged(
+        properties=drain(DELETE_EXPIRED) + drain(DELETE_PROPERTIES),
+        session_ttls=drain(DELETE_SESSION_TTLS),
+        namespaces=drain(FORGET_NAMESPACES),
+    )
