@@ -50,7 +50,7 @@ def database(database_url: str) -> Iterator[Database]:
     """The store of `database_url`, in this process."""
     database = Database(database_url, Settings())
     yield database
-    database.close()
+    database.release()
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_a_first_key_is_made_once(empty_database_url: str) -> None:
         assert sum(run.result() is not None for run in runs) == 1
         assert len(credentials.list_keys(database, "demo")) == 1
     finally:
-        database.close()
+        database.release()
 
 
 def test_a_credential_is_found_by_its_user_name(database: Database, name: str) -> None:

@@ -73,4 +73,4 @@ def _check(url: str) -> None:
     try:
         schema.check(database)
     finally:
-        database.close()
+        database.release()

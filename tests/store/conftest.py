@@ -1,0 +1,35 @@
+"""A database of the test's own, for tests of what concerns a database as a whole."""
+
+from collections.abc import Iterator
+from secrets import token_hex
+
+import pytest
+
+from ccs_server.embedded import EmbeddedPostgres
+from ccs_server.settings import Settings
+from ccs_server.store import schema
+from ccs_server.store.database import Database
+from tests.support.clock import Clock
+from tests.support.databases import create_database
+
+
+@pytest.fixture
+def own_url(cluster: EmbeddedPostgres) -> str:
+    """A new, migrated database with a movable clock."""
+    url = create_database(cluster, f"own_{token_hex(6)}", movable_clock=True)
+    schema.migrate(url)
+    return url
+
+
+@pytest.fixture
+def own_database(own_url: str) -> Iterator[Database]:
+    """The store of `own_url`."""
+    database = Database(own_url, Settings())
+    yield database
+    database.release()
+
+
+@pytest.fixture
+def own_clock(own_url: str) -> Clock:
+    """Moves the clock of `own_url`."""
+    return Clock(own_url)

@@ -1,0 +1,155 @@
+"""The purge: what it deletes, what it leaves, that it waits for nobody, and what it costs."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Connection, text
+
+from ccs_server.store.database import Database
+from ccs_server.store.purge import DELETE_EXPIRED, purge
+from tests.support.clock import Clock
+
+FILL = """
+    INSERT INTO property (account, namespace_id, session_id, name, value, size, expires_at)
+    SELECT :account, :namespace, 's', 'p' || n, '1', 1, now() + make_interval(secs => :seconds)
+    FROM generate_series(1, :count) AS n
+"""
+
+
+NAME = "a"
+
+
+@pytest.fixture
+def connection(own_database: Database) -> Iterator[Connection]:
+    """SQL of the test's own; each statement commits."""
+    with own_database.engine.connect() as connection:
+        yield connection
+
+
+def fill(
+    connection: Connection, account: str, *, namespace: int = 1, seconds: float, count: int
+) -> None:
+    connection.execute(
+        text(FILL),
+        {"account": account, "namespace": namespace, "seconds": seconds, "count": count},
+    )
+
+
+def stored(connection: Connection, account: str, table: str = "property") -> int:
+    count = text(f"SELECT count(*) FROM {table} WHERE account = :account")  # noqa: S608
+    return int(connection.execute(count, {"account": account}).scalar_one())
+
+
+def test_it_deletes_what_has_expired_and_nothing_else(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    fill(connection, NAME, namespace=1, seconds=60, count=25)
+    fill(connection, NAME, namespace=2, seconds=61, count=3)
+    connection.execute(
+        text(
+            "INSERT INTO property (account, namespace_id, session_id, name, value, size)"
+            " VALUES (:account, 3, 's', 'forever', '1', 1)"
+        ),
+        {"account": NAME},
+    )
+    own_clock.advance(seconds=59)
+    purge(own_database)
+    assert stored(connection, NAME) == 29, "nothing of it has expired yet"
+    own_clock.advance(seconds=1.5)
+    assert purge(own_database, batch=10).properties == 25
+    assert stored(connection, NAME) == 4
+    own_clock.advance(seconds=1e9)
+    assert purge(own_database).properties == 3
+    assert stored(connection, NAME) == 1
+
+
+def test_it_leaves_rows_that_somebody_holds_and_does_not_wait(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    fill(connection, NAME, seconds=1, count=5)
+    own_clock.advance(seconds=2)
+    with own_database.engine.connect() as other:
+        other = other.execution_options(isolation_level="READ COMMITTED")
+        with other.begin():
+            other.execute(
+                text(
+                    "UPDATE property SET expires_at = now() + interval '1 day'"
+                    " WHERE account = :account AND name = 'p3'"
+                ),
+                {"account": NAME},
+            )
+            assert purge(own_database).properties == 4
+    assert stored(connection, NAME) == 1, "what was written again is there to stay"
+    assert purge(own_database).properties == 0
+
+
+def test_two_at_once_share_the_work(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    fill(connection, NAME, seconds=1, count=2000)
+    own_clock.advance(seconds=2)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(purge, own_database, batch=50) for _ in range(2)]
+    # Each may have left the other's last batch; nothing is counted twice.
+    left = stored(connection, NAME)
+    assert sum(run.result().properties for run in runs) + left == 2000
+    assert left <= 100
+    assert purge(own_database).properties == left
+
+
+def test_it_stops_when_it_is_told_to(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    fill(connection, NAME, seconds=1, count=30)
+    own_clock.advance(seconds=2)
+    answers = iter([False, False])
+    purged = purge(own_database, batch=10, stopping=lambda: next(answers, True))
+    assert purged.properties == 20
+
+
+def test_it_drains_deleted_namespaces_and_forgets_them_when_no_writer_can_be_left(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    fill(connection, NAME, namespace=7, seconds=1e6, count=25)
+    fill(connection, NAME, namespace=8, seconds=1e6, count=1)
+    params = {"account": NAME}
+    connection.execute(
+        text("INSERT INTO deleted_namespace (account, namespace_id) VALUES (:account, 7)"), params
+    )
+    for session in ("s", "t"):
+        connection.execute(
+            text(
+                "INSERT INTO session_ttl (account, namespace_id, session_id, ttl_seconds)"
+                " VALUES (:account, 7, :session, 60)"
+            ),
+            params | {"session": session},
+        )
+    assert purge(own_database, batch=10) == (25, 2, 0)
+    assert stored(connection, NAME) == 1, "the other namespace's stays"
+    assert stored(connection, NAME, "deleted_namespace") == 1
+
+    # A writer that had found the namespace before it was deleted commits now.
+    fill(connection, NAME, namespace=7, seconds=1e6, count=1)
+    own_clock.advance(seconds=601)
+    assert purge(own_database) == (1, 0, 1)
+    assert stored(connection, NAME, "deleted_namespace") == 0
+    assert stored(connection, NAME) == 1
+
+
+def test_its_cost_depends_on_what_has_expired_and_not_on_what_is_stored(
+    connection: Connection,
+) -> None:
+    fill(connection, NAME, namespace=1, seconds=1e6, count=20_000)
+    fill(connection, NAME, namespace=2, seconds=-1, count=10)
+    connection.execute(text("UPDATE property SET expires_at = 'infinity' WHERE name < 'p5'"))
+    connection.execute(text("ANALYZE property"))
+    connection.execute(text("SET enable_seqscan = on"))
+    sql = DELETE_EXPIRED.sql.decode().replace("$1", "1000")
+    plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}")
+    (explained,) = plan.scalar_one()
+    shown = str(explained)
+    assert "'Index Name': 'ix_property_expires_at'" in shown
+    assert "Seq Scan" not in shown
+    root = explained["Plan"]
+    assert root["Shared Hit Blocks"] + root["Shared Read Blocks"] < 200, "20,000 rows are 200 pages"
