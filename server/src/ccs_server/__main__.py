@@ -1,0 +1,6 @@
+"""`python -m ccs_server` is `ccs`."""
+
+from ccs_server.cli import main
+
+if __name__ == "__main__":
+    main()

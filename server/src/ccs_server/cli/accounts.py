@@ -1,0 +1,132 @@
+"""`ccs keys` and `ccs credentials`: who may use the service."""
+
+from dataclasses import asdict
+
+import click
+
+from ccs_server.cli.common import account_argument, as_json_option, opened_store, say
+from ccs_server.store import credentials as store
+from ccs_server.store.credentials import Issued
+
+_SHOWN_ONCE = "Keep it now: it is not shown again."
+
+
+@click.group()
+def keys() -> None:
+    """Keys of v1, sent in the header maven-api-key."""
+
+
+@keys.command("create")
+@account_argument
+@as_json_option
+def create_key(account: str, *, as_json: bool) -> None:
+    """Make a key; the account's others stay valid."""
+    with opened_store() as opened:
+        made = store.create_key(opened.database, account)
+    text = f"Account {account}, key {made.key_id}:\n{made.key}\n{_SHOWN_ONCE}"
+    say(asdict(made), text, as_json=as_json)
+
+
+@keys.command("list")
+@account_argument
+@as_json_option
+def list_keys(account: str, *, as_json: bool) -> None:
+    """List the account's keys, revoked ones too; their secrets are nowhere."""
+    with opened_store() as opened:
+        issued = store.list_keys(opened.database, account)
+    listed = [_listed(key, "key_id") for key in issued]
+    say({"account": account, "keys": listed}, _table(issued), as_json=as_json)
+
+
+@keys.command("revoke")
+@account_argument
+@click.option("--key-id", help="The key to revoke.")
+@click.option("--all", "all_", is_flag=True, help="Revoke every key of the account.")
+@as_json_option
+def revoke_keys(account: str, key_id: str | None, *, all_: bool, as_json: bool) -> None:
+    """Revoke one key or all; within seconds no instance accepts them."""
+    _check_choice(key_id, "--key-id", all_=all_)
+    with opened_store() as opened:
+        if key_id:
+            store.revoke_key(opened.database, account, key_id)
+            revoked = [key_id]
+        else:
+            revoked = store.revoke_all_keys(opened.database, account)
+    say({"account": account, "revoked": revoked}, _revoked(revoked), as_json=as_json)
+
+
+@keys.command("regenerate")
+@account_argument
+@as_json_option
+def regenerate_key(account: str, *, as_json: bool) -> None:
+    """Make a key and revoke every other of the account."""
+    with opened_store() as opened:
+        made, revoked = store.regenerate_key(opened.database, account)
+    text = f"Account {account}, key {made.key_id}:\n{made.key}\n{_SHOWN_ONCE} {_revoked(revoked)}"
+    say({**asdict(made), "revoked": revoked}, text, as_json=as_json)
+
+
+@click.group()
+def credentials() -> None:
+    """User names and passwords of v2, exchanged for a token at /v2/authenticate/login."""
+
+
+@credentials.command("create")
+@account_argument
+@as_json_option
+def create_credential(account: str, *, as_json: bool) -> None:
+    """Make a user name and a password; the account's others stay valid."""
+    with opened_store() as opened:
+        made = store.create_credential(opened.database, account)
+    text = f"Account {account}, user name {made.username}, password:\n{made.password}\n{_SHOWN_ONCE}"
+    say(asdict(made), text, as_json=as_json)
+
+
+@credentials.command("list")
+@account_argument
+@as_json_option
+def list_credentials(account: str, *, as_json: bool) -> None:
+    """List the account's user names, revoked ones too; their passwords are nowhere."""
+    with opened_store() as opened:
+        issued = store.list_credentials(opened.database, account)
+    listed = [_listed(credential, "username") for credential in issued]
+    say({"account": account, "credentials": listed}, _table(issued), as_json=as_json)
+
+
+@credentials.command("revoke")
+@account_argument
+@click.option("--username", help="The user name to revoke.")
+@click.option("--all", "all_", is_flag=True, help="Revoke every credential of the account.")
+@as_json_option
+def revoke_credentials(account: str, username: str | None, *, all_: bool, as_json: bool) -> None:
+    """Revoke one credential or all."""
+    _check_choice(username, "--username", all_=all_)
+    with opened_store() as opened:
+        if username:
+            store.revoke_credential(opened.database, account, username)
+            revoked = [username]
+        else:
+            revoked = store.revoke_all_credentials(opened.database, account)
+    say({"account": account, "revoked": revoked}, _revoked(revoked), as_json=as_json)
+
+
+def _check_choice(one: str | None, option: str, *, all_: bool) -> None:
+    if bool(one) == all_:
+        raise click.UsageError(f"Give either {option} or --all.")
+
+
+def _listed(issued: Issued, name: str) -> dict[str, str | None]:
+    return {name: issued.name, "created_at": issued.created_at, "revoked_at": issued.revoked_at}
+
+
+def _table(issued: list[Issued]) -> str:
+    rows = [
+        f"{each.name}  created {each.created_at}"
+        + (f"  revoked {each.revoked_at}" if each.revoked_at else "")
+        for each in issued
+    ]
+    return "\n".join(rows) or "None."
+
+
+def _revoked(names: list[str]) -> str:
+    return f"Revoked: {', '.join(names) or 'none'}."

@@ -1,0 +1,92 @@
+"""What the commands share: settings, the store, one JSON object or some lines of text, errors as one sentence."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import click
+
+from ccs_server.domain.errors import ContextError, InvalidInput
+from ccs_server.domain.names import check_account
+from ccs_server.embedded import EmbeddedError, EmbeddedPostgres
+from ccs_server.settings import SettingError, Settings
+from ccs_server.store import schema
+from ccs_server.store.database import Database
+from ccs_server.store.faults import StoreFault
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+class Commands(click.Group):
+    """The commands of `ccs`: what goes wrong is told in one sentence, with exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except (SettingError, EmbeddedError, ContextError, StoreFault) as error:
+            raise click.ClickException(str(error)) from error
+
+
+class AccountName(click.ParamType):
+    """An argument that is an account id."""
+
+    name = "account"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Checks it by the rule of the contract."""
+        try:
+            return check_account(value)
+        except InvalidInput as error:
+            self.fail(error.message, param, ctx)
+
+
+account_argument = click.argument("account", type=AccountName())
+
+
+@dataclass(frozen=True)
+class Store:
+    """The store that the settings name; it is there, though an external one may be behind."""
+
+    settings: Settings
+    url: str
+    embedded: EmbeddedPostgres | None
+    database: Database
+
+
+@contextmanager
+def opened_store() -> Iterator[Store]:
+    """The store, for the length of the block. The embedded one is started, and migrated if need be.
+
+    Raises:
+        SettingError: a setting cannot be used.
+        EmbeddedError: the embedded PostgreSQL cannot be started.
+        Unavailable: the embedded PostgreSQL cannot be used.
+    """
+    settings = Settings.from_environment()
+    if settings.database_url:
+        database = Database(settings.database_url, settings)
+        try:
+            yield Store(settings, settings.database_url, None, database)
+        finally:
+            database.release()
+        return
+    with EmbeddedPostgres(settings.data_dir) as embedded:
+        schema.migrate(embedded.url)
+        settings = replace(settings, database_url=embedded.url)
+        database = Database(embedded.url, settings)
+        try:
+            yield Store(settings, embedded.url, embedded, database)
+        finally:
+            database.release()
+
+
+def say(said: Mapping[str, object], text: str, *, as_json: bool) -> None:
+    """Prints a command's result, for a program or for a person."""
+    click.echo(json.dumps(said) if as_json else text)

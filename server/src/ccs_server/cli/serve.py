@@ -1,0 +1,60 @@
+"""`ccs serve`: the service as a process."""
+
+import multiprocessing
+import os
+import signal
+import tempfile
+from functools import partial
+from logging.config import dictConfig
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from ccs_server.cli.common import Store, as_json_option, opened_store
+from ccs_server.serving.greeting import Greeter, Greeting
+from ccs_server.serving.listener import ListenError, address_of, listen
+from ccs_server.serving.logs import LOGGING
+from ccs_server.serving.upkeep import Upkeep
+from ccs_server.serving.workers import Workers
+from ccs_server.store import schema
+from ccs_server.store.credentials import ApiKey, create_first_key
+
+FIRST_ACCOUNT = "demo"
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=lambda: len(os.sched_getaffinity(0)),
+    show_default="usable cores",
+    help="How many processes serve.",
+)
+@click.option("--migrate", is_flag=True, help="Migrate an external database that is behind.")
+@as_json_option
+def serve(host: str, port: int, workers: int, *, migrate: bool, as_json: bool) -> None:
+    """Run the service until SIGTERM or Ctrl-C.
+
+    Without CCS_DATABASE_URL it brings its own PostgreSQL, with its data under CCS_DATA_DIR.
+    """
+    # Until the workers run, a signal ends the start where it is, and what has been started is stopped on the way out.
+    signal.signal(signal.SIGTERM, _end)
+    dictConfig(LOGGING)
+    try:
+        listener = listen(host, port)
+    except ListenError as error:
+        raise click.ClickException(str(error)) from error
+    with listener, opened_store() as opened:
+        key = _prepare(opened, migrate=migrate)
+        greeting = Greeting(*address_of(listener), key)
+        say = partial(click.echo, greeting.as_json() if as_json else greeting.as_text())
+        _run(opened, Workers, greeting, say)
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)

@@ -1,0 +1,52 @@
+"""`ccs migrate`, `ccs purge`, `ccs signing-keys`, `ccs openapi`."""
+
+import click
+
+from ccs_server.app import create_app
+from ccs_server.cli.common import as_json_option, opened_store, say
+from ccs_server.settings import Settings
+from ccs_server.store import schema
+from ccs_server.store.purge import purge as run_purge
+from ccs_server.store.signing_keys import rotate_signing_keys
+
+
+@click.command()
+@as_json_option
+def migrate(*, as_json: bool) -> None:
+    """Bring the database's schema up to this version; safe to run at any time, by many at once."""
+    with opened_store() as opened:
+        schema.migrate(opened.url)
+        schema.check(opened.database)
+    say({"schema": schema.CURRENT}, f"The schema is at {schema.CURRENT}.", as_json=as_json)
+
+
+@click.command()
+@as_json_option
+def purge(*, as_json: bool) -> None:
+    """Delete what has expired and what deleted namespaces have left; `ccs serve` does so by itself."""
+    with opened_store() as opened:
+        purged = run_purge(opened.database)._asdict()
+    text = f"Deleted {', '.join(f'{count} {name}' for name, count in purged.items())}."
+    say(purged, text, as_json=as_json)
+
+
+@click.group("signing-keys")
+def signing_keys() -> None:
+    """Keys that sign the tokens of v2."""
+
+
+@signing_keys.command("rotate")
+@as_json_option
+def rotate(*, as_json: bool) -> None:
+    """Make a new key that signs from now on; tokens signed by older ones stay valid until they expire."""
+    with opened_store() as opened:
+        key_id = rotate_signing_keys(opened.database)
+    say({"key_id": key_id}, f"Tokens are now signed by key {key_id}.", as_json=as_json)
+
+
+@click.command()
+@click.option("--json", is_flag=True, expose_value=False, help="The document is JSON either way.")
+def openapi() -> None:
+    """Print the OpenAPI document of the API."""
+    with create_app(Settings()).test_client() as client:
+        click.echo(client.get("/openapi.json").text)

@@ -1,0 +1,105 @@
+"""What `ccs serve` says once it is ready."""
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from threading import Event, Thread
+
+from ccs_server.store.credentials import ApiKey
+
+_POLL_SECONDS = 0.05
+_ANSWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """The service's addresses, and the key of a new store if there is one."""
+
+    host: str
+    port: int
+    key: ApiKey | None
+
+    @property
+    def url(self) -> str:
+        """Where the service is."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def docs(self) -> str:
+        """Where its docs page is."""
+        return f"{self.url}/docs"
+
+    def as_text(self) -> str:
+        """For a person."""
+        lines = [f"CCS is ready at {self.url}", f"Documentation to try out: {self.docs}", ""]
+        if self.key:
+            lines += [
+                f"Account '{self.key.account}' was made, with this key, shown only now:",
+                "",
+                f"  {self.key.key}",
+                "",
+                "Store a property and read it back:",
+                "",
+                f"  {_curl(self.url, self.key)}",
+            ]
+        else:
+            lines += ["Make a key with: ccs keys create ACCOUNT"]
+        return "\n".join([*lines, ""])
+
+    def as_json(self) -> str:
+        """For a program."""
+        said = {"url": self.url, "docs": self.docs}
+        if self.key:
+            said |= {
+                "account": self.key.account,
+                "key_id": self.key.key_id,
+                "key": self.key.key,
+                "curl": _curl(self.url, self.key),
+            }
+        return json.dumps(said)
+
+
+def _curl(url: str, key: ApiKey) -> str:
+    """One line for a shell: saves a property, then reads it."""
+    target = f"{url}/v1/account/{key.account}/profile/properties"
+    header = f"maven-api-key: {key.key}"
+    save = [
+        "curl", "-fsS", "-X", "PATCH", target, "-H", header, "-H", "content-type: application/json",
+        "-d", '{"name": "Ada"}',
+    ]  # fmt: skip
+    return f"{shlex.join(save)} && {shlex.join(['curl', '-fsS', target, '-H', header])}"
+
+
+class Greeter:
+    """Waits, beside the supervisor, until the service is ready, then calls `say`."""
+
+    def __init__(self, host: str, port: int, say: Callable[[], None]) -> None:
+        self._address = host, port
+        self._say = say
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="greeter", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_POLL_SECONDS):
+            if self._is_ready():
+                self._say()
+                return
+
+    def _is_ready(self) -> bool:
+        connection = HTTPConnection(*self._address, timeout=_ANSWER_SECONDS)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200  # noqa: PLR2004 - OK
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()

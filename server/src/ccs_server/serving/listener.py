@@ -1,0 +1,89 @@
+"""The socket that all workers accept connections from."""
+
+import ctypes
+import errno
+import socket
+import struct
+import sys
+from time import monotonic, sleep
+
+BACKLOG = 1024
+
+# An instance that has just been killed may hold the port for a moment longer.
+_BIND_SECONDS = 1.0
+
+# From <asm-generic/socket.h>; Python does not name it.
+_SO_ATTACH_FILTER = 26
+
+# A classic BPF program over TCP segments, as (operation, jump if true, jump if false, operand): drop those that open
+# a connection (flag SYN), let all others through.
+_DROP_SYN = (
+    (0x30, 0, 0, 13),  # load the byte of flags
+    (0x45, 0, 1, 0x02),  # SYN?
+    (0x06, 0, 0, 0),  # drop
+    (0x06, 0, 0, 0xFFFFFFFF),  # accept
+)
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message is one sentence that says why."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any that is free.
+
+    Raises:
+        ListenError: the address is not this machine's, or is taken.
+    """
+    try:
+        addresses = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (socket.gaierror, UnicodeError):
+        raise ListenError(f"The host '{host}' is not known; give an address with --host.") from None
+    family, _, _, _, address = addresses[0]
+    deadline = monotonic() + _BIND_SECONDS
+    while True:
+        try:
+            listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and monotonic() < deadline:
+                sleep(0.05)
+                continue
+            raise ListenError(_sentence(error, host, port)) from error
+        # Accepted connections inherit it: an answer is one packet, and nothing is gained by waiting for more.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
+
+
+def _sentence(error: OSError, host: str, port: int) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"Port {port} of {host} is in use; choose another with --port."
+        case errno.EADDRNOTAVAIL:
+            return f"{host} is not an address of this machine; give another with --host."
+        case errno.EACCES:
+            return f"Port {port} is for privileged users; choose one from 1024 with --port."
+        case _:
+            return f"{host}:{port} cannot be listened on: {error.strerror}."
+
+
+def address_of(listener: socket.socket) -> tuple[str, int]:
+    """An address at which this machine itself reaches the listener."""
+    host, port = listener.getsockname()[:2]
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - not bound here
+
+
+def open_no_more(listener: socket.socket) -> None:
+    """Lets no new connection begin, while those that have are still accepted.
+
+    A listener that is closed resets the connections that wait in its queue, though their clients have been told that
+    they are connected and may have sent their requests. The kernel can be kept from starting new ones (on Linux; what
+    it drops, clients send again), so that the queue can be emptied before the listener is closed.
+    """
+    if sys.platform != "linux":
+        return
+    program = b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_SYN)
+    memory = ctypes.create_string_buffer(program)
+    filter_ = struct.pack("HP", len(_DROP_SYN), ctypes.addressof(memory))
+    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
