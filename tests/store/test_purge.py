@@ -70,7 +70,7 @@ def test_it_leaves_rows_that_somebody_holds_and_does_not_wait(
     fill(connection, NAME, seconds=1, count=5)
     own_clock.advance(seconds=2)
     with own_database.engine.connect() as other:
-        other = other.execution_options(isolation_level="READ COMMITTED")
+        other.execution_options(isolation_level="READ COMMITTED")
         with other.begin():
             other.execute(
                 text(

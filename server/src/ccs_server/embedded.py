@@ -225,7 +225,7 @@ class EmbeddedPostgres:
 def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs one of PostgreSQL's programs, as an ordinary user where this process is root's."""
     user = _system_user()
-    executable = _programs() / program
+    executable = programs() / program
     if user:
         _let_through(executable)
     # A server that inherited our pipes would keep their other ends waiting: its output goes to its own log.
@@ -244,7 +244,7 @@ def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """Where the wheel keeps PostgreSQL's programs.
 
     The package is found but not imported: we need nothing of its code, which warns on systems without XDG_RUNTIME_DIR.

@@ -62,6 +62,8 @@ class Settings:
     token_lifetime: int = 86_400
     max_retention: int = 395 * 86_400
     purge_interval: float = 60.0
+    drain_time: float = 0.5
+    shutdown_timeout: int = 20
     access_log: bool = True
 
     @classmethod

@@ -78,7 +78,9 @@ def create_credential(account: str, *, as_json: bool) -> None:
     """Make a user name and a password; the account's others stay valid."""
     with opened_store() as opened:
         made = store.create_credential(opened.database, account)
-    text = f"Account {account}, user name {made.username}, password:\n{made.password}\n{_SHOWN_ONCE}"
+    text = (
+        f"Account {account}, user name {made.username}, password:\n{made.password}\n{_SHOWN_ONCE}"
+    )
     say(asdict(made), text, as_json=as_json)
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ccs_server.domain.errors import ContextError, InvalidInput
+from ccs_server.domain.errors import ContextError, InvalidInput, Unavailable
 from ccs_server.domain.names import check_account
 from ccs_server.embedded import EmbeddedError, EmbeddedPostgres
 from ccs_server.settings import SettingError, Settings
@@ -24,7 +24,7 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one
 class Commands(click.Group):
     """The commands of `ccs`: what goes wrong is told in one sentence, with exit code 1."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Runs the command."""
         try:
             return super().invoke(ctx)
@@ -32,14 +32,12 @@ class Commands(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-class AccountName(click.ParamType):
+class AccountName(click.ParamType[str]):
     """An argument that is an account id."""
 
     name = "account"
 
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Checks it by the rule of the contract."""
         try:
             return check_account(value)
@@ -78,13 +76,20 @@ def opened_store() -> Iterator[Store]:
             database.release()
         return
     with EmbeddedPostgres(settings.data_dir) as embedded:
-        schema.migrate(embedded.url)
         settings = replace(settings, database_url=embedded.url)
         database = Database(embedded.url, settings)
         try:
+            _ensure_current(database, embedded.url)
             yield Store(settings, embedded.url, embedded, database)
         finally:
             database.release()
+
+
+def _ensure_current(database: Database, url: str) -> None:
+    try:
+        schema.check(database)
+    except Unavailable:
+        schema.migrate(url)
 
 
 def say(said: Mapping[str, object], text: str, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import tempfile
 from functools import partial
 from logging.config import dictConfig
@@ -50,10 +51,34 @@ def serve(host: str, port: int, workers: int, *, migrate: bool, as_json: bool) -
     except ListenError as error:
         raise click.ClickException(str(error)) from error
     with listener, opened_store() as opened:
-        key = _prepare(opened, migrate=migrate)
-        greeting = Greeting(*address_of(listener), key)
-        say = partial(click.echo, greeting.as_json() if as_json else greeting.as_text())
-        _run(opened, Workers, greeting, say)
+        greeting = Greeting(*address_of(listener), _prepare(opened, migrate=migrate))
+        text = greeting.as_json() if as_json else greeting.as_text()
+        _run(opened, listener, workers, Greeter(greeting, partial(click.echo, text)))
+
+
+def _prepare(opened: Store, *, migrate: bool) -> ApiKey | None:
+    """Makes sure that the schema is current; on an empty store of our own, makes an account and returns its key."""
+    if opened.embedded:
+        return create_first_key(opened.database, FIRST_ACCOUNT)
+    if migrate:
+        schema.migrate(opened.url)
+    schema.check(opened.database)
+    return None
+
+
+def _run(opened: Store, listener: socket.socket, count: int, greeter: Greeter) -> None:
+    # Workers are forked: they share the memory of what is loaded here, and no connection.
+    opened.database.release()
+    multiprocessing.set_start_method("fork")
+    with tempfile.TemporaryDirectory(prefix="ccs-metrics-") as metrics:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+        from ccs_server.app import create_app  # noqa: PLC0415 - the metrics look for their directory on import
+
+        workers = Workers(
+            partial(create_app, opened.settings), listener, opened.settings, count=count
+        )
+        with Upkeep(opened.database, opened.settings, opened.embedded), greeter:
+            workers.run()
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:

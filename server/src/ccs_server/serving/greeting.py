@@ -76,8 +76,8 @@ def _curl(url: str, key: ApiKey) -> str:
 class Greeter:
     """Waits, beside the supervisor, until the service is ready, then calls `say`."""
 
-    def __init__(self, host: str, port: int, say: Callable[[], None]) -> None:
-        self._address = host, port
+    def __init__(self, greeting: Greeting, say: Callable[[], None]) -> None:
+        self._address = greeting.host, greeting.port
         self._say = say
         self._stop = Event()
         self._thread = Thread(target=self._run, name="greeter", daemon=True)

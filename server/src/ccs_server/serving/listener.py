@@ -36,9 +36,7 @@ def listen(host: str, port: int) -> socket.socket:
         ListenError: the address is not this machine's, or is taken.
     """
     try:
-        addresses = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
         raise ListenError(f"The host '{host}' is not known; give an address with --host.") from None
     family, _, _, _, address = addresses[0]

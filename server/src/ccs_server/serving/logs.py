@@ -7,7 +7,7 @@ LOGGING = {
         "line": {"format": "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"}
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {},
+    "loggers": {"alembic": {"level": "WARNING"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
 }
 """For `logging.config.dictConfig`."""

@@ -52,8 +52,7 @@ class Upkeep:
                     self._purge()
             except (Unavailable, EmbeddedError) as error:
                 _log.warning("%s", error)
-            except Exception:
-                # A fault of ours, which must not end the upkeep: the next round may fare better.
+            except Exception:  # noqa: BLE001 - a fault of ours must not end the upkeep: the next round may fare better
                 _log.exception("The upkeep has failed.")
         self._database.release()
 
@@ -64,4 +63,6 @@ class Upkeep:
     def _purge(self) -> None:
         purged = purge(self._database, stopping=self._stop.is_set)
         if any(purged):
-            _log.info("Purged %s.", ", ".join(f"{n} {name}" for name, n in purged._asdict().items()))
+            _log.info(
+                "Purged %s.", ", ".join(f"{n} {name}" for name, n in purged._asdict().items())
+            )

@@ -16,23 +16,21 @@ The methods that are overridden here are granian's own, so its version is bound 
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from threading import Thread
 from time import sleep
-from typing import Any
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from typing import Any, cast
+from wsgiref.types import WSGIApplication
 
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from ccs_server.api.draining import Drainable
 from ccs_server.serving.listener import BACKLOG, address_of, open_no_more
 from ccs_server.serving.logs import LOGGING
 from ccs_server.settings import Settings
-
-DRAINING = "ccs.draining"
-"""Stands in the WSGI environment of requests that arrive while the service is about to end."""
 
 # A measured choice (docs/performance.md): more threads only wait for each other's interpreter lock.
 _THREADS = 2
@@ -88,50 +86,30 @@ class Workers(MPServer):
         # A terminal sends ^C to the whole group, but the supervisor alone decides when workers end.
         os.setpgid(0, 0)
         follow_parent(*self._lifeline)
-        return Drainable(self._load())
+        app = Drainable(self._load())
+        signal.signal(_DRAIN_SIGNAL, app.drain)
+        return app
 
     def _init_shared_socket(self) -> None:
-        self._ssp = None
-        self._shd = SocketHolder(self._listener.fileno(), False, BACKLOG)  # noqa: FBT003 - a Rust constructor
-        self._sfd = self._listener.fileno()
+        descriptor = self._listener.fileno()
+        # Granian's stubs do not know these attributes' types, nor that of the Rust constructor.
+        self._shd: Any = cast("Any", SocketHolder)(descriptor, False, BACKLOG)  # noqa: FBT003
+        self._sfd: Any = descriptor
         self._sso = self._listener
 
     def signal_handler_reload(self, *_: object) -> None:
         """There is nothing to reload: the environment of a process does not change. A lost terminal ends it."""
-        self.signal_handler_interrupt()
+        self.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
     def shutdown(self, exit_code: int = 0) -> None:
+        """Ends the workers in the four steps above."""
         for worker in self.wrks:
             if worker.is_alive():
                 os.kill(worker.inner.pid, _DRAIN_SIGNAL)
         sleep(self._drain_time)
         open_no_more(self._listener)
         sleep(_HANDSHAKE_SECONDS)
-        super().shutdown(exit_code)
-
-
-class Drainable:
-    """An application whose answers, once `_DRAIN_SIGNAL` has come, ask clients to close their connections."""
-
-    def __init__(self, app: WSGIApplication) -> None:
-        self._app = app
-        self._draining = False
-        signal.signal(_DRAIN_SIGNAL, self._drain)
-
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        if not self._draining:
-            return self._app(environ, start_response)
-        environ[DRAINING] = True
-
-        def start_last(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            return start_response(status, [*headers, ("Connection", "close")], exc_info)
-
-        return self._app(environ, start_last)
-
-    def _drain(self, *_: object) -> None:
-        self._draining = True
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
 
 
 def follow_parent(read_end: int, write_end: int) -> None:

@@ -37,7 +37,7 @@ def _of_deleted_namespaces(table: str) -> Statement:
                 FOR UPDATE SKIP LOCKED
             ) AS r
             LIMIT $1::bigint
-        ))""",  # noqa: S608 - the tables are ours
+        ))""",
     )
 
 

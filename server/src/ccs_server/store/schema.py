@@ -4,14 +4,14 @@ Revisions are numbers with leading zeros, so a later one compares greater. A dat
 instances are replaced one by one, old ones run on a schema that a new one has migrated (docs/operations.md).
 """
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.pool import NullPool
+from typing import TYPE_CHECKING
+
+from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import Unavailable
 from ccs_server.store.database import Database
-from ccs_server.store.faults import NOT_MIGRATED
+from ccs_server.store.faults import NOT_MIGRATED, UNREACHABLE, fault_from_sqlstate
 from ccs_server.store.wire import Statement
 
 CURRENT = "0001"
@@ -19,6 +19,11 @@ CURRENT = "0001"
 
 # Any number will do, as long as nobody else's lock in the same database has it: "CCS schema" in ASCII, cut to 64 bits.
 _LOCK = int.from_bytes(b"CCS sche")
+
+_CONNECT_SECONDS = 10
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _VERSION = Statement.of("schema_version", "SELECT version_num FROM alembic_version")
 
@@ -29,20 +34,33 @@ def migrate(url: str, revision: str = "head") -> None:
     Many may do so at once: one migrates, the others wait for it and find nothing left to do.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the database cannot be reached or refuses.
+        Unavailable: the database cannot be used now.
+        StoreFault: it refuses, for want of a right for example.
     """
+    from alembic import command  # noqa: PLC0415 - a third of a second that few starts need
+
     location = make_url(url).set(drivername="postgresql+psycopg")
-    engine = create_engine(location, poolclass=NullPool)
-    with engine.begin() as connection:
-        # Held until the commit, so it works through a transaction pooler and cannot be left behind.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        config = alembic_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+    engine = create_engine(
+        location, poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS}
+    )
+    config = alembic_config()
+    try:
+        with engine.begin() as connection:
+            # Held until the commit, so it works through a transaction pooler and cannot be left behind.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    except DBAPIError as error:
+        sqlstate = getattr(error.orig, "sqlstate", None)
+        if sqlstate is None:
+            raise Unavailable(UNREACHABLE) from error
+        raise fault_from_sqlstate(sqlstate, str(error.orig)) from error
 
 
-def alembic_config() -> Config:
+def alembic_config() -> "Config":
     """Alembic's configuration, without a file: the migrations ship in this package."""
+    from alembic.config import Config  # noqa: PLC0415 - see migrate
+
     config = Config()
     config.set_main_option("script_location", "ccs_server.store:migrations")
     config.set_main_option("path_separator", "os")
