@@ -31,7 +31,7 @@ def test_migrations_lead_to_the_tables_of_the_code(
 def _dumped(url: str) -> str:
     """The schema as pg_dump writes it: columns, types, collations, defaults, keys, indexes, storage parameters."""
     command = [
-        programs() / "pg_dump",
+        str(programs() / "pg_dump"),
         "--schema-only",
         "--exclude-table=alembic_version",
         "--dbname",
