@@ -8,30 +8,51 @@ from http.client import HTTPConnection, HTTPException
 from threading import Event, Thread
 from time import monotonic, sleep
 
-ANSWERED, REFUSED, LOST = "answered", "refused", "lost"
-
 
 @dataclass
 class Load:
-    """What became of the requests so far."""
+    """What became of the requests: their answers' statuses, and the errors of those that were sent in vain."""
 
-    outcomes: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
     losses: list[str] = field(default_factory=list)
 
+    @property
+    def answered(self) -> int:
+        return self.statuses.total()
 
-@contextmanager
-def load(
-    port: int, headers: dict[str, str], target: str, *, clients: int, rate: float, keep_alive: bool
-) -> Iterator[Load]:
-    """Calls `target`, PUT and GET by turns, at `rate` requests a second, until the block ends or nobody listens."""
-    seen = Load()
-    stop = Event()
-    pause = clients / rate
 
-    def call(number: int) -> None:
-        connection = HTTPConnection("127.0.0.1", port, timeout=30)
-        due = monotonic() + pause * number / clients
+@dataclass(frozen=True)
+class Caller:
+    """Saves and reads properties whose names begin with `target`, at `rate` calls a second, by `clients` at once."""
+
+    port: int
+    headers: dict[str, str]
+    target: str
+    clients: int
+    rate: float
+    keep_alive: bool
+
+    @contextmanager
+    def calling(self) -> Iterator[Load]:
+        """Calls for the length of the block, or until nobody listens any more."""
+        load, stop = Load(), Event()
+        threads = [
+            Thread(target=self._call_on, args=(number, load, stop))
+            for number in range(self.clients)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield load
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _call_on(self, number: int, load: Load, stop: Event) -> None:
+        pause = self.clients / self.rate
+        due = monotonic() + pause * number / self.clients
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
         turn = 0
         while not stop.is_set():
             sleep(max(0.0, due - monotonic()))
@@ -41,33 +62,22 @@ def load(
                 if connection.sock is None:
                     connection.connect()
             except ConnectionRefusedError:
-                seen.outcomes[REFUSED] += 1
                 return
             try:
-                if turn % 2:
-                    body = str(turn).encode()
-                    connection.request("PUT", f"{target}{number}", body, headers)
-                else:
-                    connection.request("GET", f"{target}{number}", headers=headers)
-                answer = connection.getresponse()
-                answer.read()
+                load.statuses[self._call(connection, number, turn)] += 1
             except (OSError, HTTPException) as error:
-                seen.outcomes[LOST] += 1
-                seen.losses.append(repr(error))
+                load.losses.append(repr(error))
                 connection.close()
-            else:
-                seen.outcomes[ANSWERED] += 1
-                seen.statuses[answer.status] += 1
-                if not keep_alive:
-                    connection.close()
         connection.close()
 
-    threads = [Thread(target=call, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield seen
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    def _call(self, connection: HTTPConnection, number: int, turn: int) -> int:
+        target = f"{self.target}{number}"
+        if turn % 2:
+            connection.request("PUT", target, str(turn).encode(), self.headers)
+        else:
+            connection.request("GET", target, headers=self.headers)
+        answer = connection.getresponse()
+        answer.read()
+        if not self.keep_alive:
+            connection.close()
+        return answer.status

@@ -17,11 +17,13 @@ import importlib.util
 import os
 import pwd
 import shutil
+import socket
 import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from types import TracebackType
 from typing import IO, Self
 from urllib.parse import quote
@@ -31,10 +33,13 @@ POSTGRESQL_VERSION = "18"
 # PostgreSQL refuses to run as root, so root runs it as this user.
 SYSTEM_USER = "ccs"
 
-# What a Unix socket's path may hold on every system, less the name that PostgreSQL gives the socket.
-_LONGEST_SOCKET_DIRECTORY = 103 - len("/.s.PGSQL.5432")
+_SOCKET_NAME = ".s.PGSQL.5432"
+# What the path of a Unix socket may hold on every system, less its name.
+_LONGEST_SOCKET_DIRECTORY = 103 - len(f"/{_SOCKET_NAME}")
 
 _START_SECONDS = 300  # as long as it takes to recover from a crash under load
+_REMNANT_SECONDS = 10.0
+_REMNANT = "shared memory"
 
 # Written once, into a new cluster's postgresql.conf, where the operator may change them (docs/configuration.md).
 _CONFIGURATION = {
@@ -166,15 +171,23 @@ class EmbeddedPostgres:
         _own(self._socket)
         log = self._home / "postgres.log"
         _own_file(log)
+        deadline = monotonic() + _REMNANT_SECONDS
+        while not self._run_server(log):
+            # Processes of a server that was killed hold its memory until they notice.
+            if _REMNANT not in self._why() or monotonic() > deadline:
+                raise EmbeddedError(
+                    f"The embedded PostgreSQL does not start: {self._why()} ({self._home})."
+                )
+            sleep(0.1)
+        return True
+
+    def _run_server(self, log: Path) -> bool:
+        """Runs the server in the background; returns whether it answers."""
         started = _run(
             "pg_ctl", "start", "--wait", f"--timeout={_START_SECONDS}", "--silent",
             "--pgdata", str(self._cluster), "--log", str(log), "--options", f"-k '{self._socket}'",
         )  # fmt: skip
-        if started.returncode:
-            raise EmbeddedError(
-                f"The embedded PostgreSQL does not start: {self._why()} ({self._home})."
-            )
-        return True
+        return started.returncode == 0
 
     def _why(self) -> str:
         """What PostgreSQL said last before it gave up."""
@@ -190,10 +203,13 @@ class EmbeddedPostgres:
         _run("pg_ctl", "stop", "--wait", "--mode=fast", "--silent", "--pgdata", str(self._cluster))
 
     def _is_running(self) -> bool:
-        """Whether the server runs: its lock file names a living process that works in this directory."""
-        if not (self._cluster / "postmaster.pid").exists():
-            return False
-        return _run("pg_ctl", "status", "--pgdata", str(self._cluster)).returncode == 0
+        """Whether somebody listens on the server's socket; its file alone would be there after a kill, too."""
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(self._socket / _SOCKET_NAME))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+        return True
 
     def _make_cluster(self) -> None:
         """Makes the cluster if there is none. A half-made one, left by a crash, never gets its name."""

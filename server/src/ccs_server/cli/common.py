@@ -29,7 +29,15 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (SettingError, EmbeddedError, ContextError, StoreFault) as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_sentence(error)) from error
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, with the database's own reason where that is behind it."""
+    if isinstance(error, Unavailable) and error.__cause__:
+        reason = str(error.__cause__).splitlines()[0]
+        return f"{error.message.rstrip('.')} ({reason})."
+    return str(error)
 
 
 class AccountName(click.ParamType[str]):

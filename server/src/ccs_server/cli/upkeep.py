@@ -52,6 +52,6 @@ def openapi() -> None:
     from ccs_server.app import create_app  # noqa: PLC0415 - the other commands need no web framework
 
     # The document is the same whatever the database; none is asked.
-    settings = replace(Settings.from_environment(), database_url="postgresql://")
+    settings = replace(Settings.from_environment(), database_url="postgresql://", access_log=False)
     with create_app(settings).test_client() as client:
         click.echo(client.get("/openapi.json").text)

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from threading import local
 from typing import NamedTuple
 
-from psycopg import Connection
+from psycopg import Connection, OperationalError
 from psycopg.pq.abc import PGresult
-from sqlalchemy import Engine, NullPool, PoolProxiedConnection, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Engine, NullPool, PoolProxiedConnection, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ccs_server.domain.errors import ContextError, Unavailable
-from ccs_server.settings import Settings
+from ccs_server.settings import SettingError, Settings
 from ccs_server.store.faults import UNREACHABLE, StoreFault
 from ccs_server.store.wire import Statement, Wire
 
@@ -26,6 +26,23 @@ _PLANNER = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "j
 
 # The server gives up first, so that its own sentence reaches the client; ours is for a server that is frozen.
 _GRACE_SECONDS = 1.0
+
+
+def read_url(url: str) -> URL:
+    """The URL of a PostgreSQL database, as SQLAlchemy's with our driver.
+
+    Raises:
+        SettingError: it is not one. The message does not repeat it: there may be a password in it.
+    """
+    try:
+        location = make_url(url)
+    except (ArgumentError, ValueError):
+        location = None
+    if location is None or location.get_backend_name() not in {"postgresql", "postgres"}:
+        raise SettingError(
+            "CCS_DATABASE_URL must be like postgresql://user:password@host:5432/database."
+        )
+    return location.set(drivername="postgresql+psycopg")
 
 
 class _Lease(NamedTuple):
@@ -42,7 +59,7 @@ class Database:
 
     def __init__(self, url: str, settings: Settings) -> None:
         self._settings = settings
-        location = make_url(url).set(drivername="postgresql+psycopg")
+        location = read_url(url)
         self.engine: Engine = create_engine(
             location.difference_update_query(["options"]),
             isolation_level="AUTOCOMMIT",
@@ -104,7 +121,7 @@ class Database:
             self.release()
         try:
             pooled = self.engine.raw_connection()
-        except DBAPIError as error:
+        except OperationalError as error:
             raise Unavailable(UNREACHABLE) from error
         lease = self._leases.current = _Lease(pooled, pooled.info["wire"])
         return lease.wire

@@ -6,11 +6,11 @@ instances are replaced one by one, old ones run on a schema that a new one has m
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import Unavailable
-from ccs_server.store.database import Database
+from ccs_server.store.database import Database, read_url
 from ccs_server.store.faults import NOT_MIGRATED, UNREACHABLE, fault_from_sqlstate
 from ccs_server.store.wire import Statement
 
@@ -39,9 +39,8 @@ def migrate(url: str, revision: str = "head") -> None:
     """
     from alembic import command  # noqa: PLC0415 - a third of a second that few starts need
 
-    location = make_url(url).set(drivername="postgresql+psycopg")
     engine = create_engine(
-        location, poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS}
+        read_url(url), poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS}
     )
     config = alembic_config()
     try:
