@@ -9,6 +9,7 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Request, Response
+from flask.globals import request_ctx
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter
 
@@ -58,8 +59,9 @@ class Application(Flask):
 
     def process_response(self, response: Response) -> Response:
         """The last step of every request, whatever became of it."""
-        response = super().process_response(response)
-        self._observer.observe(response)
+        if self.after_request_funcs:
+            response = super().process_response(response)
+        self._observer.observe(request_ctx.request, response)
         return response
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -10,7 +10,7 @@ from sys import stderr
 from time import perf_counter
 from wsgiref.types import WSGIEnvironment
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response
 from msgspec.json import encode
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -47,7 +47,7 @@ class Observer:
         # A metric's labels() costs as much as its observe().
         self._known: dict[tuple[str, str, int], Histogram] = {}
 
-    def observe(self, response: Response) -> None:
+    def observe(self, request: Request, response: Response) -> None:
         """Gives the answer its request id; counts, times and logs it."""
         environ = request.environ
         duration = perf_counter() - environ["ccs.started"]
