@@ -1,0 +1,113 @@
+"""`ccs keys`, `ccs credentials` and the others: what they print, and how they fail."""
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ccs_server.cli import main
+from ccs_server.store import schema
+from tests.support.service import ccs, environment
+
+
+@pytest.fixture
+def env(database_url: str) -> dict[str, str]:
+    return {"CCS_DATABASE_URL": database_url}
+
+
+def run(*arguments: str, env: dict[str, str]) -> Result:
+    """Runs a command in this process: starting one for each would take most of the time."""
+    return CliRunner().invoke(main, arguments, env=env, catch_exceptions=False)
+
+
+def said(*arguments: str, env: dict[str, str]) -> dict[str, Any]:
+    """What a command prints for a program: exactly one JSON object."""
+    done = run(*arguments, "--json", env=env)
+    assert (done.exit_code, done.stderr) == (0, "")
+    (line,) = done.stdout.splitlines()
+    printed: dict[str, Any] = json.loads(line)
+    return printed
+
+
+def test_a_keys_life(env: dict[str, str]) -> None:
+    first = said("keys", "create", "life", env=env)
+    assert first.keys() == {"account", "key_id", "key"}
+    assert first["key"].startswith(f"ccs_{first['key_id']}_")
+    second = said("keys", "create", "life", env=env)
+    third = said("keys", "regenerate", "life", env=env)
+    assert set(third["revoked"]) == {first["key_id"], second["key_id"]}
+    listed = said("keys", "list", "life", env=env)["keys"]
+    assert [key["key_id"] for key in listed if key["revoked_at"] is None] == [third["key_id"]]
+    assert said("keys", "revoke", "life", "--key-id", third["key_id"], env=env) == {
+        "account": "life",
+        "revoked": [third["key_id"]],
+    }
+    assert said("keys", "revoke", "life", "--all", env=env)["revoked"] == []
+
+
+def test_a_credentials_life(env: dict[str, str]) -> None:
+    first = said("credentials", "create", "life", env=env)
+    assert first.keys() == {"account", "username", "password"}
+    second = said("credentials", "create", "life", env=env)
+    revoked = said("credentials", "revoke", "life", "--username", first["username"], env=env)
+    assert revoked["revoked"] == [first["username"]]
+    assert said("credentials", "revoke", "life", "--all", env=env)["revoked"] == [
+        second["username"]
+    ]
+    listed = said("credentials", "list", "life", env=env)["credentials"]
+    assert all(credential["revoked_at"] for credential in listed)
+
+
+def test_upkeep(env: dict[str, str]) -> None:
+    assert said("migrate", env=env) == {"schema": schema.CURRENT}
+    assert said("purge", env=env).keys() == {"properties", "session_ttls", "namespaces"}
+    assert said("signing-keys", "rotate", env=env).keys() == {"key_id"}
+
+
+def test_openapi_needs_no_database() -> None:
+    done = ccs("openapi", env=environment())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["openapi"].startswith("3.1")
+
+
+def test_for_a_person_a_key_stands_alone_on_its_line(env: dict[str, str]) -> None:
+    lines = run("keys", "create", "person", env=env).stdout.splitlines()
+    assert sum(line.startswith("ccs_") and " " not in line for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "code", "sentence"),
+    [
+        (["keys", "create", "a b"], {}, 2, "An accountId must be"),
+        (["keys", "revoke", "a"], {}, 2, "Give either --key-id or --all."),
+        (["keys", "revoke", "a", "--key-id", "x"], {}, 1, "Account 'a' has no valid key 'x'."),
+        (["credentials", "revoke", "a", "--username", "x"], {}, 1, "no valid credential 'x'"),
+        (["purge"], {"CCS_PURGE_INTERVAL": "often"}, 1, "CCS_PURGE_INTERVAL must be a number"),
+        (["purge"], {"CCS_DATABASE_URL": "mysql://u:hidden@h/d"}, 1, "CCS_DATABASE_URL must be"),
+        (
+            ["migrate"],
+            {"CCS_DATABASE_URL": "postgresql://u:hidden@127.0.0.1:1/d"},
+            1,
+            "The database cannot be reached",
+        ),
+    ],
+)
+def test_what_goes_wrong_is_told_in_a_sentence(
+    env: dict[str, str], arguments: list[str], settings: dict[str, str], code: int, sentence: str
+) -> None:
+    failed = run(*arguments, env=env | settings)
+    assert (failed.exit_code, failed.stdout) == (code, "")
+    last = failed.stderr.splitlines()[-1]
+    assert last.startswith("Error: ")
+    assert sentence in last
+    assert "hidden" not in failed.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["serve", "migrate", "keys", "credentials", "signing-keys", "purge", "openapi"]
+)
+def test_every_command_explains_itself(command: str) -> None:
+    helped = run(command, "--help", env={})
+    assert helped.exit_code == 0
+    assert helped.stdout.startswith(f"Usage: ccs {command} ")

@@ -1,0 +1,229 @@
+"""`ccs serve` as a process, from an empty directory to its end."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from ccs_server.embedded import EmbeddedPostgres
+from ccs_server.settings import Settings
+from ccs_server.store import credentials
+from ccs_server.store.database import Database
+from ccs_server.store.wire import Statement
+from tests.support.service import CCS, TIMEOUT_SECONDS, Server, ccs, environment, serving
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty data directory; a PostgreSQL that a killed process has left in it is stopped afterwards."""
+    directory = tmp_path_factory.mktemp("s") / "ccs"
+    yield directory
+    with EmbeddedPostgres(directory):
+        pass
+
+
+@pytest.fixture
+def env(data_dir: Path) -> dict[str, str]:
+    return environment(CCS_DATA_DIR=str(data_dir), CCS_ACCESS_LOG="off")
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """The worker processes of a `ccs serve`."""
+    return [
+        int(pid)
+        for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ]
+
+
+def is_ready(server: Server) -> bool:
+    return requests.get(f"{server.url}/readyz", timeout=TIMEOUT_SECONDS).status_code == 200
+
+
+def exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_from_nothing_to_a_property_that_survives_a_kill(env: dict[str, str]) -> None:
+    command = [*CCS, "serve", "--port", "0"]
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        lines = []
+        while not lines or not lines[-1].startswith("curl "):
+            lines.append(process.stdout.readline().strip())
+            assert process.poll() is None, process.stderr.read()
+        read = subprocess.run(  # noqa: S602 - a person would paste it into a shell, too
+            lines[-1], shell=True, check=True, capture_output=True, text=True, timeout=60
+        )
+        assert '"Ada"' in read.stdout
+        docs = next(word for line in lines for word in line.split() if word.endswith("/docs"))
+        assert requests.get(docs, timeout=TIMEOUT_SECONDS).status_code == 200
+        process.kill()
+        assert process.stderr.read() == "", "nothing was worth a word"
+    with serving(env=env) as server:
+        assert "key" not in server.said, "the store is not empty any more"
+        key = next(word for word in lines[-1].split("'") if word.startswith("maven-api-key"))
+        answer = requests.get(
+            f"{server.url}/v1/account/demo/profile/properties/name",
+            headers=dict([key.split(": ")]),
+            timeout=TIMEOUT_SECONDS,
+        )
+        assert answer.json() == "Ada"
+        assert server.stop() == 0
+
+
+def test_what_a_killed_instance_leaves_takes_neither_port_nor_memory(env: dict[str, str]) -> None:
+    with serving("--workers", "2", env=env) as server:
+        workers = children(server.process)
+        server.process.kill()
+        server.process.wait(TIMEOUT_SECONDS)
+        wait_until(lambda: not any(exists(pid) for pid in workers))
+    with serving("--port", str(server.port), env=env) as next_one:
+        assert is_ready(next_one)
+
+
+def test_the_command_line_works_beside_a_running_server(env: dict[str, str]) -> None:
+    with serving(env=env) as server:
+        made = ccs("keys", "create", "acme", "--json", env=env)
+        assert made.returncode == 0, made.stderr
+        assert is_ready(server), "the command's end has not stopped the database"
+        assert server.stop() == 0
+
+
+def test_two_instances_share_an_embedded_store(env: dict[str, str]) -> None:
+    with serving(env=env) as first, serving(env=env) as second:
+        headers = {"maven-api-key": str(first.said["key"])}
+        path = "/v1/account/demo/shared/properties/p"
+        saved = requests.put(f"{first.url}{path}", json=1, headers=headers, timeout=TIMEOUT_SECONDS)
+        assert saved.status_code == 204
+        assert first.stop() == 0
+        read = requests.get(f"{second.url}{path}", headers=headers, timeout=TIMEOUT_SECONDS)
+        assert read.json() == 1
+        assert second.stop() == 0
+
+
+def test_an_embedded_postgresql_that_dies_is_revived(env: dict[str, str], data_dir: Path) -> None:
+    with serving(env=env) as server:
+        postmaster = int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, signal.SIGKILL)
+        wait_until(lambda: not exists(postmaster))
+        wait_until(lambda: is_ready(server))
+        assert server.stop() == 0
+
+
+def test_as_many_workers_serve_as_are_asked_for_and_a_dead_one_is_replaced(
+    database_url: str,
+) -> None:
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
+    with serving("--workers", "3", env=env) as server:
+        workers = children(server.process)
+        assert len(workers) == 3
+        os.kill(workers[0], signal.SIGKILL)
+        wait_until(lambda: len(set(children(server.process)) - set(workers)) == 1)
+        assert is_ready(server)
+        assert server.stop() == 0
+
+
+def test_it_refuses_a_database_that_is_behind(empty_database_url: str) -> None:
+    env = environment(CCS_DATABASE_URL=empty_database_url)
+    refused = ccs("serve", "--port", "0", env=env)
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert refused.stderr.startswith("Error: ")
+    assert "ccs migrate" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    with serving("--migrate", env=env) as server:
+        assert is_ready(server)
+        assert "key" not in server.said, "only an embedded store gets an account by itself"
+
+
+def test_it_says_that_it_is_about_to_end(database_url: str) -> None:
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_DRAIN_TIME="5")
+    with serving("--workers", "1", env=env) as server:
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not is_ready(server))
+        answer = requests.get(f"{server.url}/healthz", timeout=TIMEOUT_SECONDS)
+        assert answer.status_code == 200, "it serves until it ends"
+        assert answer.headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_well_on_every_signal_that_asks_for_it(
+    database_url: str, number: signal.Signals
+) -> None:
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
+    with serving("--workers", "1", env=env) as server:
+        server.process.send_signal(number)
+        assert server.process.wait(TIMEOUT_SECONDS) == 0
+
+
+def test_it_purges_by_itself(database: Database, database_url: str) -> None:
+    insert = Statement.of(
+        "test_insert_expired",
+        "INSERT INTO property (account, namespace_id, session_id, name, value, size, expires_at)"
+        " VALUES ('purged', 1, 's', 'p', '1', 1, now() - interval '1 second')",
+    )
+    count = Statement.of("test_count", "SELECT FROM property WHERE account = 'purged'")
+    database.execute(insert)
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_PURGE_INTERVAL="0.1")
+    with serving("--workers", "1", env=env):
+        wait_until(lambda: database.execute(count).ntuples == 0)
+
+
+def test_a_revoked_key_stops_working_within_five_seconds(
+    database: Database, database_url: str
+) -> None:
+    key = credentials.create_key(database, "revoked")
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
+    with serving("--workers", "2", env=env) as server:
+
+        def status() -> int:
+            return requests.get(
+                f"{server.url}/v1/account/revoked/ns/properties",
+                headers={"maven-api-key": key.key},
+                timeout=TIMEOUT_SECONDS,
+            ).status_code
+
+        assert {status() for _ in range(10)} == {200}
+        credentials.revoke_key(database, "revoked", key.key_id)
+        wait_until(lambda: {status() for _ in range(10)} == {403}, seconds=5)
+    assert Settings().credential_cache < 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--host", "192.0.2.1"], "192.0.2.1 is not an address of this machine"),
+        (["--host", "no such host"], "The host 'no such host' is not known"),
+    ],
+)
+def test_a_bad_address_is_told_in_a_sentence(
+    database_url: str, arguments: list[str], sentence: str
+) -> None:
+    refused = ccs("serve", *arguments, env=environment(CCS_DATABASE_URL=database_url))
+    assert refused.returncode == 1
+    assert sentence in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_port_in_use_is_told_in_a_sentence(database_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = ccs("serve", "--port", port, env=environment(CCS_DATABASE_URL=database_url))
+    assert refused.returncode == 1
+    assert (
+        refused.stderr
+        == f"Error: Port {port} of 127.0.0.1 is in use; choose another with --port.\n"
+    )
