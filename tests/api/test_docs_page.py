@@ -1,0 +1,117 @@
+"""The documentation page in a real browser that reaches nothing but the server."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Locator, Page, Route, expect, sync_playwright
+
+from tests.support.service import Account, Server
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    "--no-sandbox",  # its sandbox needs rights that a container does not give
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+V1 = "/v1/account/{accountId}/{namespace}/{sessionId}/properties"
+V2 = "/v2/context/document/{accountId}/{nameSpace}/{sessionId}"
+
+
+@dataclass
+class DocsPage:
+    """The open page, and everything on it that went wrong or went elsewhere."""
+
+    page: Page
+    server: Server
+    elsewhere: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def open(self) -> None:
+        self.page.context.route("**/*", self._only_to_the_server)
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(f"{self.server.url}/docs")
+        expect(self.page.locator(".opblock").first).to_be_visible()
+
+    def authorise(self, scheme: str, *secrets: str) -> None:
+        """Fills in the dialog behind the Authorize button."""
+        self.page.locator(".scheme-container .authorize").click()
+        form = self.page.locator(".auth-container", has_text=scheme).first
+        for box, secret in zip(form.locator("input").all(), secrets, strict=True):
+            box.fill(secret)
+        form.get_by_role("button", name="Apply credentials").click()
+        expect(form.get_by_role("button", name="Remove authorization")).to_be_visible()
+        form.locator(".btn-done").click()
+
+    def execute(self, method: str, path: str, body: object = None, **parameters: str) -> Locator:
+        """Tries an operation out; the table that shows its answer."""
+        operation = self.page.locator(
+            f".opblock-{method}", has=self.page.locator(f'[data-path="{path}"]')
+        )
+        operation.locator(".opblock-summary-control").click()
+        operation.locator(".try-out__btn").click()
+        for name, text in parameters.items():
+            operation.locator(f'tr[data-param-name="{name}"] input').fill(text)
+        if body is not None:
+            operation.locator(".body-param textarea").fill(json.dumps(body))
+        operation.locator(".execute").click()
+        answer = operation.locator(".live-responses-table")
+        expect(answer).to_be_visible()
+        return answer
+
+    def _only_to_the_server(self, route: Route) -> None:
+        if route.request.url.startswith((f"{self.server.url}/", "data:", "blob:")):
+            route.continue_()
+        else:
+            self.elsewhere.append(route.request.url)
+            route.abort()
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+
+@pytest.fixture
+def docs(server: Server) -> Iterator[DocsPage]:
+    if CHROMIUM is None:
+        pytest.skip("NOT TESTED: the docs page needs Chromium, and there is none on the PATH")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        docs = DocsPage(browser.new_page(), server)
+        docs.open()
+        yield docs
+        browser.close()
+    assert docs.elsewhere == []
+    assert docs.errors == []
+
+
+def test_a_reader_authorises_saves_a_property_and_reads_it_on_the_page(
+    docs: DocsPage, account: Account
+) -> None:
+    docs.authorise("maven-api-key", account.key)
+    place = {"accountId": account.id, "namespace": "myNamespace", "sessionId": "mySessionId"}
+
+    saved = docs.execute("patch", V1, {"myProperty1": "seen in the browser"}, **place)
+    expect(saved.locator(".response-col_status").first).to_contain_text("204")
+    read = docs.execute("get", V1, **place)
+    expect(read.locator(".response-col_status").first).to_contain_text("200")
+    expect(read.locator(".highlight-code").first).to_contain_text("seen in the browser")
+
+    saved_here = account.v1("GET", "/myNamespace/mySessionId/properties").json()
+    assert saved_here == {"myProperty1": "seen in the browser"}
+
+
+def test_a_reader_with_a_token_reads_a_document_on_the_page(
+    docs: DocsPage, account: Account
+) -> None:
+    account.v1("PATCH", "/myNamespace/s1/properties", json={"myProperty1": "seen in v2"})
+    docs.authorise("bearer", account.token)
+    read = docs.execute("get", V2, accountId=account.id, nameSpace="myNamespace", sessionId="s1")
+    expect(read.locator(".response-col_status").first).to_contain_text("200")
+    expect(read.locator(".highlight-code").first).to_contain_text("seen in v2")

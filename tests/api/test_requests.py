@@ -1,0 +1,192 @@
+"""What holds for every request: trailing slash, alias, content type, request id, size of a body."""
+
+import json
+
+import pytest
+import requests
+
+from tests.api.answers import assert_empty, assert_error
+from tests.api.rows import (
+    V1_ROWS,
+    V1_ROWS_WITH_BODY,
+    V2_ROWS,
+    V2_ROWS_WITH_BODY,
+    Call,
+    v1_rows,
+    v2_rows,
+)
+from tests.support.raw_http import send
+from tests.support.service import Account, Server
+
+
+def fill(account: Account) -> None:
+    """Something for every row to find."""
+    account.v1("PATCH", "/orders/properties", json={"size": 1})
+    account.v1("PATCH", "/orders/s1/properties", json={"size": 1})
+
+
+def with_trailing_slash(call: Call) -> str:
+    path, mark, query = call.path.partition("?")
+    return f"{path}/{mark}{query}"
+
+
+@pytest.mark.parametrize("row", V1_ROWS)
+def test_v1_writes_answer_204_without_body_and_reads_200(account: Account, row: str) -> None:
+    fill(account)
+    call = v1_rows()[row]
+    response = account.v1(call.method, call.path, **call.arguments)
+    assert response.status_code == call.success
+    if call.success == 204:
+        assert_empty(response)
+
+
+@pytest.mark.parametrize("row", V1_ROWS)
+def test_v1_takes_a_trailing_slash_without_redirect(account: Account, row: str) -> None:
+    fill(account)
+    call = v1_rows()[row]
+    response = account.v1(call.method, with_trailing_slash(call), **call.arguments)
+    assert response.status_code == call.success
+
+
+@pytest.mark.parametrize("row", V2_ROWS)
+def test_v2_takes_a_trailing_slash_without_redirect(account: Account, row: str) -> None:
+    fill(account)
+    call = v2_rows(account.id)[row]
+    response = account.v2(call.method, with_trailing_slash(call), **call.arguments)
+    assert response.status_code in {200, 201}
+
+
+@pytest.mark.parametrize("trailing_slash", [False, True])
+@pytest.mark.parametrize("row", V1_ROWS)
+def test_brand_is_an_alias_of_account(
+    server: Server,
+    account: Account,
+    row: str,
+    trailing_slash: bool,
+) -> None:
+    fill(account)
+    call = v1_rows()[row]
+    path = with_trailing_slash(call) if trailing_slash else call.path
+    response = requests.request(
+        call.method,
+        f"{server.url}/v1/brand/{account.id}{path}",
+        json=call.body,
+        headers={"maven-api-key": account.key},
+        allow_redirects=False,
+        timeout=10,
+    )
+    assert response.status_code == call.success
+
+
+def test_brand_and_account_are_one_place(server: Server, account: Account) -> None:
+    response = requests.patch(
+        f"{server.url}/v1/brand/{account.id}/orders/properties",
+        json={"a": 1},
+        headers={"maven-api-key": account.key},
+        timeout=10,
+    )
+    assert_empty(response)
+    assert account.v1("GET", "/orders/properties").json() == {"a": 1}
+
+
+@pytest.mark.parametrize("path", ["//orders/properties", "/orders//properties", "/orders//"])
+def test_slashes_are_never_merged_and_nothing_is_redirected(account: Account, path: str) -> None:
+    """Two slashes have an empty name between them: an error, and no other place."""
+    response = account.v1("GET", path)
+    assert response.status_code in {400, 404}
+    assert_error(response, response.status_code)
+
+
+@pytest.mark.parametrize("row", V1_ROWS_WITH_BODY)
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"],
+)
+def test_v1_takes_json(account: Account, row: str, content_type: str) -> None:
+    call = v1_rows()[row]
+    headers = {"Content-Type": content_type}
+    response = account.v1(call.method, call.path, data=json.dumps(call.body), headers=headers)
+    assert_empty(response)
+
+
+@pytest.mark.parametrize("row", V1_ROWS_WITH_BODY)
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "text/json", "json"]
+)
+def test_v1_refuses_a_body_of_another_type(account: Account, row: str, content_type: str) -> None:
+    call = v1_rows()[row]
+    headers = {"Content-Type": content_type}
+    response = account.v1(call.method, call.path, data=json.dumps(call.body), headers=headers)
+    assert_error(response, 415)
+
+
+@pytest.mark.parametrize("row", V1_ROWS_WITH_BODY)
+def test_v1_refuses_a_body_of_no_type(account: Account, row: str) -> None:
+    call = v1_rows()[row]
+    body = json.dumps(call.body).encode()  # requests gives bytes no type
+    assert_error(account.v1(call.method, call.path, data=body), 415)
+
+
+@pytest.mark.parametrize("row", V2_ROWS_WITH_BODY)
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
+def test_v2_refuses_a_body_of_another_type(account: Account, row: str, content_type: str) -> None:
+    call = v2_rows(account.id)[row]
+    headers = {"Content-Type": content_type}
+    response = account.v2(call.method, call.path, data=json.dumps(call.body), headers=headers)
+    assert_error(response, 415)
+
+
+@pytest.mark.parametrize("row", [row for row in V1_ROWS if row not in V1_ROWS_WITH_BODY])
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "nonsense"])
+def test_no_content_type_matters_without_a_body(
+    account: Account, row: str, content_type: str
+) -> None:
+    fill(account)
+    call = v1_rows()[row]
+    response = account.v1(call.method, call.path, headers={"Content-Type": content_type})
+    assert response.status_code == call.success
+
+
+@pytest.mark.parametrize("path", ["", "/orders/properties", "/orders/properties/nothing"])
+def test_a_request_id_is_echoed(account: Account, path: str) -> None:
+    response = account.v1("GET", path, headers={"X-REQUEST-ID": "2f1c-only-mine"})
+    assert response.headers["X-Request-ID"] == "2f1c-only-mine"
+
+
+def test_a_request_id_is_made_where_there_is_none(account: Account) -> None:
+    first, second = (account.v1("GET", "").headers["X-Request-ID"] for _ in range(2))
+    assert first
+    assert first != second
+
+
+def test_errors_carry_the_request_id_too(server: Server) -> None:
+    for path in ("/v1/account/a", "/v2/context/document/a/b", "/nowhere"):
+        url = f"{server.url}{path}"
+        echoed = requests.get(url, headers={"X-Request-ID": "mine"}, timeout=10)
+        assert echoed.headers["X-Request-ID"] == "mine"
+        assert requests.get(url, timeout=10).headers["X-Request-ID"]
+
+
+def test_a_body_may_come_in_chunks(account: Account) -> None:
+    chunks = iter([b'{"a":', b" 1}"])
+    headers = {"Content-Type": "application/json"}
+    assert_empty(account.v1("PATCH", "/orders/properties", data=chunks, headers=headers))
+    assert account.v1("GET", "/orders/properties").json() == {"a": 1}
+
+
+def test_a_connection_is_kept_for_the_next_request(server: Server, account: Account) -> None:
+    """A body that is refused unread must not be taken for the next request."""
+    refused = b"x" * 100_000
+    request = (
+        f"PATCH /v1/account/{account.id}/orders/properties HTTP/1.1\r\nHost: ccs\r\n"
+        f"Content-Type: text/plain\r\nContent-Length: {len(refused)}\r\n\r\n"
+    ).encode() + refused
+    assert send(server.url, request).status == 401
+    with requests.Session() as session:
+        session.headers["maven-api-key"] = account.key
+        url = f"{server.url}/v1/account/{account.id}/orders/properties"
+        text = {"Content-Type": "text/plain"}
+        assert session.patch(url, data=refused, headers=text, timeout=10).status_code == 415
+        assert session.get(url, timeout=10).json() == {}
+        assert session.patch(url, json={"a": 1}, timeout=10).status_code == 204
+        assert session.get(url, timeout=10).json() == {"a": 1}

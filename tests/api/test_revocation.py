@@ -1,0 +1,77 @@
+"""Credentials that are taken away stop working, and those that are left go on."""
+
+import json
+import time
+from typing import Any
+
+import requests
+
+from tests.api.answers import assert_error
+from tests.support.service import Account, ccs, environment
+
+# What the project promises for every instance.
+SECONDS = 5
+
+
+def cli(database_url: str, *arguments: str) -> dict[str, Any]:
+    done = ccs(*arguments, "--json", env=environment(CCS_DATABASE_URL=database_url))
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def status_with(account: Account, key: str) -> int:
+    return account.v1("GET", "", headers={"maven-api-key": key}).status_code
+
+
+def await_refusal(account: Account, key: str, since: float) -> requests.Response:
+    """The first answer that is not 200, which must come in time."""
+    while True:
+        response = account.v1("GET", "", headers={"maven-api-key": key})
+        if response.status_code != 200:
+            return response
+        assert time.monotonic() - since < SECONDS
+        time.sleep(0.05)
+
+
+def test_several_keys_of_an_account_are_valid_at_once(account: Account, database_url: str) -> None:
+    second = cli(database_url, "keys", "create", account.id)
+    assert second["account"] == account.id
+    assert status_with(account, account.key) == 200
+    assert status_with(account, second["key"]) == 200
+
+
+def test_a_revoked_key_stops_working_within_5_seconds(account: Account, database_url: str) -> None:
+    made = cli(database_url, "keys", "create", account.id)
+    # Every worker has seen the key, and has it in whatever cache there is.
+    assert {status_with(account, made["key"]) for _ in range(20)} == {200}
+
+    cli(database_url, "keys", "revoke", account.id, made["key_id"])
+    since = time.monotonic()
+    assert_error(await_refusal(account, made["key"], since), 403)
+
+    # One worker may know it before another: after 5 seconds all of them do.
+    while time.monotonic() - since < SECONDS:
+        time.sleep(0.05)
+    assert {status_with(account, made["key"]) for _ in range(20)} == {403}
+    assert status_with(account, account.key) == 200
+
+
+def test_regenerating_revokes_all_keys_but_the_newest(account: Account, database_url: str) -> None:
+    assert status_with(account, account.key) == 200
+    newest = cli(database_url, "keys", "regenerate", account.id)
+    assert_error(await_refusal(account, account.key, time.monotonic()), 403)
+    assert status_with(account, newest["key"]) == 200
+
+
+def test_a_revoked_password_fetches_no_token(account: Account, database_url: str) -> None:
+    made = cli(database_url, "credentials", "create", account.id)
+    url = f"{account.server_url}/v2/authenticate/login"
+    auth = (made["username"], made["password"])
+    assert requests.post(url, auth=auth, timeout=10).status_code == 200
+    cli(database_url, "credentials", "revoke", account.id, made["username"])
+    since = time.monotonic()
+    while (response := requests.post(url, auth=auth, timeout=10)).status_code == 200:
+        assert time.monotonic() - since < SECONDS
+        time.sleep(0.05)
+    assert_error(response, 401)
