@@ -1,13 +1,17 @@
 """Who may: `maven-api-key` in v1, the token in v2, on every row."""
 
 import base64
+import hmac
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import jwt
 import pytest
 import requests
+from ccs_server.store.database import Database
+from ccs_server.store.signing_keys import load_signing_keys
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from tests.api.answers import assert_error
@@ -61,13 +65,12 @@ def test_v1_with_the_key_of_another_account_is_403(
         lambda key: key + "x",
         lambda key: f"{key},{key}",
         lambda key: f"Bearer {key}",
-        lambda _: "ü".encode("latin-1"),
         lambda _: "x" * 4000,
         lambda _: "' OR 1=1 --",
     ],
 )
 def test_v1_with_a_key_that_is_almost_right_is_403(
-    server: Server, account: Account, alter: Callable[[str], str | bytes]
+    server: Server, account: Account, alter: Callable[[str], str]
 ) -> None:
     altered = alter(account.key)
     assert altered != account.key
@@ -144,6 +147,41 @@ def test_v2_takes_no_key_and_no_password(server: Server, account: Account) -> No
     assert_error(v2(server, account, row, auth=(account.username, account.password)), 401)
 
 
+def test_the_name_of_the_scheme_is_in_no_case(server: Server, account: Account) -> None:
+    account.v1("PATCH", "/orders/properties", json={"size": 1})
+    for scheme in ("bearer", "BEARER"):
+        headers = {"Authorization": f"{scheme} {account.token}"}
+        assert v2(server, account, "22 GET a/ns", headers=headers).ok
+
+
+def signed(database: Database, claims: dict[str, Any]) -> dict[str, str]:
+    """A header with a token that the service itself has signed."""
+    key = load_signing_keys(database, token_lifetime=86400).newest
+    text = jwt.encode(claims, key.private_key, "EdDSA", headers={"kid": key.key_id})
+    return {"Authorization": f"Bearer {text}"}
+
+
+def test_v2_with_an_expired_token_is_401(
+    server: Server, account: Account, database: Database
+) -> None:
+    account.v1("PATCH", "/orders/properties", json={"size": 1})
+    claims = jwt.decode(account.token, options={"verify_signature": False})
+    now = int(time.time())
+    alive = signed(database, claims | {"iat": now - 86390, "exp": now + 10})
+    assert v2(server, account, "22 GET a/ns", headers=alive).status_code == 200
+    expired = signed(database, claims | {"iat": now - 86401, "exp": now - 1})
+    assert_error(v2(server, account, "22 GET a/ns", headers=expired), 401)
+
+
+@pytest.mark.parametrize("claim", ["sub", "iat", "exp", "tenantId"])
+def test_v2_with_a_token_that_lacks_a_claim_is_401(
+    server: Server, account: Account, database: Database, claim: str
+) -> None:
+    claims = jwt.decode(account.token, options={"verify_signature": False})
+    del claims[claim]
+    assert_error(v2(server, account, "22 GET a/ns", headers=signed(database, claims)), 401)
+
+
 def encoded(part: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
 
@@ -185,7 +223,11 @@ def test_v2_with_a_token_signed_by_the_public_key_as_secret_is_401(
     text = account.token
     (published, *_) = requests.get(f"{server.url}/.well-known/jwks.json", timeout=10).json()["keys"]
     claims = jwt.decode(text, options={"verify_signature": False})
-    secret = json.dumps(published)
-    forged = jwt.encode(claims, secret, algorithm="HS256", headers={"kid": published["kid"]})
-    bearer = {"Authorization": f"Bearer {forged}"}
-    assert_error(v2(server, account, "22 GET a/ns", headers=bearer), 401)
+    header = {"alg": "HS256", "typ": "JWT", "kid": published["kid"]}
+    unsigned = f"{encoded(header)}.{encoded(claims)}"
+    raw_key = base64.urlsafe_b64decode(published.get("x", published.get("n")) + "==")
+    for secret in (raw_key, json.dumps(published).encode()):
+        digest = hmac.digest(secret, unsigned.encode(), "sha256")
+        forged = f"{unsigned}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+        bearer = {"Authorization": f"Bearer {forged}"}
+        assert_error(v2(server, account, "22 GET a/ns", headers=bearer), 401)

@@ -32,7 +32,7 @@ V2_METHODS = {
     "/context/document/property/delete": {"DELETE", "GET"},  # GET: account `property`
     "/context/document/delete": {"DELETE"},
 }
-METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # What HTTP itself answers, and no row does.
 AUTOMATIC = {"HEAD", "OPTIONS"}
 
@@ -53,7 +53,6 @@ AUTOMATIC = {"HEAD", "OPTIONS"}
         "/v3/account/a",
         "/index.html",
         "/%00",
-        "/%ff",
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
@@ -77,7 +76,12 @@ def test_an_unknown_path_below_an_account_is_404(account: Account, path: str) ->
 
 @pytest.mark.parametrize(
     ("path", "method"),
-    [(path, method) for path, there in V1_METHODS.items() for method in METHODS - there],
+    [
+        (path, method)
+        for path, there in V1_METHODS.items()
+        for method in METHODS
+        if method not in there
+    ],
 )
 def test_a_method_that_is_not_there_is_405_with_allow(
     account: Account, path: str, method: str
@@ -90,7 +94,12 @@ def test_a_method_that_is_not_there_is_405_with_allow(
 
 @pytest.mark.parametrize(
     ("path", "method"),
-    [(path, method) for path, there in V2_METHODS.items() for method in METHODS - there],
+    [
+        (path, method)
+        for path, there in V2_METHODS.items()
+        for method in METHODS
+        if method not in there
+    ],
 )
 def test_a_method_that_is_not_there_is_405_with_allow_in_v2(
     account: Account, path: str, method: str

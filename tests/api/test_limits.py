@@ -49,7 +49,7 @@ def test_a_document_of_one_character_more_is_refused(account: Account, write: st
 
 
 @pytest.mark.parametrize("write", WRITES)
-@pytest.mark.parametrize("other", [{"b": 1}, {"b": {"c": [1, 2, "ä"]}, "dd": None}])
+@pytest.mark.parametrize("other", [{"b": 1}, {"b": "ä"}, {"b": {"c": [1, 2, "ä"]}, "dd": None}])
 def test_the_other_properties_count_to_the_last_character(
     account: Account, write: str, other: dict[str, object]
 ) -> None:

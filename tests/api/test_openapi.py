@@ -1,19 +1,24 @@
 """The OpenAPI document, and schemathesis over it: the server keeps what the document promises."""
 
+import json
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import pytest
 import requests
 import schemathesis
+from ccs_server.app import create_app
+from ccs_server.settings import Settings
 from hypothesis import HealthCheck, settings
 from schemathesis.config import GenerationConfig, SchemathesisConfig
+from schemathesis.specs.openapi.checks import allow_header_conformance
 
 from tests.support.service import Account, Server
 
 Case: TypeAlias = schemathesis.Case[Any]
 
-EXAMPLES = 12
+EXAMPLES = 30
 METHODS = {"get", "post", "put", "patch", "delete"}
 V1 = "/v1/account/{accountId}"
 V2 = "/v2/context/document"
@@ -38,6 +43,13 @@ ROWS = {
 }
 
 
+def described_by_the_application() -> dict[str, Any]:
+    """The document without a server: pytest wants to know the operations before it starts one."""
+    app = create_app(Settings(database_url="postgresql://none"))
+    found: dict[str, Any] = app.extensions["openapi"]
+    return found
+
+
 @pytest.fixture(scope="module")
 def document(server: Server) -> dict[str, Any]:
     response = requests.get(f"{server.url}/openapi.json", timeout=10)
@@ -51,6 +63,10 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
     for path, item in document["paths"].items():
         for method in METHODS & item.keys():
             yield path, method, item[method]
+
+
+def test_it_is_served_as_the_application_describes_itself(document: dict[str, Any]) -> None:
+    assert document == json.loads(json.dumps(described_by_the_application()))
 
 
 def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
@@ -141,16 +157,13 @@ def has_example(document: dict[str, Any], described: dict[str, Any]) -> bool:
     )
 
 
-@pytest.fixture
-def api_schema(server: Server) -> schemathesis.BaseSchema:
-    """The document as the server hands it out, every check on, few and always the same examples."""
-    config = SchemathesisConfig()
-    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json", config=config)
-    schema.config.generation = GenerationConfig(max_examples=EXAMPLES, deterministic=True)
-    return schema
-
-
-api = schemathesis.pytest.from_fixture("api_schema")
+config = SchemathesisConfig()
+config.projects.default.generation = GenerationConfig(
+    max_examples=EXAMPLES,
+    deterministic=True,
+    allow_x00=False,  # no schema can say that a value holds no U+0000, however deep
+)
+api = schemathesis.openapi.from_dict(described_by_the_application(), config=config)
 bounded = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -160,48 +173,47 @@ bounded = settings(
 )
 
 
-@api.include(path_regex="^/v1/.*/properties").parametrize()
+@api.include(path_regex="^/v1/").parametrize()
 @bounded
-def test_properties_of_v1_keep_the_document(case: Case, account: Account) -> None:
-    check_v1(case, account)
-
-
-@api.include(path_regex="^/v1/").exclude(path_regex="/properties").parametrize()
-@bounded
-def test_namespaces_and_sessions_of_v1_keep_the_document(
-    case: Case, account: Account
-) -> None:
-    check_v1(case, account)
+def test_v1_keeps_the_document(case: Case, server: Server, account: Account) -> None:
+    if follows_the_document(case):
+        case.path_parameters["account"] = account.id
+    case.call_and_validate(server.url, headers={"maven-api-key": account.key})
 
 
 @api.include(path_regex="^/v2/context/").parametrize()
 @bounded
-def test_v2_keeps_the_document(case: Case, account: Account) -> None:
-    """With the account of the token, most of the time: another is 403 for good reason."""
-    check_v2(case, account)
+def test_v2_keeps_the_document(case: Case, server: Server, account: Account) -> None:
+    if follows_the_document(case):
+        if case.path_parameters:
+            case.path_parameters["account"] = account.id
+        if isinstance(case.body, dict):
+            case.body |= agreeing_with_itself(case.body, account)
+    excluded = [allow_header_conformance] if case.path.endswith("/property/delete") else []
+    case.call_and_validate(
+        server.url,
+        headers={"Authorization": f"Bearer {account.token}"},
+        # GET of this path is row 22 of an account called `property`.
+        excluded_checks=excluded,
+    )
 
 
 @api.exclude(path_regex="^/(v1|v2/context)/").parametrize()
 @bounded
-def test_all_the_rest_keeps_the_document(case: Case, account: Account) -> None:
-    case.call_and_validate(auth=(account.username, account.password))
+def test_all_the_rest_keeps_the_document(case: Case, server: Server, account: Account) -> None:
+    credentials = b64encode(f"{account.username}:{account.password}".encode()).decode()
+    case.call_and_validate(server.url, headers={"Authorization": f"Basic {credentials}"})
 
 
-def check_v1(case: Case, account: Account) -> None:
-    if "accountId" in case.path_parameters and valid(case):
-        case.path_parameters["accountId"] = account.id
-    case.call_and_validate(headers={"maven-api-key": account.key})
-
-
-def check_v2(case: Case, account: Account) -> None:
-    if valid(case):
-        if "accountId" in case.path_parameters:
-            case.path_parameters["accountId"] = account.id
-        if isinstance(case.body, dict) and "accountId" in case.body:
-            case.body["accountId"] = account.id
-    case.call_and_validate(headers={"Authorization": f"Bearer {account.token}"})
-
-
-def valid(case: Case) -> bool:
-    """Whether the case was meant to be taken; one meant to be refused is left as it is."""
+def follows_the_document(case: Case) -> bool:
+    """Whether the case is meant to be taken; one meant to be refused is left as it is."""
     return case.meta is not None and case.meta.generation.mode.is_positive
+
+
+def agreeing_with_itself(body: dict[str, Any], account: Account) -> dict[str, Any]:
+    """What no schema can say: the account is the token's, and filters are of the namespace."""
+    agreeing: dict[str, Any] = {"accountId": account.id}
+    if "filter" in body:
+        names = (entry.partition(".")[2] for entry in body["filter"])
+        agreeing["filter"] = [f"{body['nameSpace']}.{name}" for name in names]
+    return agreeing

@@ -53,10 +53,16 @@ def test_a_page_counts_sessions_and_not_properties(account: Account, row: str) -
 
 
 @pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("page", [1, 2**31, 2**63, 10**30])
+@pytest.mark.parametrize("page", [1, 2**31, 10**12])
 def test_past_the_end_is_an_empty_list(account: Account, row: str, page: int) -> None:
     fill(account, ["s1"])
     assert ids(account, row, f"?page={page}&perPage=1000") == []
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("page", [2**63, 10**30])
+def test_a_page_that_no_store_can_have_is_refused(account: Account, row: str, page: int) -> None:
+    assert_error(account.v1("GET", f"/orders/{row}?page={page}"), 400, field="page")
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -90,11 +90,20 @@ def test_brand_and_account_are_one_place(server: Server, account: Account) -> No
 
 
 @pytest.mark.parametrize("path", ["//orders/properties", "/orders//properties", "/orders//"])
-def test_slashes_are_never_merged_and_nothing_is_redirected(account: Account, path: str) -> None:
-    """Two slashes have an empty name between them: an error, and no other place."""
-    response = account.v1("GET", path)
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_slashes_are_never_merged_and_nothing_is_redirected(
+    account: Account, method: str, path: str
+) -> None:
+    """Two slashes have an empty name between them: an error, and no other place.
+
+    It is what a client sends that forgot its session, and DELETE must not take the namespace's.
+    """
+    fill(account)
+    body = {"json": {"size": 2}} if method == "PATCH" else {}
+    response = account.v1(method, path, **body)
     assert response.status_code in {400, 404}
     assert_error(response, response.status_code)
+    assert account.v1("GET", "/orders/properties").json() == {"size": 1}
 
 
 @pytest.mark.parametrize("row", V1_ROWS_WITH_BODY)

@@ -4,6 +4,7 @@ import json
 import time
 from typing import Any
 
+import jwt
 import requests
 
 from tests.api.answers import assert_error
@@ -75,3 +76,29 @@ def test_a_revoked_password_fetches_no_token(account: Account, database_url: str
         assert time.monotonic() - since < SECONDS
         time.sleep(0.05)
     assert_error(response, 401)
+
+
+def test_tokens_work_everywhere_while_the_signing_key_is_replaced(
+    account: Account, database_url: str
+) -> None:
+    """One worker signs with the new key while another has not heard of it: nobody may notice."""
+    account.v1("PATCH", "/orders/properties", json={"a": 1})
+    url = f"{account.server_url}/v2/context/document/{account.id}/orders"
+    login = f"{account.server_url}/v2/authenticate/login"
+    auth = (account.username, account.password)
+    before = account.token
+
+    cli(database_url, "signing-keys", "rotate")
+    until = time.monotonic() + SECONDS
+    statuses, seen = set(), set()
+    while time.monotonic() < until:
+        token = requests.post(login, auth=auth, timeout=10).json()["token"]
+        seen.add(jwt.get_unverified_header(token)["kid"])
+        for text in (before, token):
+            answer = requests.get(url, params={"access_token": text}, timeout=10)
+            statuses.add(answer.status_code)
+
+    assert statuses == {200}
+    assert seen - {jwt.get_unverified_header(before)["kid"]}
+    published = requests.get(f"{account.server_url}/.well-known/jwks.json", timeout=10).json()
+    assert seen <= {key["kid"] for key in published["keys"]}

@@ -230,17 +230,12 @@ def test_what_to_delete_is_a_list_of_names(account: Account, delete: str, names:
     ],
 )
 @pytest.mark.parametrize("field", ["accountId", "nameSpace"])
-@pytest.mark.parametrize("wrong", [None, 1, True, "", [], {}, "a b"])
 def test_account_and_namespace_are_needed_as_names(
-    account: Account,
-    method: str,
-    path: str,
-    fields: dict[str, object],
-    field: str,
-    wrong: object,
+    account: Account, method: str, path: str, fields: dict[str, object], field: str
 ) -> None:
     request = body(account, **fields)
-    assert_error(account.v2(method, path, json=request | {field: wrong}), 400, field=field)
+    for wrong in (None, 1, True, "", [], {}, "a b"):
+        assert_error(account.v2(method, path, json=request | {field: wrong}), 400, field=field)
     del request[field]
     assert_error(account.v2(method, path, json=request), 400, field=field)
 

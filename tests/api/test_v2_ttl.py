@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.api.answers import TIMESTAMP, assert_error
+from tests.api.everyway import JSON
 from tests.support.clock import Clock
 from tests.support.service import Account
 
@@ -159,6 +160,18 @@ def test_more_than_the_maximum_is_clamped_to_it(account: Account, seconds: int) 
     after = datetime.now(UTC)
     life = timedelta(seconds=RETENTION)
     assert before + life - MILLISECOND <= ttl(account) <= after + life + MILLISECOND
+
+
+@pytest.mark.parametrize("seconds", ["100.0", "1e2", "1.00E+2"])
+def test_a_whole_number_may_be_written_in_any_way(
+    account: Account, clock: Clock, seconds: str
+) -> None:
+    envelope = f'{{"accountId":"{account.id}","nameSpace":"orders","sessionId":"s1"'
+    body = f'{envelope},"payload":{{"a":1}},"ttlSeconds":{seconds}}}'
+    response = account.v2("POST", "/context/document/create", data=body, headers=JSON)
+    assert response.status_code == 201, response.text
+    clock.advance(seconds=100)
+    assert session_properties(account) == {}
 
 
 @pytest.mark.parametrize("seconds", [-1, 1.5, True, False, "60", None, [], {}, -(10**30)])
