@@ -53,7 +53,9 @@ def test_a_document_of_one_character_more_is_refused(account: Account, write: st
 def test_the_other_properties_count_to_the_last_character(
     account: Account, write: str, other: dict[str, object]
 ) -> None:
-    assert_empty(account.v1("PATCH", "/orders/s1/properties", json=other))
+    assert_empty(
+        account.v1("PATCH", "/orders/s1/properties", data=compact(other).encode(), headers=JSON)
+    )
     place = Property(account, "a")
     assert_too_large(WRITES[write](place, filler(DOCUMENT + 1, **other)))
     assert account.v1("GET", "/orders/s1/properties").json() == other

@@ -234,7 +234,8 @@ def test_account_and_namespace_are_needed_as_names(
     account: Account, method: str, path: str, fields: dict[str, object], field: str
 ) -> None:
     request = body(account, **fields)
-    for wrong in (None, 1, True, "", [], {}, "a b"):
+    wrongs: tuple[object, ...] = (None, 1, True, "", [], {}, "a b")
+    for wrong in wrongs:
         assert_error(account.v2(method, path, json=request | {field: wrong}), 400, field=field)
     del request[field]
     assert_error(account.v2(method, path, json=request), 400, field=field)
