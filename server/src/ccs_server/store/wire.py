@@ -76,12 +76,11 @@ class Wire:
         while pgconn.flush():
             self._wait(select.POLLIN | select.POLLOUT, deadline)
             pgconn.consume_input()
-        while True:
+        # consume_input also sends: the answer to a large statement may have been read by the loop above already.
+        while pgconn.is_busy():
             if not self._readable.poll(int(self._timeout * 1000)) or monotonic() > deadline:
                 raise Unavailable(TIMED_OUT)
             pgconn.consume_input()
-            if not pgconn.is_busy():
-                break
         result = pgconn.get_result()
         if result is None:
             raise Unavailable(UNREACHABLE)

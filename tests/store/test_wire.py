@@ -1,0 +1,14 @@
+"""The connection to PostgreSQL as statements use it."""
+
+from ccs_server.store.database import Database
+from ccs_server.store.wire import Statement
+
+LENGTH = Statement.of("test_length", "SELECT char_length($1::text)")
+BYTES = 900_000
+
+
+def test_a_statement_larger_than_the_socket_takes_is_answered_at_once(database: Database) -> None:
+    """It goes out in pieces; the answer may arrive while the last of them is being sent."""
+    text = b"x" * BYTES
+    lengths = {database.execute(LENGTH, text).get_value(0, 0) for _ in range(150)}
+    assert lengths == {b"%d" % BYTES}
