@@ -1,1 +1,98 @@
-"""Typed client of the Conversation Context Service."""
+"""Typed client of the Conversation Context Service.
+
+`ContextClient` speaks version 1 with an API key, `DocumentClient` version 2 with a user and a
+password. Everything that can go wrong is a `CCSError`; see `ccs_sdk.errors` for the tree.
+
+```python
+from ccs_sdk import ContextClient
+
+with ContextClient("http://127.0.0.1:8000", "acme", api_key="…") as client:
+    call = client.namespace("airline").session("conv-1")
+    call["intent"] = "rebook"
+    call.all()  # {'intent': 'rebook'}
+```
+"""
+
+from ccs_sdk._json import JSON
+from ccs_sdk._names import DEFAULT_SESSION
+from ccs_sdk._options import ClientOptions
+from ccs_sdk._pages import Pages
+from ccs_sdk._retry import OnRetry, RetryEvent, RetryPolicy
+from ccs_sdk._version import __version__
+from ccs_sdk.client import ContextClient
+from ccs_sdk.documents import DocumentClient
+from ccs_sdk.errors import (
+    AuthenticationError,
+    BadAnswerError,
+    BadRequestError,
+    CCSError,
+    ConfigurationError,
+    ConnectionFailedError,
+    InvalidArgumentError,
+    MethodNotAllowedError,
+    NotFoundError,
+    PermissionDeniedError,
+    PropertyNotFoundError,
+    ServerError,
+    ServiceUnavailableError,
+    StatusError,
+    TimedOutError,
+    TooLargeError,
+    TooManyRequestsError,
+    TransportError,
+    UnsupportedMediaTypeError,
+)
+from ccs_sdk.handles import NamespaceHandle, PropertiesHandle, SessionHandle
+from ccs_sdk.models import (
+    FOREVER,
+    Document,
+    DocumentReceipt,
+    Namespace,
+    SessionProperties,
+    SessionTTL,
+    Token,
+)
+from ccs_sdk.scopes import Scopes
+
+__all__ = [
+    "DEFAULT_SESSION",
+    "FOREVER",
+    "JSON",
+    "AuthenticationError",
+    "BadAnswerError",
+    "BadRequestError",
+    "CCSError",
+    "ClientOptions",
+    "ConfigurationError",
+    "ConnectionFailedError",
+    "ContextClient",
+    "Document",
+    "DocumentClient",
+    "DocumentReceipt",
+    "InvalidArgumentError",
+    "MethodNotAllowedError",
+    "Namespace",
+    "NamespaceHandle",
+    "NotFoundError",
+    "OnRetry",
+    "Pages",
+    "PermissionDeniedError",
+    "PropertiesHandle",
+    "PropertyNotFoundError",
+    "RetryEvent",
+    "RetryPolicy",
+    "Scopes",
+    "ServerError",
+    "ServiceUnavailableError",
+    "SessionHandle",
+    "SessionProperties",
+    "SessionTTL",
+    "StatusError",
+    "TimedOutError",
+    "Token",
+    "TooLargeError",
+    "TooManyRequestsError",
+    "TransportError",
+    "UnsupportedMediaTypeError",
+    "__version__",
+]

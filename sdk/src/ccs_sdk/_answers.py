@@ -1,0 +1,113 @@
+"""From an HTTP answer, or the lack of one, to bytes or one of our errors."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import requests
+from urllib3.exceptions import ReadTimeoutError
+
+from ccs_sdk import _json, errors
+from ccs_sdk._json import Value
+from ccs_sdk._reading import Answer
+from ccs_sdk._retry import parse_retry_after
+from ccs_sdk.errors import (
+    BadAnswerError,
+    CCSError,
+    ConnectionFailedError,
+    ServerError,
+    StatusError,
+    TimedOutError,
+    TransportError,
+)
+
+_BY_STATUS: dict[int, type[StatusError]] = {
+    kind.status: kind
+    for kind in (
+        errors.BadRequestError,
+        errors.AuthenticationError,
+        errors.PermissionDeniedError,
+        errors.NotFoundError,
+        errors.MethodNotAllowedError,
+        errors.TooLargeError,
+        errors.UnsupportedMediaTypeError,
+        errors.TooManyRequestsError,
+        errors.ServiceUnavailableError,
+    )
+    if kind.status is not None
+}
+
+
+def answer_of(response: requests.Response, request_id: str) -> Answer | CCSError:
+    """What the service answered, or the error that its answer stands for."""
+    request_id = response.headers.get("X-Request-ID", request_id)
+    if getattr(response.raw, "length_remaining", None):  # urllib3 1.26 does not look at it itself
+        return ConnectionFailedError("The answer was cut off.", request_id=request_id)
+    status = response.status_code
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        return Answer(status, response.content, request_id)
+    if status < HTTPStatus.BAD_REQUEST:
+        return BadAnswerError(
+            "The server redirects to another address; correct base_url.",
+            status=status,
+            request_id=request_id,
+        )
+    fallback = ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else StatusError
+    body = _body(response)
+    return _BY_STATUS.get(status, fallback)(
+        _message(body, status),
+        status=status,
+        body=body,
+        request_id=request_id,
+        retry_after=parse_retry_after(response.headers.get("Retry-After"), _sent_at(response)),
+    )
+
+
+def _body(response: requests.Response) -> Value:
+    try:
+        return _json.decode(response.content, decimals=False)
+    except _json.UNREADABLE:
+        return response.text
+
+
+def is_envelope(body: Value) -> bool:
+    """Whether this is the service's own JSON of an error, not that of a proxy on the way."""
+    return isinstance(body, dict) and "code" in body and "message" in body
+
+
+def _message(body: Value, status: int) -> str:
+    message: object = body.get("message") if is_envelope(body) else None
+    return message if isinstance(message, str) else f"The server answered {status}."
+
+
+def _sent_at(response: requests.Response) -> datetime:
+    """The server's time, to which its dates refer; ours if it does not say."""
+    try:
+        date = parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return datetime.now(UTC)
+    return date.replace(tzinfo=date.tzinfo or UTC)
+
+
+def failure_from(error: Exception, request_id: str) -> TransportError:
+    """Our error for an exception of the transport.
+
+    It does not refer to that one, which holds the request and its headers.
+    """
+    root = _root(error)
+    if isinstance(error, requests.Timeout) or isinstance(root, ReadTimeoutError):
+        return TimedOutError(
+            "The service did not answer within the timeout.", request_id=request_id
+        )
+    # The words of `requests` itself may quote a header; those below it tell of sockets only.
+    words = "" if isinstance(root, requests.RequestException) else f": {root}"
+    return ConnectionFailedError(
+        f"The connection failed: {type(root).__name__}{words}", request_id=request_id
+    )
+
+
+def _root(error: BaseException) -> BaseException:
+    """The innermost of exceptions that wrap each other as arguments."""
+    reasons = [getattr(error, "reason", None), *error.args]
+    inner = next((reason for reason in reasons if isinstance(reason, BaseException)), None)
+    return error if inner is None else _root(inner)

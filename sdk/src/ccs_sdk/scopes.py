@@ -1,0 +1,59 @@
+"""The three scopes that builders of bots know: global, one user's, one conversation's.
+
+They are a convention over sessions, the same for every program that uses one namespace:
+
+| scope | lives in |
+|---|---|
+| global | the namespace's own properties |
+| user | the session `user:` + the user's id |
+| conversation | the session `conversation:` + the conversation's id |
+
+The prefixes keep the user `7` and the conversation `7` apart.
+"""
+
+from ccs_sdk.errors import ConfigurationError
+from ccs_sdk.handles import NamespaceHandle, SessionHandle
+
+USER_PREFIX = "user:"
+CONVERSATION_PREFIX = "conversation:"
+
+
+class Scopes:
+    """The scopes of one bot in one namespace, each of them a handle of properties."""
+
+    __slots__ = ("_conversation_id", "_namespace", "_user_id")
+
+    def __init__(
+        self, namespace: NamespaceHandle, user_id: str | None, conversation_id: str | None
+    ) -> None:
+        self._namespace = namespace
+        self._user_id = user_id
+        self._conversation_id = conversation_id
+
+    @property
+    def global_(self) -> NamespaceHandle:
+        """What all bots of the namespace share."""
+        return self._namespace
+
+    @property
+    def user(self) -> SessionHandle:
+        """What is known about the user, whatever the conversation.
+
+        Raises:
+            ConfigurationError: No `user_id` was given.
+        """
+        return self._session(USER_PREFIX, self._user_id, "user_id")
+
+    @property
+    def conversation(self) -> SessionHandle:
+        """What belongs to this conversation.
+
+        Raises:
+            ConfigurationError: No `conversation_id` was given.
+        """
+        return self._session(CONVERSATION_PREFIX, self._conversation_id, "conversation_id")
+
+    def _session(self, prefix: str, identifier: str | None, argument: str) -> SessionHandle:
+        if identifier is None:
+            raise ConfigurationError(f"Give {argument} to scopes() to use this scope.")
+        return self._namespace.session(prefix + identifier)
