@@ -63,6 +63,6 @@ def check_base_url(url: str) -> str:
 def timeouts(timeout: float | tuple[float, float]) -> tuple[float, float]:
     """The pair (connect, read) in seconds, or ConfigurationError."""
     pair = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-    if not min(pair) > 0:  # false for NaN, too
+    if not all(seconds > 0 for seconds in pair):  # NaN is not, either
         raise ConfigurationError("timeout must be more than 0 seconds.")
     return pair

@@ -56,7 +56,7 @@ class RetryPolicy:
         if self.attempts < 1:
             raise ConfigurationError("attempts must be 1 or more.")
         times = (self.total_time, self.base_delay, self.max_delay, self.max_retry_after)
-        if not min(times) >= 0:  # false for NaN, too
+        if not all(time >= 0 for time in times):  # NaN is not, either
             raise ConfigurationError("The times of a RetryPolicy must be 0 or more seconds.")
 
 

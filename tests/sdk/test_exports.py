@@ -1,0 +1,74 @@
+"""The public surface, pinned: a name comes or goes only where somebody means it."""
+
+import inspect
+from collections.abc import Iterator
+
+import ccs_sdk
+import pytest
+from ccs_sdk import errors, models
+
+PUBLIC_MODULES = {"client", "documents", "errors", "handles", "models", "scopes"}
+
+
+def test_all_is_all_and_in_order() -> None:
+    public = {
+        name
+        for name, member in vars(ccs_sdk).items()
+        if not name.startswith("_") and not inspect.ismodule(member)
+    }
+    assert set(ccs_sdk.__all__) == public | {"__version__"}
+
+
+def test_only_these_modules_are_public() -> None:
+    modules = {name for name, member in vars(ccs_sdk).items() if inspect.ismodule(member)}
+    assert {name for name in modules if not name.startswith("_")} == PUBLIC_MODULES
+
+
+@pytest.mark.parametrize("module", [errors, models])
+def test_every_error_and_model_is_exported(module: object) -> None:
+    defined = {
+        name
+        for name, member in vars(module).items()
+        if inspect.isclass(member) and member.__module__ == getattr(module, "__name__")  # noqa: B009
+    }
+    assert defined <= set(ccs_sdk.__all__)
+
+
+def _drawn() -> dict[str, str]:
+    """The error classes in the docstring's drawing, each with the one that it hangs from."""
+    parents: dict[str, str] = {}
+    above: list[tuple[int, str]] = []
+    for line in (errors.__doc__ or "").split("```")[1].splitlines()[1:]:
+        name = line.lstrip(" │├└─").split()[0]
+        while above and above[-1][0] >= line.index(name):
+            above.pop()
+        parents[name] = above[-1][1] if above else "Exception"
+        above.append((line.index(name), name))
+    return parents
+
+
+def test_the_tree_that_is_drawn_is_the_tree() -> None:
+    assert _drawn() == {
+        name: member.__bases__[0].__name__
+        for name, member in vars(errors).items()
+        if inspect.isclass(member)
+    }
+
+
+def _members() -> Iterator[tuple[str, object]]:
+    for name in set(ccs_sdk.__all__) - {"__version__"}:
+        member = getattr(ccs_sdk, name)
+        if inspect.isclass(member):
+            yield name, member
+            for attribute, value in vars(member).items():
+                if not attribute.startswith("_") and (
+                    inspect.isfunction(value) or isinstance(value, property | classmethod)
+                ):
+                    yield f"{name}.{attribute}", value
+
+
+def test_every_public_member_has_a_docstring() -> None:
+    members = dict(_members())
+    assert "ContextClient.set_property" in members
+    assert "SessionHandle.ttl" in members
+    assert [name for name, member in members.items() if not inspect.getdoc(member)] == []

@@ -1,0 +1,56 @@
+"""Listings ask for a page when they need it, and stop at the end."""
+
+from itertools import islice
+
+import pytest
+from ccs_sdk import InvalidArgumentError, Pages
+
+
+class Listing:
+    """Numbers from 0, in pages, that counts what it is asked for."""
+
+    def __init__(self, length: int, page_size: int) -> None:
+        self.asked: list[int] = []
+        self._all = list(range(length))
+        self.pages = Pages(self._fetch, page_size)
+
+    def _fetch(self, page: int, size: int) -> list[int]:
+        self.asked.append(page)
+        return self._all[page * size : (page + 1) * size]
+
+
+@pytest.mark.parametrize(
+    ("length", "asked"), [(0, [0]), (1, [0]), (9, [0]), (10, [0, 1]), (25, [0, 1, 2])]
+)
+def test_everything_comes_in_as_few_requests_as_can_be(length: int, asked: list[int]) -> None:
+    listing = Listing(length, page_size=10)
+    assert list(listing.pages) == list(range(length))
+    assert listing.asked == asked
+
+
+def test_nothing_is_asked_for_before_it_is_needed() -> None:
+    listing = Listing(25, page_size=10)
+    items = iter(listing.pages)
+    assert listing.asked == []
+    assert list(islice(items, 10)) == list(range(10))
+    assert listing.asked == [0]
+
+
+def test_pages_come_whole_and_each_loop_begins_anew() -> None:
+    listing = Listing(20, page_size=10)
+    assert [len(page) for page in listing.pages.pages()] == [10, 10]
+    assert list(listing.pages) == list(listing.pages)
+    assert listing.pages.page(1) == list(range(10, 20))
+    assert listing.pages.page(7) == []
+
+
+@pytest.mark.parametrize("size", [0, 1_001, -1, True, 1.0])
+def test_a_page_size_out_of_range_is_refused(size: int) -> None:
+    with pytest.raises(InvalidArgumentError):
+        Listing(1, size)
+
+
+@pytest.mark.parametrize("number", [-1, True, 1.0])
+def test_a_page_number_out_of_range_is_refused(number: int) -> None:
+    with pytest.raises(InvalidArgumentError):
+        Listing(1, 10).pages.page(number)

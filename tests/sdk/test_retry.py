@@ -1,0 +1,99 @@
+"""Whether to try again, and how long to wait: by tables."""
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+from ccs_sdk import (
+    AuthenticationError,
+    BadAnswerError,
+    BadRequestError,
+    CCSError,
+    ConfigurationError,
+    ConnectionFailedError,
+    NotFoundError,
+    RetryPolicy,
+    ServerError,
+    ServiceUnavailableError,
+    TimedOutError,
+    TooManyRequestsError,
+)
+from ccs_sdk._retry import delay_before_retry, is_passing, parse_retry_after
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (ConnectionFailedError(""), True),
+        (TimedOutError(""), True),
+        (TooManyRequestsError(""), True),
+        (ServerError("", status=502), True),
+        (ServiceUnavailableError(""), True),
+        (ServerError("", status=504), True),
+        (ServerError("", status=500), False),
+        (BadRequestError(""), False),
+        (AuthenticationError(""), False),
+        (NotFoundError(""), False),
+        (BadAnswerError(""), False),
+    ],
+)
+def test_what_may_pass(error: CCSError, passing: bool) -> None:  # noqa: FBT001
+    assert is_passing(error) is passing
+
+
+@pytest.mark.parametrize(
+    ("attempt", "chance", "delay"),
+    [
+        (1, 0.0, 0.0),
+        (1, 1.0, 0.1),
+        (2, 1.0, 0.2),
+        (3, 0.5, 0.2),
+        (6, 1.0, 3.2),
+        (7, 1.0, 5.0),
+        (5_000, 1.0, 5.0),
+    ],
+)
+def test_backoff_doubles_up_to_a_bound_with_full_jitter(
+    attempt: int, chance: float, delay: float
+) -> None:
+    assert delay_before_retry(RetryPolicy(), attempt, None, lambda: chance) == pytest.approx(delay)
+
+
+@pytest.mark.parametrize(("asked", "delay"), [(0.0, 0.0), (3.0, 3.0), (3_600.0, 20.0)])
+def test_the_service_may_ask_for_a_time(asked: float, delay: float) -> None:
+    assert delay_before_retry(RetryPolicy(), 1, asked) == delay
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("7", 7.0),
+        (" 7 ", 7.0),
+        ("Sat, 21 Nov 2026 12:00:30 GMT", 30.0),
+        ("Sat, 21 Nov 2026 12:00:30 -0000", 30.0),
+        ("Sat, 21 Nov 2026 11:59:00 GMT", 0.0),
+        ("-5", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(header: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(header, NOON) == seconds
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attempts": 0},
+        {"total_time": -1.0},
+        {"base_delay": -0.1},
+        {"max_delay": math.nan},
+        {"max_retry_after": -1.0},
+    ],
+)
+def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError):
+        RetryPolicy(**wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
