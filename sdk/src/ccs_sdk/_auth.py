@@ -32,6 +32,13 @@ class HeaderAuth(AuthBase):
         return f"<{self._header}: hidden>"
 
 
+class NoAuth(AuthBase):
+    """Proves nothing, for what is public; a netrc file does not come into it, either."""
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        return request
+
+
 def api_key_auth(api_key: str) -> HeaderAuth:
     """The header of v1. Raises ConfigurationError if a header cannot carry the key."""
     if not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key):

@@ -109,6 +109,11 @@ def token(value: Value) -> Token:
     return Token(text(wire["access_token"]), _seconds(wire["expires_in"]))
 
 
+def json_web_keys(value: Value) -> list[dict[str, Value]]:
+    """The keys of a JSON Web Key Set (RFC 7517)."""
+    return list_of(properties)(properties(value)["keys"])
+
+
 def _is_object(value: Value) -> TypeGuard[dict[str, Value]]:
     return isinstance(value, dict)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Self, TypeVar, Unpack
 
 from ccs_sdk import _json, _paths, _wire
-from ccs_sdk._auth import TokenCache, basic_auth, bearer_auth
+from ccs_sdk._auth import NoAuth, TokenCache, basic_auth, bearer_auth
 from ccs_sdk._deadline import Deadline
 from ccs_sdk._json import JSON, Value
 from ccs_sdk._names import check_account, check_document_namespace, check_property, check_session
@@ -87,6 +87,12 @@ class DocumentClient:
             AuthenticationError: The user or the password is wrong.
         """
         return self._tokens.renewed(self._transport.deadline())
+
+    def signing_keys(self) -> list[dict[str, Value]]:
+        """The public keys, as JSON Web Keys, that verify the service's tokens. They are no secret."""
+        path = "/.well-known/jwks.json"
+        answer = self._transport.call("GET", path, NoAuth(), None, self._transport.deadline())
+        return self._read(answer, _wire.json_web_keys)
 
     def save(
         self,

@@ -1,0 +1,29 @@
+"""Clients of a fresh account on the real server."""
+
+from collections.abc import Iterator
+
+import pytest
+from ccs_sdk import ContextClient, DocumentClient
+
+from tests.sdk.faults import FaultProxy
+from tests.support.service import Account, Server
+
+
+@pytest.fixture
+def client(account: Account) -> Iterator[ContextClient]:
+    with ContextClient(account.server_url, account.id, api_key=account.key) as client:
+        yield client
+
+
+@pytest.fixture
+def documents(account: Account) -> Iterator[DocumentClient]:
+    with DocumentClient(
+        account.server_url, account.id, username=account.username, password=account.password
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[FaultProxy]:
+    with FaultProxy(server.port) as proxy:
+        yield proxy
