@@ -10,6 +10,7 @@ T = TypeVar("T")
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1_000
+MAX_PAGE = 2**63 // MAX_PAGE_SIZE - 1
 
 
 class Pages(Generic[T]):
@@ -22,7 +23,7 @@ class Pages(Generic[T]):
 
     def __init__(self, fetch: Callable[[int, int], list[T]], page_size: int) -> None:
         if type(page_size) is not int or not 1 <= page_size <= MAX_PAGE_SIZE:
-            raise InvalidArgumentError(f"perPage must be a whole number from 1 to {MAX_PAGE_SIZE}.")
+            raise InvalidArgumentError(_out_of_range("perPage", 1, MAX_PAGE_SIZE))
         self._fetch = fetch
         self._page_size = page_size
 
@@ -32,8 +33,8 @@ class Pages(Generic[T]):
 
     def page(self, number: int) -> list[T]:
         """The page of that number, counted from 0; past the end it is empty."""
-        if type(number) is not int or number < 0:
-            raise InvalidArgumentError("page must be a whole number from 0.")
+        if type(number) is not int or not 0 <= number <= MAX_PAGE:
+            raise InvalidArgumentError(_out_of_range("page", 0, MAX_PAGE))
         return self._fetch(number, self._page_size)
 
     def pages(self) -> Iterator[list[T]]:
@@ -44,3 +45,7 @@ class Pages(Generic[T]):
                 yield page
             if len(page) < self._page_size:
                 return
+
+
+def _out_of_range(field: str, least: int, most: int) -> str:
+    return f"{field}: Must be greater than or equal to {least} and less than or equal to {most}."

@@ -13,13 +13,15 @@ from ccs_sdk._options import ClientOptions, setting
 from ccs_sdk._pages import DEFAULT_PAGE_SIZE, Pages
 from ccs_sdk._reading import Answer, read
 from ccs_sdk._transport import Transport
-from ccs_sdk._ttl import whole_seconds
+from ccs_sdk._ttl import ttl_second
 from ccs_sdk.errors import InvalidArgumentError, NotFoundError, PropertyNotFoundError
 from ccs_sdk.handles import NamespaceHandle
 from ccs_sdk.models import Namespace, SessionProperties, SessionTTL
 from ccs_sdk.scopes import Scopes
 
 T = TypeVar("T")
+
+_NO_SUCH_PROPERTY = "There is no such property; it was never saved, was deleted or has expired."
 
 
 class ContextClient:
@@ -104,7 +106,7 @@ class ContextClient:
             ttl: How long properties live after each write that comes from now on, in whole seconds;
                 0 is forever. None leaves what is set.
         """
-        query = _paths.query(ttlSecond=None if ttl is None else whole_seconds(ttl, "ttlSecond"))
+        query = _paths.query(ttlSecond=None if ttl is None else ttl_second(ttl))
         self._call("POST", query, _json.encode({"name": check_namespace(namespace)}))
 
     def list_namespaces(self) -> list[Namespace]:
@@ -159,7 +161,7 @@ class ContextClient:
         if not _paths.fits_path(check_property(name)):
             found = self.get_properties(namespace, only=[name], session_id=session_id)
             if name not in found:
-                raise PropertyNotFoundError(f"The property '{name}' is not there.")
+                raise PropertyNotFoundError(_NO_SUCH_PROPERTY)
             return found[name]
         path = self._property(namespace, name, session_id)
         try:
@@ -224,7 +226,7 @@ class ContextClient:
             ttl: How long its properties live after each write that comes from now on, in whole
                 seconds; 0 is forever, whatever the namespace says. None leaves what is set.
         """
-        query = _paths.query(ttlSecond=None if ttl is None else whole_seconds(ttl, "ttlSecond"))
+        query = _paths.query(ttlSecond=None if ttl is None else ttl_second(ttl))
         path = f"/namespace/{check_namespace(namespace)}/session"
         self._call("POST", path + query, _json.encode({"sessionId": check_session(session_id)}))
 

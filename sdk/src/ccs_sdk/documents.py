@@ -12,7 +12,7 @@ from ccs_sdk._names import check_account, check_document_namespace, check_proper
 from ccs_sdk._options import ClientOptions, setting
 from ccs_sdk._reading import Answer, read
 from ccs_sdk._transport import Transport
-from ccs_sdk._ttl import whole_seconds
+from ccs_sdk._ttl import ttl_seconds
 from ccs_sdk.errors import AuthenticationError, InvalidArgumentError
 from ccs_sdk.models import Document, DocumentReceipt, Token
 
@@ -116,7 +116,7 @@ class DocumentClient:
             check_property(name)
         more: dict[str, JSON] = {"payload": payload}
         if ttl is not None:
-            more["ttlSeconds"] = whole_seconds(ttl, "ttlSeconds")
+            more["ttlSeconds"] = ttl_seconds(ttl)
         return self._receipt("POST", "/create", self._body(namespace, session_id, more))
 
     def get(self, namespace: str, *, session_id: str | None = None) -> Document:

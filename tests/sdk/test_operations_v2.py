@@ -1,0 +1,130 @@
+"""Every operation of version 2 against the real server, beside version 1 on the same store."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from ccs_sdk import (
+    AuthenticationError,
+    ContextClient,
+    DocumentClient,
+    InvalidArgumentError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+
+from tests.support.clock import Clock
+from tests.support.service import Account
+
+
+@pytest.mark.parametrize("session_id", [None, "conv-1"])
+def test_a_document(
+    client: ContextClient, documents: DocumentClient, account: Account, session_id: str | None
+) -> None:
+    receipt = documents.save("airline", {"intent": "rebook", "a.b": 2}, session_id=session_id)
+    assert receipt.document_key == f"{account.id}:airline:{session_id or ''}"
+    assert receipt.tenant_id == account.id
+
+    document = documents.get("airline", session_id=session_id)
+    assert document.payload == {"intent": "rebook", "a.b": 2}
+    assert document.document_key == receipt.document_key
+    assert document.document_type == "CONTEXT"
+    assert document.account_id == document.tenant_id == account.id
+    assert document.namespace == "airline"
+    assert document.session_id == session_id
+
+    found = documents.get_properties("airline", ["a.b", "absent"], session_id=session_id)
+    assert found == {"a.b": 2}
+    assert client.get_properties("airline", session_id=session_id) == document.payload
+
+    documents.delete_properties("airline", ["a.b", "absent"], session_id=session_id)
+    assert documents.get("airline", session_id=session_id).payload == {"intent": "rebook"}
+    documents.delete("airline", session_id=session_id)
+    documents.delete("airline", session_id=session_id)
+    with pytest.raises(NotFoundError):
+        documents.get("airline", session_id=session_id)
+
+
+def test_a_save_moves_the_expiry_of_the_whole_document(
+    documents: DocumentClient, clock: Clock
+) -> None:
+    documents.save("airline", {"a": 1}, ttl=timedelta(minutes=1))
+    documents.save("airline", {"b": 2}, ttl=timedelta(hours=1))
+    expires_at = documents.get("airline").expires_at
+    assert expires_at is not None
+    left = expires_at - datetime.now(UTC)
+    assert abs(left - timedelta(hours=1)) < timedelta(minutes=1)
+    clock.advance(seconds=120)
+    assert documents.get("airline").payload == {"a": 1, "b": 2}
+
+
+def test_a_document_without_a_ttl_lives_as_long_as_is_granted(documents: DocumentClient) -> None:
+    documents.save("airline", {"a": 1})
+    expires_at = documents.get("airline").expires_at
+    assert expires_at is not None
+    assert expires_at - datetime.now(UTC) > timedelta(days=394)
+
+
+def test_what_version_1_saves_forever_does_not_expire(
+    client: ContextClient, documents: DocumentClient
+) -> None:
+    client.set_property("airline", "a", 1)
+    assert documents.get("airline").expires_at is None
+
+
+def test_an_empty_list_of_doomed_properties_is_not_the_whole_document(
+    documents: DocumentClient,
+) -> None:
+    documents.save("airline", {"a": 1})
+    with pytest.raises(InvalidArgumentError, match="at least one"):
+        documents.delete_properties("airline", [])
+    assert documents.get("airline").payload == {"a": 1}
+
+
+def test_a_ttl_over_the_maximum_is_cut_to_it(documents: DocumentClient) -> None:
+    documents.save("airline", {"a": 1}, ttl=2**40)
+    expires_at = documents.get("airline").expires_at
+    assert expires_at is not None
+    assert expires_at - datetime.now(UTC) < timedelta(days=396)
+
+
+@pytest.mark.parametrize("ttl", [-1, True, timedelta(microseconds=1)])
+def test_a_ttl_out_of_range_is_refused(documents: DocumentClient, ttl: timedelta | int) -> None:
+    with pytest.raises(InvalidArgumentError, match="ttlSeconds must be a whole number"):
+        documents.save("airline", {"a": 1}, ttl=ttl)
+
+
+def test_login_proves_the_credentials(documents: DocumentClient, account: Account) -> None:
+    token = documents.login()
+    assert token.value.count(".") == 2
+    assert token.expires_in == timedelta(days=1)
+    assert token.value not in repr(token)
+    with (
+        DocumentClient(
+            account.server_url, account.id, username=account.username, password="wrong"
+        ) as stranger,
+        pytest.raises(AuthenticationError) as refused,
+    ):
+        stranger.login()
+    assert refused.value.status == 401
+
+
+def test_a_token_opens_no_other_account(account: Account, other_account: Account) -> None:
+    with (
+        DocumentClient(
+            account.server_url,
+            other_account.id,
+            username=account.username,
+            password=account.password,
+        ) as stranger,
+        pytest.raises(PermissionDeniedError),
+    ):
+        stranger.get("airline")
+
+
+def test_the_signing_keys_are_public(account: Account) -> None:
+    with DocumentClient(
+        account.server_url, account.id, username="nobody", password="none"
+    ) as stranger:
+        keys = stranger.signing_keys()
+    assert keys
+    assert all("kid" in key and "d" not in key for key in keys)
