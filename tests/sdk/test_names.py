@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple
 
 import pytest
 from ccs_sdk import (
@@ -208,7 +208,8 @@ def test_the_tables_are_the_same() -> None:
     assert ours.DEFAULT_SESSION == theirs.DEFAULT_SESSION
 
 
-class Refusal(NamedTuple):
+@dataclass(frozen=True)
+class Refusal:
     """A request that the service refuses, and the call that the SDK refuses in its place."""
 
     method: str

@@ -1,0 +1,193 @@
+"""Each failure has its class and says what it knows, and no failure shows a secret."""
+
+import logging
+import pickle
+import traceback
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ccs_sdk import CCSError, ContextClient, DocumentClient, errors
+
+from tests.sdk import faults
+from tests.sdk.faults import FaultProxy
+from tests.support.service import Account
+
+KEY = "k3y-that-nobody-may-see"
+PASSWORD = "p4ssword-that-nobody-may-see"
+
+
+@pytest.fixture
+def far(proxy: FaultProxy) -> Iterator[ContextClient]:
+    with ContextClient(proxy.url, "acme", api_key=KEY, retry=None) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.BadRequestError),
+        (401, errors.AuthenticationError),
+        (403, errors.PermissionDeniedError),
+        (404, errors.NotFoundError),
+        (405, errors.MethodNotAllowedError),
+        (413, errors.TooLargeError),
+        (415, errors.UnsupportedMediaTypeError),
+        (429, errors.TooManyRequestsError),
+        (503, errors.ServiceUnavailableError),
+        (500, errors.ServerError),
+        (502, errors.ServerError),
+        (418, errors.StatusError),
+        (307, errors.BadAnswerError),
+    ],
+)
+def test_each_status_has_its_class(
+    status: int, kind: type[CCSError], proxy: FaultProxy, far: ContextClient
+) -> None:
+    body = b'{"code": 1, "status": "x", "message": "Change this.", "errors": {"name": ["bad"]}}'
+    proxy.faults.append(faults.answer(status, body, X_Request_ID="r-1", Retry_After="7"))
+    with pytest.raises(CCSError) as failed:
+        far.list_namespaces()
+    error = failed.value
+    assert type(error) is kind
+    assert error.status == status
+    assert error.request_id == "r-1"
+    if isinstance(error, errors.StatusError):
+        assert error.message == "Change this."
+        assert error.body["errors"] == {"name": ["bad"]}
+        assert error.retry_after == 7
+        assert str(error) == f"Change this. ({status}, request id r-1)"
+
+
+def test_an_error_that_is_no_json_keeps_its_text(proxy: FaultProxy, far: ContextClient) -> None:
+    proxy.faults.append(faults.answer(502, b"<h1>Bad Gateway</h1>"))
+    with pytest.raises(errors.ServerError) as failed:
+        far.list_namespaces()
+    assert failed.value.body == "<h1>Bad Gateway</h1>"
+    assert failed.value.message == "The server answered 502."
+    assert failed.value.request_id == proxy.seen[0].headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("body", [b"", b"<h1>Not Found</h1>", b'{"error": "no such host"}'])
+def test_a_404_of_something_else_is_not_an_absent_property(
+    body: bytes, proxy: FaultProxy, far: ContextClient
+) -> None:
+    proxy.faults.extend([faults.answer(404, body)] * 3)
+    place = far.namespace("airline")
+    with pytest.raises(errors.NotFoundError) as failed:
+        place["a"]
+    assert not isinstance(failed.value, errors.PropertyNotFoundError)
+    with pytest.raises(errors.NotFoundError):
+        place.get("a", "default")
+    with pytest.raises(errors.NotFoundError):
+        _ = "a" in place
+
+
+def test_a_wrong_base_url_is_not_an_absent_property(account: Account) -> None:
+    with (
+        ContextClient(f"{account.server_url}/v1", account.id, api_key=account.key) as client,
+        pytest.raises(errors.NotFoundError),
+    ):
+        client.namespace("airline").get("a", "default")
+
+
+def test_the_service_says_no(
+    account: Account, other_account: Account, client: ContextClient
+) -> None:
+    with (
+        ContextClient(account.server_url, account.id, api_key=other_account.key) as stranger,
+        pytest.raises(errors.PermissionDeniedError),
+    ):
+        stranger.list_namespaces()
+    with pytest.raises(errors.TooLargeError, match="document too large"):
+        client.set_property("airline", "a", "x" * 800_000)
+    assert client.get_properties("airline") == {}
+
+
+def test_errors_survive_pickling() -> None:
+    error = errors.TooManyRequestsError("Slow down.", body={"code": 429}, retry_after=3)
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert type(copy) is type(error)
+    assert vars(copy) == vars(error)
+
+
+def test_a_property_that_is_not_there_reads_like_other_errors() -> None:
+    # KeyError alone would show its message in quotes.
+    assert str(errors.PropertyNotFoundError("Gone.", request_id="r")) == "Gone. (404, request id r)"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.reset_before,
+        faults.truncate,
+        faults.answer(302, Location="http://x"),
+        faults.answer(200, b"<html>"),
+        faults.pass_on,  # to a server that does not know the key
+    ],
+)
+def test_no_key_is_shown(
+    fault: faults.Fault, proxy: FaultProxy, far: ContextClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    proxy.faults.append(fault)
+    with pytest.raises(CCSError) as failed:
+        far.list_namespaces()
+    _holds_no_secret(failed.value)
+    assert caplog.text
+    _shows_no_secret(caplog.text)
+    assert KEY in proxy.seen[0].headers.values()
+
+
+@pytest.mark.parametrize("fault", [faults.reset_before, faults.answer(401), faults.answer(200)])
+def test_no_password_is_shown(
+    fault: faults.Fault, proxy: FaultProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    proxy.faults.append(fault)
+    with (
+        DocumentClient(proxy.url, "acme", username="anna", password=PASSWORD, retry=None) as client,
+        pytest.raises(CCSError) as failed,
+    ):
+        client.get("airline")
+    _holds_no_secret(failed.value)
+    assert caplog.text
+    _shows_no_secret(caplog.text)
+
+
+def test_a_netrc_file_does_not_speak_for_the_client(
+    proxy: FaultProxy,
+    account: Account,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with (
+        ContextClient(proxy.url, account.id, api_key=account.key) as v1,
+        DocumentClient(
+            proxy.url, account.id, username=account.username, password=account.password
+        ) as v2,
+    ):
+        v1.list_namespaces()
+        v2.save("airline", {"a": 1})
+        v2.signing_keys()
+    by_name = {seen.path.rpartition("/")[2]: seen.headers for seen in proxy.seen}
+    assert "Authorization" not in by_name[account.id]
+    assert by_name["create"]["Authorization"].startswith("Bearer ")
+    assert "Authorization" not in by_name["jwks.json"]
+
+
+def _holds_no_secret(error: CCSError) -> None:
+    """Neither in the words, nor in the variables, nor in any exception that hangs on this one."""
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True).format()
+    _shows_no_secret("".join(shown))
+    assert error.__cause__ is None
+    assert error.__context__ is None
+
+
+def _shows_no_secret(text: str) -> None:
+    for secret in (KEY, PASSWORD, b64encode(f"anna:{PASSWORD}".encode()).decode()):
+        assert secret not in text

@@ -1,0 +1,112 @@
+"""Each operation of the server's OpenAPI document is reached by a method of the SDK."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+import requests
+from ccs_sdk import ContextClient, DocumentClient
+
+from tests.support.service import Account, Server
+
+# The same operation under a second method; the SDK sends the first.
+SECOND_WAYS = {"loginByGet": "login", "updateDocument": "createDocument"}
+
+V1_CALLS: list[Callable[[ContextClient], object]] = [
+    lambda client: client.register_namespace("airline"),
+    lambda client: client.list_namespaces(),
+    lambda client: client.set_properties("airline", {"a": 1}),
+    lambda client: client.set_property("airline", "a", 1),
+    lambda client: client.get_properties("airline"),
+    lambda client: client.get_property("airline", "a"),
+    lambda client: client.delete_property("airline", "a"),
+    lambda client: client.delete_properties("airline"),
+    lambda client: client.set_properties("airline", {"a": 1}, session_id="conv-1"),
+    lambda client: client.set_property("airline", "a", 1, session_id="conv-1"),
+    lambda client: client.get_properties("airline", session_id="conv-1"),
+    lambda client: client.get_property("airline", "a", session_id="conv-1"),
+    lambda client: list(client.iter_sessions("airline")),
+    lambda client: list(client.iter_session_properties("airline")),
+    lambda client: client.delete_property("airline", "a", session_id="conv-1"),
+    lambda client: client.delete_properties("airline", session_id="conv-1"),
+    lambda client: client.set_session_ttl("airline", "conv-1", 60),
+    lambda client: client.list_session_ttls("airline"),
+    lambda client: client.delete_session("airline", "conv-1"),
+    lambda client: client.delete_namespace("airline"),
+]
+V2_CALLS: list[Callable[[DocumentClient], object]] = [
+    lambda client: client.login(),
+    lambda client: client.save("airline", {"a": 1}),
+    lambda client: client.save("airline", {"a": 1}, session_id="conv-1"),
+    lambda client: client.get("airline"),
+    lambda client: client.get("airline", session_id="conv-1"),
+    lambda client: client.get_properties("airline", ["a"]),
+    lambda client: client.delete_properties("airline", ["a"]),
+    lambda client: client.delete("airline"),
+    lambda client: client.signing_keys(),
+]
+
+
+class Recording(requests.Session):
+    """A session that remembers which paths it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: set[tuple[str, str]] = set()
+        self.hooks["response"] = [self._remember]
+
+    def _remember(self, response: requests.Response, *_: object, **__: object) -> None:
+        assert response.ok, response.text
+        self.asked.add((response.request.method or "", response.request.path_url.partition("?")[0]))
+
+
+def _operations(server: Server) -> dict[str, tuple[str, re.Pattern[str]]]:
+    """Method and path of each documented operation, by its id; literal paths before those with holes."""
+    document = requests.get(f"{server.url}/openapi.json", timeout=30).json()
+    return {
+        operation["operationId"]: (method.upper(), re.compile(re.sub(r"\{\w+\}", "[^/]+", path)))
+        for path, operations in sorted(
+            document["paths"].items(), key=lambda item: item[0].count("{")
+        )
+        for method, operation in operations.items()
+        if method != "parameters"
+    }
+
+
+@pytest.fixture
+def asked(account: Account) -> set[tuple[str, str]]:
+    """What goes over the wire when each method of the SDK is called."""
+    with Recording() as session:
+        v1 = ContextClient(
+            account.server_url, account.id, api_key=account.key, http_session=session
+        )
+        v2 = DocumentClient(
+            account.server_url,
+            account.id,
+            username=account.username,
+            password=account.password,
+            http_session=session,
+        )
+        for call in V1_CALLS:
+            call(v1)
+        for call_v2 in V2_CALLS:
+            call_v2(v2)
+        return session.asked
+
+
+def test_every_documented_operation_has_a_method(
+    server: Server, asked: set[tuple[str, str]]
+) -> None:
+    operations = _operations(server)
+    assert len(operations) >= 30
+    reached = {
+        next(
+            operation
+            for operation, (documented, pattern) in operations.items()
+            if documented == method and pattern.fullmatch(path)
+        )
+        for method, path in asked
+    }
+    assert operations.keys() - reached - SECOND_WAYS.keys() == set()
+    assert SECOND_WAYS.keys() <= operations.keys()
+    assert set(SECOND_WAYS.values()) <= reached
