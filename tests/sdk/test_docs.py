@@ -1,0 +1,86 @@
+"""Every Python example of the guide and the READMEs runs, and prints what the page says it prints."""
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from ccs_sdk import ContextClient, DocumentClient, errors
+
+from tests.support.service import Account
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "sdk" / "README.md",
+    *sorted((ROOT / "docs" / "sdk").glob("*.md")),
+]
+
+_EXAMPLE = re.compile(r"^```python\n(.*?)^```(?:\n+^```text\n(.*?)^```)?", re.DOTALL | re.MULTILINE)
+
+
+class Example(NamedTuple):
+    """A block of Python, the line it begins on, and what it prints if the page says so."""
+
+    line: int
+    code: str
+    output: str | None
+
+
+def examples(page: Path) -> Iterator[Example]:
+    text = page.read_text()
+    for match in _EXAMPLE.finditer(text):
+        yield Example(text.count("\n", 0, match.start(1)), match[1], match[2])
+
+
+def settings(account: Account) -> dict[str, str]:
+    """The environment that the pages tell their readers to set."""
+    return {
+        "CCS_URL": account.server_url,
+        "CCS_ACCOUNT": account.id,
+        "CCS_API_KEY": account.key,
+        "CCS_USERNAME": account.username,
+        "CCS_PASSWORD": account.password,
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_examples_of_a_page_do_what_it_says(
+    page: Path, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings(account).items():
+        monkeypatch.setenv(name, value)
+    variables: dict[str, Any] = {"__name__": "__main__"}
+    for example in examples(page):
+        # Line numbers of failures are those of the page.
+        code = compile("\n" * example.line + example.code, page, "exec")
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code, variables)  # noqa: S102 - that is the point
+        if example.output is not None:
+            assert printed.getvalue() == example.output
+    for variable in variables.values():
+        if isinstance(variable, ContextClient | DocumentClient):
+            variable.close()
+
+
+def test_pages_have_examples() -> None:
+    assert len(PAGES) >= 8
+    for page in PAGES[1:]:
+        assert list(examples(page)), page
+
+
+def test_the_readme_takes_under_ten_lines() -> None:
+    (first,) = examples(ROOT / "sdk" / "README.md")
+    assert len(first.code.splitlines()) < 10
+
+
+def test_the_tree_of_errors_in_the_guide_is_that_of_the_docstring() -> None:
+    page = (ROOT / "docs" / "sdk" / "errors-and-retries.md").read_text()
+    guide = re.search(r"^CCSError\n.*?(?=^```)", page, re.DOTALL | re.MULTILINE)
+    drawn = (errors.__doc__ or "").split("```")[1].splitlines()[1:]
+    assert guide
+    for in_guide, in_docstring in zip(guide[0].splitlines(), drawn, strict=True):
+        assert in_docstring.startswith(in_guide)

@@ -1,0 +1,108 @@
+"""The wheel, installed beside nothing but its dependency, takes a new user from the README to a stored property."""
+
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from importlib.metadata import distribution
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.sdk.test_docs import ROOT, examples, settings
+from tests.support.service import Account, environment
+
+SDK = ROOT / "sdk"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", directory, SDK],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = directory.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of packages that has the wheel, what it requires, and nothing else."""
+    site = tmp_path_factory.mktemp("site")
+    with ZipFile(wheel) as archive:
+        archive.extractall(site)
+    installed = Path(sysconfig.get_path("purelib"))
+    for name in _required_by("ccs-sdk"):
+        for top in {Path(file).parts[0] for file in distribution(name).files or ()} - {".."}:
+            (site / top).symlink_to(installed / top)
+    return site
+
+
+def _required_by(name: str) -> set[str]:
+    """The distributions that `name` needs, and those that they need."""
+    required: set[str] = set()
+    for line in distribution(name).requires or ():
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            required |= {requirement.name} | _required_by(requirement.name)
+    return required
+
+
+def _run(code: str, site: Path, cwd: Path, **env: str) -> str:
+    # -I and -S: no user's packages, no site-packages, no current directory; only what `site` has.
+    prelude = f"import sys; sys.path.insert(0, {str(site)!r})\n"
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-W", "error", "-c", prelude + code],
+        check=True, capture_output=True, text=True, cwd=cwd, env=environment(**env), timeout=60,
+    )  # fmt: skip
+    return ran.stdout
+
+
+def test_a_new_user_stores_and_reads_a_property(
+    site: Path, account: Account, tmp_path: Path
+) -> None:
+    (example,) = examples(SDK / "README.md")
+    assert _run(example.code, site, tmp_path, **settings(account)) == example.output
+
+
+def test_it_imports_its_own_and_its_dependencies_only(site: Path, tmp_path: Path) -> None:
+    where = "import ccs_sdk; print(ccs_sdk.__file__)"
+    assert Path(_run(where, site, tmp_path).strip()) == site / "ccs_sdk" / "__init__.py"
+    imported = _run(
+        "import ccs_sdk\n"
+        "files = {name: getattr(module, '__file__', None) for name, module in sys.modules.items()}\n"
+        "tops = {name.partition('.')[0] for name, file in files.items() if file}\n"
+        "print(*tops - sys.stdlib_module_names - {'__main__'})",
+        site,
+        tmp_path,
+    )
+    assert "requests" in imported.split()
+    allowed = {name.replace("-", "_") for name in _required_by("ccs-sdk")}
+    assert set(imported.split()) <= allowed | {"ccs_sdk"}
+
+
+def test_requests_is_the_only_dependency() -> None:
+    requirements = distribution("ccs-sdk").requires or ()
+    assert [Requirement(line).name for line in requirements] == ["requests"]
+
+
+@pytest.fixture
+def packed(wheel: Path) -> Iterator[ZipFile]:
+    with ZipFile(wheel) as archive:
+        yield archive
+
+
+def test_the_wheel_holds_the_package_its_types_and_its_license(packed: ZipFile) -> None:
+    names = set(packed.namelist())
+    source = {
+        path.relative_to(SDK / "src").as_posix()
+        for path in (SDK / "src" / "ccs_sdk").iterdir()
+        if path.suffix == ".py" or path.name == "py.typed"
+    }
+    assert source == {name for name in names if name.startswith("ccs_sdk/")}
+    metadata = next(name for name in names if name.endswith("METADATA"))
+    assert "Typed" in packed.read(metadata).decode()
