@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from ccs_sdk import ContextClient, DocumentClient
 
+from ccs_sdk import ContextClient, DocumentClient
 from tests.sdk.faults import FaultProxy
 from tests.support.service import Account, Server
 

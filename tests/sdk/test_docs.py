@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from ccs_sdk import ContextClient, DocumentClient, errors
 
+from ccs_sdk import ContextClient, DocumentClient, errors
 from tests.support.service import Account
 
 ROOT = Path(__file__).parents[2]

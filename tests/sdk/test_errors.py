@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ccs_sdk import CCSError, ContextClient, DocumentClient, errors
 
+from ccs_sdk import CCSError, ContextClient, DocumentClient, errors
 from tests.sdk import faults
 from tests.sdk.faults import FaultProxy
 from tests.support.service import Account

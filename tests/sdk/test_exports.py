@@ -3,8 +3,9 @@
 import inspect
 from collections.abc import Iterator
 
-import ccs_sdk
 import pytest
+
+import ccs_sdk
 from ccs_sdk import errors, models
 
 PUBLIC_MODULES = {"client", "documents", "errors", "handles", "models", "scopes"}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 
 import pytest
+
 from ccs_sdk import (
     AuthenticationError,
     BadAnswerError,
@@ -21,7 +22,6 @@ from ccs_sdk import (
     TimedOutError,
     TooManyRequestsError,
 )
-
 from tests.sdk import faults
 from tests.sdk.faults import Fault, FaultProxy
 from tests.support.service import Account
@@ -189,7 +189,9 @@ def test_the_total_time_is_bounded(proxy: FaultProxy, account: Account) -> None:
     assert len(proxy.seen) < 9
 
 
-@pytest.mark.parametrize("asked", ["1", formatdate(time.time() + 3_600, usegmt=True)])
+@pytest.mark.parametrize(
+    "asked", ["1", formatdate(time.time() + 3_600, usegmt=True)], ids=["seconds", "date"]
+)
 def test_a_wait_past_the_total_time_is_not_begun(
     asked: str, proxy: FaultProxy, account: Account
 ) -> None:

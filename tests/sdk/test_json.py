@@ -8,10 +8,11 @@ from enum import IntEnum, StrEnum
 from types import MappingProxyType
 
 import pytest
-from ccs_sdk import JSON, InvalidArgumentError
-from ccs_sdk._json import UNREADABLE, decode, encode
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ccs_sdk import JSON, InvalidArgumentError
+from ccs_sdk._json import UNREADABLE, decode, encode
 
 BIG = 10**5_000 + 7  # Python itself converts 4,300 digits at most
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from ccs_sdk import (
     JSON,
     ContextClient,
@@ -17,9 +20,6 @@ from ccs_sdk import (
 from ccs_sdk import _names as ours
 from ccs_server.domain import names as theirs
 from ccs_server.domain.errors import InvalidInput
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from tests.support.service import Account
 
 AWKWARD_IN_BOTH = [

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from ccs_sdk import ContextClient, DocumentClient
 
+from ccs_sdk import ContextClient, DocumentClient
 from tests.support.service import Account, Server
 
 # The same operation under a second method; the SDK sends the first.

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from ccs_sdk import (
     DEFAULT_SESSION,
     FOREVER,
@@ -13,7 +14,6 @@ from ccs_sdk import (
     PropertyNotFoundError,
     SessionProperties,
 )
-
 from tests.support.clock import Clock
 
 NOTHING_THERE: dict[str, JSON] = {}

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from ccs_sdk import (
     AuthenticationError,
     ContextClient,
@@ -11,7 +12,6 @@ from ccs_sdk import (
     NotFoundError,
     PermissionDeniedError,
 )
-
 from tests.support.clock import Clock
 from tests.support.service import Account
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import requests
+
 from ccs_sdk import ClientOptions, ConfigurationError, ContextClient, DocumentClient
 from ccs_sdk._options import check_base_url, timeouts
 

@@ -3,9 +3,10 @@
 from urllib.parse import unquote
 
 import pytest
-from ccs_sdk import _paths
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ccs_sdk import _paths
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import math
 from datetime import UTC, datetime
 
 import pytest
+
 from ccs_sdk import (
     AuthenticationError,
     BadAnswerError,

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+
 from ccs_sdk import TimedOutError, Token
 from ccs_sdk._auth import TokenCache
 from ccs_sdk._deadline import Deadline
