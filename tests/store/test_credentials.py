@@ -64,21 +64,18 @@ def test_only_a_valid_key_of_the_account_can_be_revoked(database: Database, name
         credentials.revoke_key(database, name, made.key_id)
 
 
-def test_regenerate_leaves_the_newest_alone(database: Database, name: str) -> None:
-    old = [credentials.create_key(database, name).key_id for _ in range(3)]
+def test_regenerate_revokes_all_keys_but_the_newest(database: Database, name: str) -> None:
+    *old, newest = [credentials.create_key(database, name).key_id for _ in range(4)]
     bystander = credentials.create_key(database, f"{name}-other")
-    made, revoked = credentials.regenerate_key(database, name)
-    assert revoked == sorted(old)
-    assert valid_keys(database, name) == [made.key_id]
+    assert credentials.keep_newest_key(database, name) == (newest, sorted(old))
+    assert valid_keys(database, name) == [newest]
+    assert credentials.keep_newest_key(database, name) == (newest, [])
     assert credentials.find_key(database, bystander.key_id)
 
 
-def test_of_many_regenerating_at_once_one_key_is_left(database: Database, name: str) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        runs = [pool.submit(credentials.regenerate_key, database, name) for _ in range(12)]
-    made = {run.result()[0].key_id for run in runs}
-    (left,) = valid_keys(database, name)
-    assert left in made
+def test_an_account_without_a_valid_key_has_no_newest(database: Database, name: str) -> None:
+    with pytest.raises(NotFound):
+        credentials.keep_newest_key(database, name)
 
 
 def test_all_keys_are_revoked_at_once(database: Database, name: str) -> None:

@@ -58,12 +58,12 @@ def revoke_keys(account: str, key_id: str | None, *, all_: bool, as_json: bool) 
 @keys.command("regenerate")
 @account_argument
 @as_json_option
-def regenerate_key(account: str, *, as_json: bool) -> None:
-    """Make a key and revoke every other of the account."""
+def keep_newest_key(account: str, *, as_json: bool) -> None:
+    """Revoke every key of the account but its newest: the end of a key's replacement."""
     with opened_store() as opened:
-        made, revoked = store.regenerate_key(opened.database, account)
-    text = f"Account {account}, key {made.key_id}:\n{made.key}\n{_SHOWN_ONCE} {_revoked(revoked)}"
-    say({**asdict(made), "revoked": revoked}, text, as_json=as_json)
+        kept, revoked = store.keep_newest_key(opened.database, account)
+    text = f"Account {account}, valid key: {kept}. {_revoked(revoked)}"
+    say({"account": account, "key_id": kept, "revoked": revoked}, text, as_json=as_json)
 
 
 @click.group()

@@ -53,11 +53,11 @@ class _Statements:
             f"SELECT {name}, {_utc('created_at')}, {_utc('revoked_at')} FROM {table} "
             f"WHERE account = $1 ORDER BY created_at, {name}",
         )
-        # Without $2 all of the account's, without $3 no exception.
+        # Without $2 all of the account's.
         self.revoke = Statement.of(
             f"{table}_revoke",
             f"UPDATE {table} SET revoked_at = now() WHERE account = $1 AND revoked_at IS NULL "
-            f"AND {name} = coalesce($2, {name}) AND {name} IS DISTINCT FROM $3 RETURNING {name}",
+            f"AND {name} = coalesce($2, {name}) RETURNING {name}",
         )
         self.find = Statement.of(
             f"{table}_find",
@@ -72,8 +72,21 @@ def _utc(column: str) -> str:
 _KEYS = _Statements("api_key", "key_id", "key_hash")
 _CREDENTIALS = _Statements("credential", "username", "password_hash")
 
-# One maker of keys at a time, where what is made depends on what is there. Readers and revokers do not wait.
+# One maker of a first key at a time. Readers and revokers do not wait.
 _LOCK_KEYS = Statement.of("api_key_lock", "LOCK TABLE api_key IN SHARE ROW EXCLUSIVE MODE")
+# Whom two of these at once find newest, neither revokes.
+_KEEP_NEWEST_KEY = Statement.of(
+    "api_key_keep_newest",
+    """WITH newest AS (
+        SELECT key_id FROM api_key WHERE account = $1 AND revoked_at IS NULL
+        ORDER BY created_at DESC, key_id DESC LIMIT 1
+    ), gone AS (
+        UPDATE api_key SET revoked_at = now()
+        WHERE account = $1 AND revoked_at IS NULL AND key_id <> (SELECT key_id FROM newest)
+        RETURNING key_id
+    )
+    SELECT key_id, (SELECT string_agg(key_id, ',') FROM gone) FROM newest""",
+)
 _ANY_KEY = Statement.of("api_key_any", "SELECT FROM api_key LIMIT 1")
 
 
@@ -95,14 +108,16 @@ def create_first_key(database: Database, account: str) -> ApiKey | None:
     return made
 
 
-def regenerate_key(database: Database, account: str) -> tuple[ApiKey, list[str]]:
-    """Makes a key and revokes every other of the account: its newest is its only one. Returns the revoked ones' ids."""
-    made = _new_key(account)
-    with database.transaction() as wire:
-        wire.execute(_LOCK_KEYS)
-        wire.execute(_KEYS.insert, _key_row(made))
-        revoked = wire.execute(_KEYS.revoke, (account.encode(), None, made.key_id.encode()))
-    return made, _names(revoked)
+def keep_newest_key(database: Database, account: str) -> tuple[str, list[str]]:
+    """Revokes every key of the account but its newest; returns that one's id, and those of the revoked.
+
+    Raises:
+        NotFound: the account has no valid key.
+    """
+    result = database.execute(_KEEP_NEWEST_KEY, account.encode())
+    if not result.ntuples:
+        raise NotFound(f"Account '{account}' has no valid key.")
+    return _text(result, 0, 0), sorted(filter(None, _text(result, 0, 1).split(",")))
 
 
 def list_keys(database: Database, account: str) -> list[Issued]:
@@ -116,13 +131,13 @@ def revoke_key(database: Database, account: str, key_id: str) -> None:
     Raises:
         NotFound: the account has no such valid key.
     """
-    if not _names(database.execute(_KEYS.revoke, account.encode(), key_id.encode(), None)):
+    if not _names(database.execute(_KEYS.revoke, account.encode(), key_id.encode())):
         raise NotFound(f"Account '{account}' has no valid key '{key_id}'.")
 
 
 def revoke_all_keys(database: Database, account: str) -> list[str]:
     """Revokes every key of the account; returns the ids of those that were valid."""
-    return _names(database.execute(_KEYS.revoke, account.encode(), None, None))
+    return _names(database.execute(_KEYS.revoke, account.encode(), None))
 
 
 def find_key(database: Database, key_id: str) -> tuple[str, bytes] | None:
@@ -150,14 +165,14 @@ def revoke_credential(database: Database, account: str, username: str) -> None:
     Raises:
         NotFound: the account has no such valid credential.
     """
-    revoked = database.execute(_CREDENTIALS.revoke, account.encode(), username.encode(), None)
+    revoked = database.execute(_CREDENTIALS.revoke, account.encode(), username.encode())
     if not _names(revoked):
         raise NotFound(f"Account '{account}' has no valid credential '{username}'.")
 
 
 def revoke_all_credentials(database: Database, account: str) -> list[str]:
     """Revokes every credential of the account; returns the user names of those that were valid."""
-    return _names(database.execute(_CREDENTIALS.revoke, account.encode(), None, None))
+    return _names(database.execute(_CREDENTIALS.revoke, account.encode(), None))
 
 
 def find_credential(database: Database, username: str) -> tuple[str, bytes] | None:
