@@ -20,7 +20,8 @@ def install(session: nox.Session, lock: str, *distributions: str) -> None:
 def serve(session: nox.Session) -> None:
     """Runs the service on the embedded PostgreSQL; arguments after `--` go to `ccs serve`."""
     install(session, "server", "./server")
-    session.run("ccs", "serve", *session.posargs)
+    # Ctrl-C reaches the service too; it ends by itself, and takes its PostgreSQL with it.
+    session.run("ccs", "serve", *session.posargs, interrupt_timeout=30, terminate_timeout=10)
 
 
 @nox.session
