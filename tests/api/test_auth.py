@@ -10,10 +10,10 @@ from typing import Any
 import jwt
 import pytest
 import requests
-from ccs_server.store.database import Database
-from ccs_server.store.signing_keys import load_signing_keys
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
+from ccs_server.store.database import Database
+from ccs_server.store.signing_keys import load_signing_keys
 from tests.api.answers import assert_error
 from tests.api.rows import V1_ROWS, V2_ROWS, v1_rows, v2_rows
 from tests.support.service import Account, Server

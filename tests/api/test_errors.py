@@ -131,13 +131,6 @@ def test_malformed_json_is_400_in_v2(account: Account, row: str, text: str) -> N
     assert_error(account.v2(call.method, call.path, data=text, headers=JSON), 400)
 
 
-def test_all_wrong_fields_are_named_at_once(account: Account) -> None:
-    body = {"accountId": account.id, "nameSpace": "a-b", "sessionId": 1, "payload": []}
-    response = account.v2("POST", "/context/document/create", json=body)
-    assert_error(response, 400)
-    assert response.json()["errors"].keys() == {"nameSpace", "sessionId", "payload"}
-
-
 def test_a_message_says_what_to_change(account: Account) -> None:
     """One sentence, about this request: it names what was wrong with it."""
     for response, about in [

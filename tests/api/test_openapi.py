@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 import pytest
 import requests
 import schemathesis
-from ccs_server.app import create_app
-from ccs_server.settings import Settings
 from hypothesis import HealthCheck, settings
 from schemathesis.config import GenerationConfig, SchemathesisConfig
 from schemathesis.specs.openapi.checks import allow_header_conformance
 
+from ccs_server.app import create_app
+from ccs_server.settings import Settings
 from tests.support.service import Account, Server
 
 Case: TypeAlias = schemathesis.Case[Any]

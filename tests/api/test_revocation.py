@@ -47,7 +47,7 @@ def test_a_revoked_key_stops_working_within_5_seconds(account: Account, database
     # Every worker has seen the key, and has it in whatever cache there is.
     assert {status_with(account, made["key"]) for _ in range(20)} == {200}
 
-    cli(database_url, "keys", "revoke", account.id, made["key_id"])
+    cli(database_url, "keys", "revoke", account.id, "--key-id", made["key_id"])
     since = time.monotonic()
     assert_error(await_refusal(account, made["key"], since), 403)
 
@@ -71,7 +71,7 @@ def test_a_revoked_password_fetches_no_token(account: Account, database_url: str
     url = f"{account.server_url}/v2/authenticate/login"
     auth = (made["username"], made["password"])
     assert requests.post(url, auth=auth, timeout=10).status_code == 200
-    cli(database_url, "credentials", "revoke", account.id, made["username"])
+    cli(database_url, "credentials", "revoke", account.id, "--username", made["username"])
     since = time.monotonic()
     while (response := requests.post(url, auth=auth, timeout=10)).status_code == 200:
         assert time.monotonic() - since < SECONDS
