@@ -13,6 +13,7 @@ from flask.globals import request_ctx
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter
 
+from ccs_server.api.body import BodyRequest
 from ccs_server.api.observation import Observer
 from ccs_server.api.routing import Match, NameConverter, PropertyRoutes, read_path
 
@@ -29,12 +30,12 @@ class _NoSessions(SessionInterface):
 class Application(Flask):
     """The service's Flask: no sessions, no async views, routes as `routing` says, every answer observed."""
 
+    request_class = BodyRequest
     session_interface = _NoSessions()
 
     def __init__(self, import_name: str, observer: Observer) -> None:
         super().__init__(import_name, static_folder=None)
         self.url_map.merge_slashes = False
-        self.url_map.strict_slashes = False
         self.url_map.converters["name"] = NameConverter
         self._observer = observer
         self._property_routes: PropertyRoutes | None = None

@@ -36,13 +36,13 @@ def check_account(account: str) -> str:
     return account
 
 
-def check_namespace(namespace: str) -> str:
-    """Raises InvalidInput unless `namespace` may be used in v1."""
+def check_namespace(namespace: str, field: str = "namespace") -> str:
+    """Raises InvalidInput, about `field`, unless `namespace` may be used in v1."""
     if not _is_namespace(namespace):
         raise InvalidInput(
-            "A namespace must be 1 to 128 characters of A-Z, a-z, 0-9, '_' and '-'.", "namespace"
+            "A namespace must be 1 to 128 characters of A-Z, a-z, 0-9, '_' and '-'.", field
         )
-    return _check_not_reserved(namespace, "namespace")
+    return _check_not_reserved(namespace, field)
 
 
 def check_namespace_v2(namespace: str) -> str:
@@ -74,18 +74,17 @@ def check_session(session_id: str) -> str:
     return session_id
 
 
-def check_property(name: str) -> str:
-    """Raises InvalidInput unless `name` is a property name."""
+def check_property(name: str, field: str = "property") -> str:
+    """Raises InvalidInput, about `field`, unless `name` is a property name."""
     if not _is_property(name):
         raise InvalidInput(
-            "A property name must be 1 to 256 characters, none of them a control character.",
-            "property",
+            "A property name must be 1 to 256 characters, none of them a control character.", field
         )
     return name
 
 
-def check_properties(names: Iterable[str]) -> None:
-    """Raises InvalidInput unless each of `names` is a property name."""
+def check_properties(names: Iterable[str], field: str = "property") -> None:
+    """Raises InvalidInput, about `field`, unless each of `names` is a property name."""
     for name in names:
         if not _is_property(name):
-            check_property(name)
+            check_property(name, field)

@@ -32,7 +32,7 @@ class Namespaces(MethodView):
         A namespace needs no registration to be used. Registering one that exists is harmless.
         """
         namespaces.register_namespace(
-            database(), account, check_namespace(body["name"]), query["ttlSecond"]
+            database(), account, check_namespace(body["name"], "name"), query["ttlSecond"]
         )
         return no_content()
 

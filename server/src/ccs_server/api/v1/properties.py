@@ -1,16 +1,18 @@
 """Rows 4–15 of the contract: the properties of a namespace, and of a session in it."""
 
 from typing import Any
+from urllib.parse import parse_qs
 
 from flask import Response, request
 from flask.views import MethodView
+from werkzeug.datastructures import MIMEAccept
 
 from ccs_server.api import openapi as docs
 from ccs_server.api.answers import json_answer, no_content, text_answer
 from ccs_server.api.body import read_properties, read_property
 from ccs_server.api.services import database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAME, NAMESPACE, SESSION, blueprint
-from ccs_server.domain.errors import NotFound
+from ccs_server.domain.errors import InvalidInput, NotFound
 from ccs_server.domain.names import DEFAULT_SESSION, check_namespace, check_property, check_session
 from ccs_server.store import deleting, reading, saving
 from ccs_server.store.document import Document
@@ -185,10 +187,19 @@ def _save_all(document: Document) -> Response:
 
 def _read_all(document: Document) -> Response:
     # Werkzeug reads a query slowly, and nearly no request has one.
-    include = request.args.get("include") if request.environ["QUERY_STRING"] else None
+    include = _include() if request.environ["QUERY_STRING"] else None
     if not include:
         return json_answer(reading.read_all(database(), document))
     return json_answer(reading.read_some(database(), document, include.split(",")))
+
+
+def _include() -> str | None:
+    """The parameter `include`; werkzeug would read U+FFFD where it is not UTF-8, which is a name too."""
+    try:
+        query = parse_qs(request.query_string.decode(), errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidInput("The query must be percent-encoded UTF-8.", "include") from None
+    return query.get("include", [None])[0]
 
 
 def _save_one(document: Document, name: str) -> Response:
@@ -207,9 +218,14 @@ def _read_one(document: Document, name: str) -> Response:
 
 
 def _prefers_text() -> bool:
-    if "text/plain" not in request.environ.get("HTTP_ACCEPT", ""):
+    accepted = request.environ.get("HTTP_ACCEPT", "")
+    if "text/" not in accepted:
         return False
-    return request.accept_mimetypes.best_match(["application/json", "text/plain"]) == "text/plain"
+    # Its parameters, a charset say, are none that we could serve otherwise.
+    plain = MIMEAccept(
+        (media.partition(";")[0].strip(), quality) for media, quality in request.accept_mimetypes
+    )
+    return plain.best_match(["application/json", "text/plain"]) == "text/plain"
 
 
 def _delete_one(document: Document, name: str) -> Response:

@@ -2,7 +2,7 @@
 
 from flask import Response
 from flask.views import MethodView
-from msgspec import Raw
+from msgspec import UNSET, Raw
 from msgspec.json import Decoder, encode
 
 from ccs_server.api.answers import json_answer
@@ -92,7 +92,7 @@ class DocumentProperties(MethodView):
             if not entry.startswith(prefix):
                 raise InvalidInput(f"Each entry of filter must begin with '{prefix}'.", "filter")
         names = [entry.removeprefix(prefix) for entry in wanted.filter]
-        check_properties(names)
+        check_properties(names, field="filter")
         return json_answer(reading.read_filtered(database(), document, names))
 
 
@@ -131,23 +131,23 @@ def _document(addressed: schemas.Addressed) -> Document:
     return Document(
         check_tenant(addressed.accountId),
         check_namespace_v2(addressed.nameSpace),
-        DEFAULT_SESSION if session is None else check_session(session),
+        DEFAULT_SESSION if session is UNSET else check_session(session),
     )
 
 
 def _save() -> Response:
     given = read_typed(_create, wrapping=2)
     document = _document(given)
-    check_properties(given.payload)
-    ttl = given.ttlSeconds or 0
-    if ttl < 0:
+    check_properties(given.payload, field="payload")
+    ttl = given.ttlSeconds
+    if ttl < 0 or ttl != int(ttl):
         raise InvalidInput("ttlSeconds must be a whole number of seconds from 0.", "ttlSeconds")
     longest = services().settings.max_retention
     saving.save_document(
         database(),
         document,
         encode(given.payload),
-        ttl=min(ttl, longest),
+        ttl=int(min(ttl, longest)),
         max_retention=longest,
     )
     return json_answer(encode(_success(given)), 201)
@@ -156,16 +156,17 @@ def _save() -> Response:
 def _delete_properties() -> Response:
     given = read_typed(_delete, wrapping=1)
     document = _document(given)
-    if given.propertyToDelete is None:
+    if given.propertyToDelete is UNSET:
         deleting.delete_all(database(), document)
     else:
-        check_properties(given.propertyToDelete)
+        check_properties(given.propertyToDelete, field="propertyToDelete")
         deleting.delete_some(database(), document, given.propertyToDelete)
     return json_answer(encode(_success(given)))
 
 
 def _success(addressed: schemas.Addressed) -> schemas.Success:
-    key = _key(addressed.accountId, addressed.nameSpace, addressed.sessionId)
+    session = None if addressed.sessionId is UNSET else addressed.sessionId
+    key = _key(addressed.accountId, addressed.nameSpace, session)
     return schemas.Success(documentKey=key, tenantId=addressed.accountId)
 
 

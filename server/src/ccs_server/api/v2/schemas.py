@@ -2,24 +2,24 @@
 
 from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ccs_server.api import openapi as docs
 
 
 class Addressed(Struct):
-    """What names a document in every body. `sessionId` is None for the document of the namespace itself."""
+    """What names a document in every body. `sessionId` is left out for the document of the namespace itself."""
 
     accountId: str
     nameSpace: str
-    sessionId: str | None = None
+    sessionId: str | UnsetType = UNSET
 
 
 class Create(Addressed, kw_only=True):
-    """What to save. `ttlSeconds` of None or 0 is the time to live in force."""
+    """What to save. `ttlSeconds` of 0 is the time to live in force; 60.0 is a whole number too."""
 
     payload: dict[str, Raw]
-    ttlSeconds: int | None = None
+    ttlSeconds: int | float = 0
 
 
 class Filter(Addressed, kw_only=True):
@@ -29,9 +29,9 @@ class Filter(Addressed, kw_only=True):
 
 
 class Delete(Addressed, kw_only=True):
-    """Which properties to delete; None is all of them."""
+    """Which properties to delete; all of them where it is left out."""
 
-    propertyToDelete: list[str] | None = None
+    propertyToDelete: list[str] | UnsetType = UNSET
 
 
 class Success(Struct):
@@ -142,7 +142,7 @@ def read_docs(operation_id: str) -> dict[str, Any]:
 
 def filter_docs(operation_id: str) -> dict[str, Any]:
     """The documentation of row 24."""
-    schema = _body(["filter"], filter={"type": "array", "items": {"type": "string"}})
+    schema = _body(["filter"], filter={"type": "array", "items": docs.FILTER_SCHEMA})
     example = _ADDRESS | {"filter": ["myNamespace.myProperty1"]}
     return {
         "operationId": operation_id,
