@@ -42,7 +42,7 @@ def test_a_segment_decodes_to_its_name_and_has_no_slash(name: str) -> None:
     ("name", "fits"),
     [("a", True), ("/", False), ("a/", False), ("/a", True), (".", False), ("..", False)],
 )
-def test_names_that_fit_a_path(name: str, fits: bool) -> None:  # noqa: FBT001
+def test_names_that_fit_a_path(name: str, fits: bool) -> None:
     assert _paths.fits_path(name) is fits
 
 

@@ -40,7 +40,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
         (BadAnswerError(""), False),
     ],
 )
-def test_what_may_pass(error: CCSError, passing: bool) -> None:  # noqa: FBT001
+def test_what_may_pass(error: CCSError, passing: bool) -> None:
     assert is_passing(error) is passing
 
 

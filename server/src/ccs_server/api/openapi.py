@@ -138,11 +138,12 @@ NAME_SCHEMA: Doc = {
     "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$",
 }
 
-# What clients and proxies do not carry in a path: it goes through bodies.
 FILTER_SCHEMA: Doc = {
     "type": "string",
     "pattern": rf"^{NAMESPACE_PATTERN_V2}\.[^\u0000-\u001f\u007f-\u009f]{{1,256}}$",
 }
+
+# What clients and proxies do not carry in a path: it goes through bodies.
 NAME_IN_PATH_SCHEMA: Doc = NAME_SCHEMA | {
     "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f/]$",
     "not": {"enum": [".", ".."]},
