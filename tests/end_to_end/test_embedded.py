@@ -115,8 +115,10 @@ def test_a_user_that_is_killed_counts_no_more(data_dir: Path) -> None:
 
 def test_many_may_start_it_at_once(data_dir: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(data_dir)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    users = [subprocess.Popen(command, text=True, **pipes) for _ in range(4)]
+    users = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
     for user in users:
         assert user.stdout
         assert user.stdout.readline() == "in use\n"

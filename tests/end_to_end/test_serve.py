@@ -60,7 +60,7 @@ def test_from_nothing_to_a_property_that_survives_a_kill(env: dict[str, str]) ->
     ) as process:
         assert process.stdout
         assert process.stderr
-        lines = []
+        lines: list[str] = []
         while not lines or not lines[-1].startswith("curl "):
             lines.append(process.stdout.readline().strip())
             assert process.poll() is None, process.stderr.read()

@@ -76,21 +76,27 @@ class Wire:
         while pgconn.flush():
             self._wait(select.POLLIN | select.POLLOUT, deadline)
             pgconn.consume_input()
-        # consume_input also sends: the answer to a large statement may have been read by the loop above already.
-        while pgconn.is_busy():
-            if not self._readable.poll(int(self._timeout * 1000)) or monotonic() > deadline:
-                raise Unavailable(TIMED_OUT)
-            pgconn.consume_input()
-        result = pgconn.get_result()
+        result = self._next_result(deadline)
         if result is None:
             raise Unavailable(UNREACHABLE)
-        while pgconn.get_result() is not None:
+        # Until the server says that it is ready for more, which may come in a packet of its own.
+        while self._next_result(deadline) is not None:
             pass
         if result.status == _REFUSED:
             sqlstate = (result.error_field(DiagnosticField.SQLSTATE) or b"08000").decode()
             primary = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or b""
             raise fault_from_sqlstate(sqlstate, primary.decode(errors="replace"))
         return result
+
+    def _next_result(self, deadline: float) -> PGresult | None:
+        """Like PQgetResult, which would wait without an end where the connection has more to say."""
+        pgconn = self._pgconn
+        # consume_input also sends: the answer to a large statement may have been read by the loop of flush() already.
+        while pgconn.is_busy():
+            if not self._readable.poll(int(self._timeout * 1000)) or monotonic() > deadline:
+                raise Unavailable(TIMED_OUT)
+            pgconn.consume_input()
+        return pgconn.get_result()
 
     def _wait(self, events: int, deadline: float) -> None:
         poll = select.poll()

@@ -1,0 +1,236 @@
+"""The connection to PostgreSQL: every wait ends, what is broken is replaced, what goes wrong has a name."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from secrets import token_hex
+from time import monotonic
+
+import pytest
+from sqlalchemy import text
+
+from ccs_server.domain.errors import InvalidInput, Unavailable
+from ccs_server.settings import SettingError, Settings
+from ccs_server.store.database import Database
+from ccs_server.store.faults import (
+    BUSY,
+    NOT_MIGRATED,
+    NOT_STORABLE,
+    READ_ONLY,
+    TIMED_OUT,
+    UNREACHABLE,
+    StoreFault,
+    fault_from_sqlstate,
+)
+from ccs_server.store.wire import Statement
+from tests.support.clock import SEARCH_PATH
+from tests.support.databases import with_options
+from tests.support.proxy import proxied
+from tests.support.waiting import wait_until
+
+BACKEND = Statement.of("test_backend", "SELECT pg_backend_pid()")
+SLEEP = Statement.of("test_sleep", "SELECT pg_sleep(30)")
+ECHO = Statement.of("test_echo", "SELECT $1::text")
+AS_JSON = Statement.of("test_json", "SELECT $1::json")
+PREPARED = Statement.of("test_prepared", "SELECT FROM pg_prepared_statements")
+SETTING = Statement.of("test_setting", "SELECT current_setting($1)")
+INSERT = Statement.of("test_insert", "INSERT INTO namespace (account, name) VALUES ('test', $1)")
+COUNT = Statement.of(
+    "test_namespaces", "SELECT FROM namespace WHERE account = 'test' AND name = $1"
+)
+
+# What a statement may take at most, and a machine that is busy with other things on top of it.
+PATIENCE_SECONDS = 0.3
+GRACE_SECONDS = 3.0
+
+
+@pytest.fixture
+def impatient(database_url: str) -> Iterator[Database]:
+    database = Database(database_url, Settings(statement_timeout=PATIENCE_SECONDS))
+    yield database
+    database.release()
+
+
+def backend(database: Database) -> int:
+    return int(database.execute(BACKEND).get_value(0, 0) or b"")
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced_unseen(database: Database) -> None:
+    old = backend(database)
+    with database.engine.connect() as other:
+        assert other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": old}).scalar()
+    assert backend(database) != old
+
+
+def test_a_connection_that_breaks_under_a_statement_is_replaced_by_the_next(
+    database_url: str,
+) -> None:
+    database = Database(database_url, Settings())
+    with ThreadPoolExecutor(1) as thread:
+        pid = thread.submit(backend, database).result()
+        asleep = thread.submit(database.execute, SLEEP)
+        with database.engine.connect() as other:
+            waits = text("SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = :pid")
+            wait_until(lambda: bool(other.execute(waits, {"pid": pid}).scalar()))
+            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        with pytest.raises(Unavailable, match=UNREACHABLE):
+            asleep.result()
+        assert thread.submit(backend, database).result() != pid
+        thread.submit(database.release).result()
+
+
+def test_a_slow_statement_ends_in_time_and_its_connection_is_good(impatient: Database) -> None:
+    begin = monotonic()
+    with pytest.raises(Unavailable, match=TIMED_OUT):
+        impatient.execute(SLEEP)
+    assert monotonic() - begin < PATIENCE_SECONDS + GRACE_SECONDS
+    assert impatient.execute(ECHO, b"awake").get_value(0, 0) == b"awake"
+
+
+def test_a_frozen_server_is_waited_for_so_long_and_no_longer(impatient: Database) -> None:
+    frozen = backend(impatient)
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        begin = monotonic()
+        with pytest.raises(Unavailable, match=TIMED_OUT):
+            impatient.execute(ECHO, b"anybody there?")
+        assert monotonic() - begin < PATIENCE_SECONDS + GRACE_SECONDS
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    assert backend(impatient) != frozen
+
+
+@pytest.mark.parametrize("withheld", [1, 6, 7, 20], ids=lambda count: f"{count} bytes short")
+def test_an_answer_that_stops_in_the_middle_is_given_up(database_url: str, withheld: int) -> None:
+    """6 bytes is the message ReadyForQuery, after all of the result."""
+    with proxied(database_url) as proxy:
+        database = Database(proxy.url, Settings(statement_timeout=PATIENCE_SECONDS))
+        backend(database)
+        proxy.withheld = withheld
+        begin = monotonic()
+        with pytest.raises(Unavailable, match=TIMED_OUT):
+            backend(database)
+        assert monotonic() - begin < PATIENCE_SECONDS + GRACE_SECONDS
+        proxy.withheld = 0
+        assert backend(database)
+        database.release()
+
+
+def test_a_server_that_is_not_there_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    database = Database(f"postgresql://nobody@127.0.0.1:{port}/none", Settings())
+    with pytest.raises(Unavailable, match=UNREACHABLE):
+        database.execute(BACKEND)
+
+
+def test_a_server_that_does_not_answer_is_given_up() -> None:
+    settings = Settings(connect_timeout=2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        database = Database(f"postgresql://nobody@127.0.0.1:{port}/none", settings)
+        begin = monotonic()
+        with pytest.raises(Unavailable, match=UNREACHABLE):
+            database.execute(BACKEND)
+        assert monotonic() - begin < settings.connect_timeout + GRACE_SECONDS
+
+
+def test_no_connection_left_is_told_and_passes(database: Database, database_url: str) -> None:
+    role = f"few_{token_hex(4)}"
+    with database.engine.connect() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1"))
+    url = with_options(database_url, {"user": role})
+    first, second = Database(url, Settings()), Database(url, Settings())
+    first.execute(BACKEND)
+    with pytest.raises(Unavailable):
+        second.execute(BACKEND)
+    first.release()
+    assert backend(second)
+    second.release()
+
+
+def test_a_database_that_is_read_only_is_told(database_url: str) -> None:
+    options = f"{SEARCH_PATH} -c default_transaction_read_only=on"
+    database = Database(with_options(database_url, {"options": options}), Settings())
+    with pytest.raises(Unavailable, match=READ_ONLY):
+        database.execute(INSERT, b"read-only")
+    database.release()
+
+
+def test_options_of_the_url_are_kept_beside_our_own(impatient: Database) -> None:
+    def setting(name: str) -> bytes | None:
+        return impatient.execute(SETTING, name.encode()).get_value(0, 0)
+
+    assert setting("search_path") == b"test_clock,public,pg_catalog"
+    assert setting("statement_timeout") == b"300ms"
+    assert setting("plan_cache_mode") == b"force_generic_plan"
+
+
+@pytest.mark.parametrize("pooler", [False, True])
+def test_behind_a_transaction_pooler_nothing_is_prepared(
+    database_url: str,
+    pooler: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    database = Database(database_url, Settings(transaction_pooler=pooler))
+    database.execute(ECHO, b"1")
+    assert (database.execute(PREPARED).ntuples == 0) is pooler
+    database.release()
+
+
+def test_a_transaction_is_all_or_nothing(database: Database) -> None:
+    def stored(name: str) -> bool:
+        return database.execute(COUNT, name.encode()).ntuples == 1
+
+    with database.transaction() as wire:
+        wire.execute(INSERT, [b"committed"])
+    assert stored("committed")
+    with pytest.raises(InvalidInput), database.transaction() as wire:
+        wire.execute(INSERT, [b"refused"])
+        wire.execute(AS_JSON, [b"{"])
+    assert not stored("refused")
+    with pytest.raises(ZeroDivisionError), database.transaction() as wire:
+        wire.execute(INSERT, [b"failed"])
+        raise ZeroDivisionError
+    assert not stored("failed")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "sentence"),
+    [
+        ("08006", UNREACHABLE),
+        ("57P01", UNREACHABLE),
+        ("57P03", UNREACHABLE),
+        ("53300", BUSY),
+        ("40P01", BUSY),
+        ("57014", TIMED_OUT),
+        ("25006", READ_ONLY),
+        ("42P01", NOT_MIGRATED),
+    ],
+)
+def test_what_passes_is_unavailable(sqlstate: str, sentence: str) -> None:
+    fault = fault_from_sqlstate(sqlstate, "what PostgreSQL says")
+    assert isinstance(fault, Unavailable)
+    assert (fault.message, fault.retry_after) == (sentence, 1)
+
+
+@pytest.mark.parametrize("sqlstate", ["22P02", "22P05", "22021"])
+def test_what_cannot_be_stored_is_the_clients_concern(sqlstate: str) -> None:
+    fault = fault_from_sqlstate(sqlstate, "what PostgreSQL says")
+    assert isinstance(fault, InvalidInput)
+    assert fault.message == NOT_STORABLE
+
+
+def test_the_rest_is_a_fault_of_ours(database: Database) -> None:
+    with pytest.raises(StoreFault) as caught:
+        database.execute(Statement.of("test_division", "SELECT 1 / 0"))
+    assert caught.value.sqlstate == "22012"
+    assert backend(database)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://u:hidden@h/d", "postgresql://u:hidden@h:x/d"])
+def test_what_is_no_url_of_a_database_is_refused_unrepeated(url: str) -> None:
+    with pytest.raises(SettingError, match="CCS_DATABASE_URL must be like") as caught:
+        Database(url, Settings())
+    assert "hidden" not in str(caught.value)
