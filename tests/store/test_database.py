@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from secrets import token_hex
 from time import monotonic
@@ -24,7 +24,7 @@ from ccs_server.store.faults import (
     StoreFault,
     fault_from_sqlstate,
 )
-from ccs_server.store.wire import Statement
+from ccs_server.store.wire import Statement, Wire
 from tests.support.clock import SEARCH_PATH
 from tests.support.databases import with_options
 from tests.support.proxy import proxied
@@ -180,20 +180,22 @@ def test_behind_a_transaction_pooler_nothing_is_prepared(
 
 
 def test_a_transaction_is_all_or_nothing(database: Database) -> None:
-    def stored(name: str) -> bool:
-        return database.execute(COUNT, name.encode()).ntuples == 1
+    def insert(name: bytes, then: Callable[[Wire], object]) -> None:
+        with database.transaction() as wire:
+            wire.execute(INSERT, [name])
+            then(wire)
 
-    with database.transaction() as wire:
-        wire.execute(INSERT, [b"committed"])
-    assert stored("committed")
-    with pytest.raises(InvalidInput), database.transaction() as wire:
-        wire.execute(INSERT, [b"refused"])
-        wire.execute(AS_JSON, [b"{"])
-    assert not stored("refused")
-    with pytest.raises(ZeroDivisionError), database.transaction() as wire:
-        wire.execute(INSERT, [b"failed"])
-        raise ZeroDivisionError
-    assert not stored("failed")
+    def stored(name: bytes) -> bool:
+        return database.execute(COUNT, name).ntuples == 1
+
+    insert(b"committed", lambda _: None)
+    assert stored(b"committed")
+    with pytest.raises(InvalidInput):
+        insert(b"refused", lambda wire: wire.execute(AS_JSON, [b"{"]))
+    assert not stored(b"refused")
+    with pytest.raises(ZeroDivisionError):
+        insert(b"failed", lambda _: 1 / 0)
+    assert not stored(b"failed")
 
 
 @pytest.mark.parametrize(
