@@ -1,5 +1,9 @@
 """The project's sessions: `nox -s serve`, `nox -s tests`; `nox -l` lists them all."""
 
+import os
+import shlex
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -20,8 +24,10 @@ def install(session: nox.Session, lock: str, *distributions: str) -> None:
 def serve(session: nox.Session) -> None:
     """Runs the service on the embedded PostgreSQL; arguments after `--` go to `ccs serve`."""
     install(session, "server", "./server")
-    # Ctrl-C reaches the service too; it ends by itself, and takes its PostgreSQL with it.
-    session.run("ccs", "serve", *session.posargs, interrupt_timeout=30, terminate_timeout=10)
+    ccs = Path(session.bin) / "ccs"
+    session.log("ccs serve " + shlex.join(session.posargs))
+    # The service takes nox's place: signals reach it, it ends in its own time, its exit code is the session's.
+    os.execv(ccs, ["ccs", "serve", *session.posargs])  # noqa: S606
 
 
 @nox.session

@@ -57,6 +57,13 @@ def backend(database: Database) -> int:
     return int(database.execute(BACKEND).get_value(0, 0) or b"")
 
 
+def works(database: Database) -> bool:
+    try:
+        return backend(database) > 0
+    except Unavailable:
+        return False
+
+
 def test_a_connection_that_the_server_has_closed_is_replaced_unseen(database: Database) -> None:
     old = backend(database)
     with database.engine.connect() as other:
@@ -144,10 +151,9 @@ def test_no_connection_left_is_told_and_passes(database: Database, database_url:
     url = with_options(database_url, {"user": role})
     first, second = Database(url, Settings()), Database(url, Settings())
     first.execute(BACKEND)
-    with pytest.raises(Unavailable):
-        second.execute(BACKEND)
+    assert not works(second)
     first.release()
-    assert backend(second)
+    wait_until(lambda: works(second))  # its server process takes a moment to end
     second.release()
 
 
@@ -171,7 +177,7 @@ def test_options_of_the_url_are_kept_beside_our_own(impatient: Database) -> None
 @pytest.mark.parametrize("pooler", [False, True])
 def test_behind_a_transaction_pooler_nothing_is_prepared(
     database_url: str,
-    pooler: bool,  # noqa: FBT001 - a parameter of the test
+    pooler: bool,
 ) -> None:
     database = Database(database_url, Settings(transaction_pooler=pooler))
     database.execute(ECHO, b"1")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Self
 
@@ -15,14 +16,14 @@ class SettingError(Exception):
 
 def _positive(text: str) -> float:
     number = float(text)
-    if not number > 0:
+    if not 0.001 <= number < inf:  # noqa: PLR2004 - PostgreSQL counts milliseconds, and takes 0 for "forever"
         raise ValueError
     return number
 
 
 def _natural(text: str) -> int:
     number = int(text)
-    if number < 0:
+    if number < 1:
         raise ValueError
     return number
 
@@ -38,8 +39,8 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     str: (str, "text"),
     Path: (Path, "a path"),
     bool: (_switch, "on or off"),
-    float: (_positive, "a number over 0"),
-    int: (_natural, "a whole number from 0"),
+    float: (_positive, "a number from 0.001"),
+    int: (_natural, "a whole number from 1"),
 }
 
 
