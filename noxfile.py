@@ -38,6 +38,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def trust(session: nox.Session) -> None:
+    """The full form of tests/trust; writes docs/reliability.md unless the arguments after `--` choose a part."""
+    install(session, "dev", *BACKENDS)
+    session.run("pytest", "tests/trust", "--full", *(session.posargs or ["--write-table"]))
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, format and the direction of imports."""
     install(session, "dev", *BACKENDS)

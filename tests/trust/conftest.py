@@ -1,0 +1,80 @@
+"""The two forms of these tests, and the rows that they leave for docs/reliability.md.
+
+`nox -s tests` runs the short form, within seconds each; `nox -s trust` the full one (`--full`), and writes the table.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import TypeVar, cast
+
+import pytest
+
+from tests.trust.reliability import DOCUMENT, Row, Topic, remark, render, replace_table
+
+T = TypeVar("T")
+_PROPERTY = "reliability"
+
+Record = Callable[[Topic, str, str], None]
+"""Takes a promise and what the test measured in its support: `record(Topic.CRASH, promise, measured)`."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """Which form of the tests runs. `form(short=2, full=50)` is what stands for the one that does."""
+
+    is_full: bool
+
+    def __call__(self, *, short: T, full: T) -> T:
+        return full if self.is_full else short
+
+
+@pytest.fixture(scope="session")
+def form(pytestconfig: pytest.Config) -> Form:
+    """The form in which the tests run."""
+    return Form(pytestconfig.getoption("--full", default=False))
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Record:
+    """Leaves a row for the table; it counts if the test passes."""
+
+    def record(topic: Topic, promise: str, measured: str) -> None:
+        # Properties of a test travel with its report, also from one process to another.
+        request.node.user_properties.append((_PROPERTY, [topic, promise, measured]))
+
+    return record
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("trust")
+    group.addoption("--full", action="store_true", help="the full form of tests/trust")
+    group.addoption(
+        "--write-table", action="store_true", help=f"write {DOCUMENT.name} if every test passes"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--write-table", default=False) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_TableWriter())
+
+
+class _TableWriter:
+    """Collects the rows of a whole run."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._began = monotonic()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            test = report.nodeid.rpartition("/")[2]
+            for name, value in report.user_properties:
+                if name == _PROPERTY:
+                    topic, promise, measured = cast("list[str]", value)
+                    self._rows.append(Row(Topic(topic), promise, measured, test))
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if exitstatus == pytest.ExitCode.OK:
+            table = render(self._rows, remark(monotonic() - self._began))
+            DOCUMENT.write_text(replace_table(DOCUMENT.read_text(), table))

@@ -1,0 +1,34 @@
+"""The generator of the table."""
+
+import pytest
+
+from tests.trust.reliability import DOCUMENT, Row, Topic, render, replace_table
+
+
+def test_rows_stand_in_the_order_of_their_topics() -> None:
+    rows = [
+        Row(Topic.LIMITS, "a|b", "1", "test_a.py::test_a"),
+        Row(Topic.CRASH, "c", "2", "test_b.py::test_b"),
+        Row(Topic.CRASH, "d", "3", "test_b.py::test_c"),
+    ]
+    table = render(rows, "How.")
+    assert table.splitlines()[0] == "How."
+    assert table.splitlines()[4:] == [
+        "| Crash | c | 2 | `test_b.py::test_b` |",
+        "| Crash | d | 3 | `test_b.py::test_c` |",
+        r"| Limits | a\|b | 1 | `test_a.py::test_a` |",
+    ]
+
+
+def test_the_document_keeps_its_prose() -> None:
+    document = DOCUMENT.read_text()
+    once = replace_table(document, "first\n")
+    twice = replace_table(once, "second\n")
+    assert "first" not in twice
+    assert twice.replace("second", "first") == once
+    assert once.split("\n<!--")[0] == document.split("\n<!--")[0]
+
+
+def test_a_document_without_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="marks"):
+        replace_table("nothing here", "table\n")
