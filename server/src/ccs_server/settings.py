@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import inf
 from pathlib import Path
 from typing import Self
@@ -54,7 +54,7 @@ class Settings:
     Times are in seconds. `docs/configuration.md` explains every one; a test holds the two together.
     """
 
-    database_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)
     data_dir: Path = _DATA_DIR
     transaction_pooler: bool = False
     connect_timeout: int = 3
@@ -65,6 +65,11 @@ class Settings:
     purge_interval: float = 60.0
     drain_time: float = 0.5
     shutdown_timeout: int = 20
+    queue_length: int = 32
+    queue_time: float = 0.025
+    request_time: float = 20.0
+    connection_limit: int = 1000
+    header_limit: int = 65_536
     access_log: bool = True
 
     @classmethod
@@ -75,14 +80,14 @@ class Settings:
             SettingError: a variable cannot be read as its type.
         """
         given: dict[str, object] = {}
-        for field in fields(cls):
-            variable = f"CCS_{field.name.upper()}"
+        for setting in fields(cls):
+            variable = f"CCS_{setting.name.upper()}"
             text = environment.get(variable)
             if not text:
                 continue
-            read, kind = _READERS[field.type]
+            read, kind = _READERS[setting.type]
             try:
-                given[field.name] = read(text)
+                given[setting.name] = read(text)
             except (ValueError, KeyError):
                 raise SettingError(f"{variable} must be {kind}, not {text!r}.") from None
         return cls(**given)  # type: ignore[arg-type]

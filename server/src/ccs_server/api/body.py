@@ -25,6 +25,7 @@ MAX_NESTING = 100
 
 MALFORMED = "The body must be valid JSON in UTF-8."
 _TOO_DEEP = f"A value may be nested at most {MAX_NESTING} levels deep."
+_CUT_OFF = "The body is not all there; send it whole, a bare number with its Content-Length."
 _NUL = "The body holds U+0000, which cannot be stored; leave it out."
 
 _object_decoder = Decoder(dict[str, Raw])
@@ -63,16 +64,29 @@ def read_json() -> bytes:
 
     Raises:
         UnsupportedMediaType: the body does not call itself JSON.
+        InvalidInput: it ended before its time.
         RequestEntityTooLarge: it is over MAX_BODY_BYTES.
     """
     body = request.get_data(cache=False)
+    environ = request.environ
+    # Servers hand over what has come when the client went away: of `1234` that may be `12`, which is JSON too.
+    if environ.get("CONTENT_LENGTH", "") != str(len(body)) and not _is_whole(body):
+        raise InvalidInput(_CUT_OFF, "body")
     if (
         body
-        and request.environ.get("CONTENT_TYPE") != "application/json"
+        and environ.get("CONTENT_TYPE") != "application/json"
         and request.mimetype != "application/json"
     ):
         raise UnsupportedMediaType("Send the body with the header Content-Type: application/json.")
     return body
+
+
+def _is_whole(body: bytes) -> bool:
+    """Whether a body whose length was given otherwise, or not at all, cannot be the beginning of a longer one."""
+    given = request.content_length
+    if given is not None:
+        return given == len(body)
+    return not body[-1:].isdigit()
 
 
 def read_properties() -> tuple[bytes, int]:

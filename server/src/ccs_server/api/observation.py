@@ -25,6 +25,9 @@ REQUEST_ID = "X-Request-ID"
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the directory where the workers of one instance keep their metrics together."""
 
+# Workers are forked from a process that has drawn this already, so their ids differ by the process.
+_instance = token_hex(6)
+_numbers = count(1)
 _is_request_id = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
 
 _durations = Histogram(
@@ -42,9 +45,6 @@ class Observer:
 
     def __init__(self, *, access_log: bool) -> None:
         self._log = stderr.fileno() if access_log else None
-        # Of this process: workers are forked from one that has this module loaded already.
-        self._prefix = token_hex(6)
-        self._numbers = count(1)
         # A metric's labels() costs as much as its observe().
         self._known: dict[tuple[str, str, int], Histogram] = {}
 
@@ -52,7 +52,7 @@ class Observer:
         """Gives the answer its request id; counts, times and logs it."""
         environ = request.environ
         duration = perf_counter() - environ["ccs.started"]
-        request_id = self._request_id(environ)
+        request_id = request_id_of(environ)
         response.headers[REQUEST_ID] = request_id
         rule = request.url_rule
         self._duration_of(
@@ -78,12 +78,13 @@ class Observer:
             known = self._known[labels] = _durations.labels(method, path, str(status))
         return known
 
-    def _request_id(self, environ: WSGIEnvironment) -> str:
-        """The client's own id of the request if it sent a printable one, else a new one."""
-        given = environ.get("HTTP_X_REQUEST_ID")
-        if given and _is_request_id(given):
-            return str(given)
-        return f"{self._prefix}-{next(self._numbers):x}"
+
+def request_id_of(environ: WSGIEnvironment) -> str:
+    """The client's own id of the request if it sent a printable one, else a new one."""
+    given = environ.get("HTTP_X_REQUEST_ID")
+    if given and _is_request_id(given):
+        return str(given)
+    return f"{_instance}-{os.getpid():x}-{next(_numbers):x}"
 
 
 @blueprint.get("/metrics")

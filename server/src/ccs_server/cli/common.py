@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import click
@@ -61,7 +61,7 @@ class Store:
     """The store that the settings name; it is there, though an external one may be behind."""
 
     settings: Settings
-    url: str
+    url: str = field(repr=False)
     embedded: EmbeddedPostgres | None
     database: Database
 

@@ -17,7 +17,6 @@ from ccs_server.serving.greeting import Greeter, Greeting
 from ccs_server.serving.listener import ListenError, address_of, listen
 from ccs_server.serving.logs import LOGGING
 from ccs_server.serving.upkeep import Upkeep
-from ccs_server.serving.workers import Workers
 from ccs_server.store import schema
 from ccs_server.store.credentials import ApiKey, create_first_key
 
@@ -72,7 +71,9 @@ def _run(opened: Store, listener: socket.socket, count: int, greeter: Greeter) -
     multiprocessing.set_start_method("fork")
     with tempfile.TemporaryDirectory(prefix="ccs-metrics-") as metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
-        from ccs_server.app import create_app  # noqa: PLC0415 - the metrics look for their directory on import
+        # The metrics look for their directory when they are imported.
+        from ccs_server.app import create_app  # noqa: PLC0415
+        from ccs_server.serving.workers import Workers  # noqa: PLC0415
 
         workers = Workers(
             partial(create_app, opened.settings), listener, opened.settings, count=count

@@ -14,6 +14,7 @@ The methods that are overridden here are granian's own, so its version is bound 
 """
 
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -24,16 +25,17 @@ from wsgiref.types import WSGIApplication
 
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server.mp import MPServer
+from granian.server import mp
+from granian.server.mp import MPServer, WorkerProcess
 
 from ccs_server.api.draining import Drainable
+from ccs_server.serving.admission import SEATS, THREADS, Admission
 from ccs_server.serving.listener import BACKLOG, address_of, open_no_more
 from ccs_server.serving.logs import LOGGING
-from ccs_server.settings import Settings
-
-# A measured choice (docs/performance.md): more threads only wait for each other's interpreter lock.
-_THREADS = 2
+from ccs_server.serving.stalled import keep_cutting_off
+from ccs_server.settings import SettingError, Settings
 
 # Ignored by processes that have no handler for it (yet), as a new worker.
 _DRAIN_SIGNAL = signal.SIGURG
@@ -42,8 +44,16 @@ _DRAIN_SIGNAL = signal.SIGURG
 _HANDSHAKE_SECONDS = 0.1
 
 
+# Of a worker, beside its connections to clients: to the database, its metrics, granian's own.
+_OTHER_FILES = 100
+
+
 class Workers(MPServer):
-    """Worker processes that serve the application that `load` makes in each of them."""
+    """Worker processes that serve the application that `load` makes in each of them.
+
+    Raises:
+        SettingError: the system does not allow as many connections as the settings.
+    """
 
     def __init__(
         self,
@@ -53,6 +63,7 @@ class Workers(MPServer):
         *,
         count: int,
     ) -> None:
+        _allow_files(settings.connection_limit + _OTHER_FILES)
         host, port = address_of(listener)
         super().__init__(
             target="ccs",
@@ -60,10 +71,16 @@ class Workers(MPServer):
             port=port,
             interface=Interfaces.WSGI,
             workers=count,
-            blocking_threads=_THREADS,
+            blocking_threads=SEATS,
             http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(
+                header_read_timeout=int(settings.request_time * 1000),
+                max_buffer_size=settings.header_limit,
+            ),
             websockets=False,
             backlog=BACKLOG,
+            # Granian says requests, but counts connections: those over it wait to be accepted.
+            backpressure=settings.connection_limit,
             log_level=LogLevels.warning,
             log_dictconfig=LOGGING,
             respawn_failed_workers=True,
@@ -71,7 +88,7 @@ class Workers(MPServer):
         )
         self._load = load
         self._listener = listener
-        self._drain_time = settings.drain_time
+        self._settings = settings
         self._lifeline = os.pipe()
 
     def run(self) -> None:
@@ -82,13 +99,23 @@ class Workers(MPServer):
         """
         self.serve(target_loader=self._load_in_worker, wrap_loader=False)
 
-    def _load_in_worker(self) -> WSGIApplication:
+    def _spawn_worker(self, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401 - granian's own
+        # Set this late because granian warns of so many: they are there to wait, and few are ever started.
+        self.blocking_threads = THREADS
+        return super()._spawn_worker(*args, **options)
+
+    def _load_in_worker(self) -> Admission:
         # A terminal sends ^C to the whole group, but the supervisor alone decides when workers end.
         os.setpgid(0, 0)
         follow_parent(*self._lifeline)
+        keep_cutting_off(self._listener, self._settings.request_time)
         app = Drainable(self._load())
         signal.signal(_DRAIN_SIGNAL, app.drain)
-        return app
+        # What granian would wrap an application in, in this process: Admission is called as that wrapper is.
+        mp._wsgi_call_wrap = lambda admission, *_: admission  # type: ignore[attr-defined]  # noqa: SLF001
+        return Admission(
+            app, queue_length=self._settings.queue_length, queue_time=self._settings.queue_time
+        )
 
     def _init_shared_socket(self) -> None:
         descriptor = self._listener.fileno()
@@ -106,10 +133,21 @@ class Workers(MPServer):
         for worker in self.wrks:
             if worker.is_alive():
                 os.kill(worker.inner.pid, _DRAIN_SIGNAL)
-        sleep(self._drain_time)
+        sleep(self._settings.drain_time)
         open_no_more(self._listener)
         sleep(_HANDSHAKE_SECONDS)
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+
+
+def _allow_files(count: int) -> None:
+    """Lets each process have `count` files open: granian would try for ever to accept one connection too many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != hard < count:
+        raise SettingError(
+            f"CCS_CONNECTION_LIMIT must be at most {hard - _OTHER_FILES} here; or raise the limit of open files."
+        )
+    if resource.RLIM_INFINITY != soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 def follow_parent(read_end: int, write_end: int) -> None:

@@ -1,0 +1,205 @@
+"""The way from granian's threads to the application, where a service that is asked for too much sheds load.
+
+Granian (2.8) hands each request to one of its threads, which would call the WSGI application. Its own queue has no end
+in time, and a thread that calls the application waits for a body for as long as the client likes. So what granian's
+threads call is this: a thread that brings a request reads its body and puts it in line. If one of a few seats is free
+it sits down and serves the line until nobody is left; else it goes to fetch the next. Where the line is long and moves
+slowly, those who have waited longest are refused, in some microseconds each.
+
+Bodies are read before a seat is taken, by threads that are there for nothing else: a slow one keeps nobody waiting,
+and is cut off in the end (`stalled`).
+"""
+
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from io import BytesIO
+from time import monotonic
+from typing import Any, Protocol
+from wsgiref.types import WSGIApplication, WSGIEnvironment
+
+from prometheus_client import Counter
+
+from ccs_server.api.body import MAX_BODY_BYTES
+from ccs_server.api.errors import envelope
+from ccs_server.api.observation import REQUEST_ID, request_id_of
+from ccs_server.domain.errors import Unavailable
+from ccs_server.store.faults import BUSY
+
+SEATS = 2
+"""Requests that a worker serves at once: more only wait for each other's interpreter lock (docs/performance.md)."""
+
+READERS = 61
+"""Bodies that a worker waits for at once."""
+
+THREADS = SEATS + 1 + READERS
+"""Granian's threads: on seats, fetching the next request meanwhile, waiting for bodies. It starts them as needed."""
+
+# An orchestrator that is told that a busy service is dead restarts it, which helps nobody.
+_NEVER_REFUSED = "/healthz"
+
+_log = logging.getLogger("ccs.admission")
+
+_refused = Counter(
+    "ccs_requests_refused_total", "Requests refused because there was too much to do."
+)
+
+_ENVIRONMENT = {
+    "SCRIPT_NAME": "",
+    "wsgi.version": (1, 0),
+    "wsgi.input_terminated": True,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+    "wsgi.errors": sys.stderr,
+}
+
+
+class Reply(Protocol):
+    """Granian's end of a request; it takes the answer from any thread."""
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Answers."""
+
+
+class _ErrorAnswer:
+    """An error's answer, ready to be sent."""
+
+    def __init__(self, status: HTTPStatus, message: str, **headers: str) -> None:
+        self._body, self._status = envelope(status, message)
+        self._headers = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(self._body))),
+            ("Cache-Control", "no-store"),
+            *((name.replace("_", "-"), value) for name, value in headers.items()),
+        ]
+
+    def send(self, reply: Reply, environ: WSGIEnvironment) -> None:
+        headers = [*self._headers, (REQUEST_ID, request_id_of(environ))]
+        reply.response_bytes(self._status, headers, self._body)
+
+
+_RETRY_AFTER = str(Unavailable(BUSY).retry_after)
+_BUSY = _ErrorAnswer(HTTPStatus.SERVICE_UNAVAILABLE, BUSY, Retry_After=_RETRY_AFTER)
+# Where a body has not been read, no other request can follow it.
+_BUSY_UNREAD = _ErrorAnswer(
+    HTTPStatus.SERVICE_UNAVAILABLE, BUSY, Retry_After=_RETRY_AFTER, Connection="close"
+)
+_FAILED = _ErrorAnswer(
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    "The service failed on this request; tell its operator the X-Request-ID of this answer.",
+)
+
+
+class Admission:
+    """What granian's threads call: serves the requests that they bring, a few at a time.
+
+    Where more than `queue_length` wait, those who have waited longer than `queue_time` seconds are refused. Either
+    alone would be wrong: a long line that moves fast is no overload, nor is a slow database with a few clients.
+    """
+
+    def __init__(self, app: WSGIApplication, *, queue_length: int, queue_time: float) -> None:
+        self._app = app
+        self._length = queue_length
+        self._time = queue_time
+        # Deques are tokens and queues here because their pops and appends are atomic and cost 0.05 µs.
+        self._seats = deque(range(SEATS))
+        self._readers = deque(range(READERS))
+        self._line: deque[tuple[float, Reply, WSGIEnvironment]] = deque()
+
+    def __call__(self, reply: Reply, environ: WSGIEnvironment) -> None:
+        """Takes a request; it may be answered by another thread, later."""
+        if environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ:
+            try:
+                reader = self._readers.pop()
+            except IndexError:
+                _refuse(_BUSY_UNREAD, reply, environ)
+                return
+            try:
+                _read_ahead(environ)
+            finally:
+                self._readers.append(reader)
+        self._line.append((monotonic(), reply, environ))
+        # Looked at again after a seat was left: whoever came meanwhile and found none free has gone.
+        while self._line:
+            try:
+                seat = self._seats.pop()
+            except IndexError:
+                return
+            try:
+                self._serve()
+            finally:
+                self._seats.append(seat)
+
+    def _serve(self) -> None:
+        line = self._line
+        while True:
+            try:
+                came_at, reply, environ = line.popleft()
+            except IndexError:
+                return
+            if (
+                len(line) >= self._length
+                and monotonic() - came_at > self._time
+                and environ["PATH_INFO"] != _NEVER_REFUSED
+            ):
+                _refuse(_BUSY, reply, environ)
+            else:
+                _answer(self._app, reply, environ)
+
+
+def _refuse(answer: _ErrorAnswer, reply: Reply, environ: WSGIEnvironment) -> None:
+    _refused.inc()
+    answer.send(reply, environ)
+
+
+def _read_ahead(environ: WSGIEnvironment) -> None:
+    """Replaces the body by one that is all there, unless the application refuses it unread."""
+    length = environ.get("CONTENT_LENGTH", "")
+    if not (length.isdecimal() and int(length) > MAX_BODY_BYTES):
+        # One byte more tells a body of no given length that is too large from one that is just not.
+        environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(MAX_BODY_BYTES + 1))
+
+
+def _answer(app: WSGIApplication, reply: Reply, environ: WSGIEnvironment) -> None:
+    start = _Start()
+    try:
+        body = _whole(app(_ENVIRONMENT | environ, start))
+    except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer
+        # The application answers its own faults; this is one that it could not.
+        _log.exception("The application failed.")
+        _FAILED.send(reply, environ)
+    else:
+        reply.response_bytes(start.status, start.headers, body)
+
+
+class _Start:
+    """WSGI's start_response."""
+
+    status: int
+    headers: list[tuple[str, str]]
+
+    def __call__(
+        self,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: Any = None,  # noqa: ANN401, ARG002 - nothing has been sent yet
+    ) -> Callable[[bytes], object]:
+        self.status = int(status[:3])
+        self.headers = headers
+        return _write
+
+
+def _write(_data: bytes) -> object:
+    raise NotImplementedError("The application returns its bodies.")
+
+
+def _whole(chunks: Iterable[bytes]) -> bytes:
+    try:
+        return b"".join(chunks)
+    finally:
+        close = getattr(chunks, "close", None)
+        if close:
+            close()
