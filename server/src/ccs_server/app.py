@@ -9,6 +9,7 @@ from ccs_server.api.application import Application
 from ccs_server.api.body import MAX_BODY_BYTES
 from ccs_server.api.errors import Api, register_error_handlers
 from ccs_server.api.observation import Observer
+from ccs_server.api.protection import CrossOrigin
 from ccs_server.api.services import Services
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store.database import Database
@@ -30,7 +31,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         raise SettingError(
             "CCS_DATABASE_URL must be set for the WSGI application; or run 'ccs serve'."
         )
-    app = Application("ccs_server", Observer(access_log=settings.access_log))
+    app = Application(
+        "ccs_server", Observer(access_log=settings.access_log), url_limit=settings.url_limit
+    )
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         API_TITLE="Conversation Context Service",
@@ -45,5 +48,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         api.register_blueprint(blueprint)
     for plain in (docs.blueprint, health.blueprint, observation.blueprint):
         app.register_blueprint(plain)
+    if settings.cors_origins:
+        # Flask's way to put something around an application.
+        app.wsgi_app = CrossOrigin(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]
     app.extensions["openapi"] = openapi.with_security(api.spec.to_dict())
     return app

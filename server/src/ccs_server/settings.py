@@ -6,8 +6,11 @@ from dataclasses import dataclass, field, fields
 from math import inf
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
+import limits
 import platformdirs
+from limits import RateLimitItem
 
 
 class SettingError(Exception):
@@ -34,6 +37,15 @@ def _switch(text: str) -> bool:
     ]
 
 
+def _origins(text: str) -> frozenset[str]:
+    origins = frozenset(part.strip() for part in text.split(",") if part.strip())
+    for origin in origins - {"*"}:
+        scheme, host = urlsplit(origin)[:2]
+        if not scheme or not host or origin != f"{scheme}://{host}".lower():
+            raise ValueError(origin)
+    return origins
+
+
 _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     str | None: (str, "text"),
     str: (str, "text"),
@@ -41,6 +53,8 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     bool: (_switch, "on or off"),
     float: (_positive, "a number from 0.001"),
     int: (_natural, "a whole number from 1"),
+    frozenset[str]: (_origins, "origins such as https://example.com, with commas between, or *"),
+    RateLimitItem | None: (limits.parse, "a rate such as 100/second or 5000/minute"),
 }
 
 
@@ -70,6 +84,12 @@ class Settings:
     request_time: float = 20.0
     connection_limit: int = 1000
     header_limit: int = 65_536
+    url_limit: int = 16_384
+    namespace_limit: int = 10_000
+    list_limit: int = 100_000
+    rate_limit: RateLimitItem | None = None
+    rate_limit_storage: str | None = field(default=None, repr=False)
+    cors_origins: frozenset[str] = frozenset()
     access_log: bool = True
 
     @classmethod

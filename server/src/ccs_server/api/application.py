@@ -15,6 +15,7 @@ from werkzeug.routing import MapAdapter
 
 from ccs_server.api.body import BodyRequest
 from ccs_server.api.observation import Observer
+from ccs_server.api.protection import protected
 from ccs_server.api.routing import Match, NameConverter, PropertyRoutes, read_path
 
 
@@ -33,11 +34,12 @@ class Application(Flask):
     request_class = BodyRequest
     session_interface = _NoSessions()
 
-    def __init__(self, import_name: str, observer: Observer) -> None:
+    def __init__(self, import_name: str, observer: Observer, *, url_limit: int) -> None:
         super().__init__(import_name, static_folder=None)
         self.url_map.merge_slashes = False
         self.url_map.converters["name"] = NameConverter
         self._observer = observer
+        self._url_limit = url_limit
         self._property_routes: PropertyRoutes | None = None
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,7 +51,7 @@ class Application(Flask):
         if request is None:
             return super().create_url_adapter(None)
         environ = request.environ
-        path = read_path(environ)
+        path = read_path(environ, self._url_limit)
         if self._property_routes is None:
             self._property_routes = PropertyRoutes(self.url_map.iter_rules())
         match = self._property_routes.match(environ["REQUEST_METHOD"], path)
@@ -66,7 +68,7 @@ class Application(Flask):
         return response
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Notes when the request began."""
+        """Notes when the request began, and protects its answer."""
         environ["ccs.started"] = perf_counter()
-        answer: Iterable[bytes] = super().wsgi_app(environ, start_response)
+        answer: Iterable[bytes] = super().wsgi_app(environ, protected(environ, start_response))
         return answer

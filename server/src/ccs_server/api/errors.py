@@ -14,6 +14,7 @@ from ccs_server.domain.errors import (
     ContextError,
     Forbidden,
     InvalidInput,
+    LimitReached,
     NotFound,
     TooLarge,
     TooManyRequests,
@@ -29,6 +30,7 @@ _STATUS: dict[type[ContextError], HTTPStatus] = {
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
+    LimitReached: HTTPStatus.CONFLICT,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
@@ -40,6 +42,7 @@ _SENTENCES = {
     HTTPStatus.BAD_REQUEST: "The request cannot be understood; send valid HTTP.",
     HTTPStatus.NOT_FOUND: "There is nothing at this path; see /docs for those that exist.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This path has no such method; use one of those in Allow.",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "The URL is too long; send what makes it so in a body.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large; send at most 1 MiB.",
 }
 
@@ -62,7 +65,7 @@ def _answer(
     status: int, message: str, errors: dict[str, list[str]] | None = None, **headers: str
 ) -> Response:
     body, code = envelope(status, message, errors)
-    answer = Response(body, code, mimetype="application/json")
+    answer = Response(body, code, content_type="application/json")
     answer.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
     return answer
 

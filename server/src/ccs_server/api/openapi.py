@@ -1,5 +1,6 @@
 """What the OpenAPI document says of every operation, said once."""
 
+from http import HTTPStatus
 from typing import Any
 
 from apispec import APISpec
@@ -60,8 +61,13 @@ _ERRORS = {
     401: ("A credential is missing or, in v2, bad.", "Unauthorized"),
     403: ("The credential is unknown (v1) or of another account.", "Forbidden"),
     404: ("There is no such property or document.", "Not Found"),
+    409: ("The account has as many namespaces as it may have.", "Conflict"),
     413: ("The document or the body is too large.", "Request Entity Too Large"),
     415: ("The body does not call itself JSON.", "Unsupported Media Type"),
+    429: (
+        "The account is over its rate, where one is set; try again after Retry-After.",
+        "Too Many Requests",
+    ),
     503: ("The database cannot be used now; try again after Retry-After.", "Service Unavailable"),
 }
 
@@ -83,14 +89,20 @@ def error_components() -> dict[str, Doc]:
         }
         for code, (description, phrase) in _ERRORS.items()
     }
-    components[_error_name(503)]["headers"] = _RETRY_AFTER
+    for code in (429, 503):
+        components[_error_name(code)]["headers"] = _RETRY_AFTER
     return components
 
 
 def errors(*codes: int) -> dict[str, Doc]:
-    """References to the documented answers of these statuses, and of 503, which any operation can give."""
+    """References to the documented answers of these statuses, and of 503, which any operation can give.
+
+    Those that ask for a credential of an account (403) can give 429 too.
+    """
+    limited = (429,) if HTTPStatus.FORBIDDEN in codes else ()
     return {
-        str(code): {"$ref": f"#/components/responses/{_error_name(code)}"} for code in (*codes, 503)
+        str(code): {"$ref": f"#/components/responses/{_error_name(code)}"}
+        for code in (*codes, *limited, 503)
     }
 
 

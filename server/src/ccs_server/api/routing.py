@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from wsgiref.types import WSGIEnvironment
 
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, RequestURITooLarge
 from werkzeug.routing import PathConverter, Rule
 
 _PROPERTIES = re.compile(
@@ -34,13 +34,16 @@ class UnreadablePath(BadRequest):
     data = {"messages": {"path": {"path": [_UNREADABLE]}}}  # noqa: RUF012 - as webargs gives it
 
 
-def read_path(environ: WSGIEnvironment) -> str:
+def read_path(environ: WSGIEnvironment, longest: int) -> str:
     """The request's path with one trailing slash dropped and the alias `brand` read as `account`.
 
     Raises:
         UnreadablePath: it is not UTF-8.
+        RequestURITooLarge: it is, with the query, over `longest` bytes, as decoded.
     """
     path: str = environ["PATH_INFO"]
+    if len(path) + len(environ["QUERY_STRING"]) > longest:
+        raise RequestURITooLarge
     if not path.isascii():
         try:
             path = path.encode("latin-1").decode()

@@ -6,6 +6,7 @@ from typing import Self, cast
 from flask import Flask, current_app
 
 from ccs_server.api.memory import ShortMemory
+from ccs_server.api.rates import RateLimiter
 from ccs_server.settings import Settings
 from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import SigningKeys
@@ -22,13 +23,19 @@ class Services:
     accounts_of_keys: ShortMemory[str]
     tenants_of_tokens: ShortMemory[str]
     signing_keys: ShortMemory[SigningKeys]
+    rates: RateLimiter | None
 
     @classmethod
     def of(cls, settings: Settings, database: Database) -> Self:
         """The services of a new app."""
         seconds = settings.credential_cache
         return cls(
-            settings, database, ShortMemory(seconds), ShortMemory(seconds), ShortMemory(seconds)
+            settings,
+            database,
+            ShortMemory(seconds),
+            ShortMemory(seconds),
+            ShortMemory(seconds),
+            rates=RateLimiter.of(settings),
         )
 
     def attach_to(self, app: Flask) -> None:

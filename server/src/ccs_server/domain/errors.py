@@ -7,6 +7,7 @@ Every error's text is one sentence that says what to change; `api/errors.py` tur
     ├── Unauthenticated         no credential, or one that proves nothing
     ├── Forbidden               a credential of nobody or of another account
     ├── NotFound                the property or document is not there
+    ├── LimitReached            the account has as many of something as it may have
     ├── TooLarge                a body, document or page over its limit
     ├── UnsupportedMediaType    a body that does not call itself JSON
     ├── TooManyRequests         over a rate; try again after `retry_after` seconds
@@ -44,6 +45,10 @@ class Forbidden(ContextError):
 
 class NotFound(ContextError):
     """The property or document that was asked for is not there (any more)."""
+
+
+class LimitReached(ContextError):
+    """The account has as many of something as it may have; one must go before another can come."""
 
 
 class TooLarge(ContextError):

@@ -25,6 +25,7 @@ from prometheus_client import Counter
 from ccs_server.api.body import MAX_BODY_BYTES
 from ccs_server.api.errors import envelope
 from ccs_server.api.observation import REQUEST_ID, request_id_of
+from ccs_server.api.protection import API_HEADERS
 from ccs_server.domain.errors import Unavailable
 from ccs_server.store.faults import BUSY
 
@@ -72,7 +73,7 @@ class _ErrorAnswer:
         self._headers = [
             ("Content-Type", "application/json"),
             ("Content-Length", str(len(self._body))),
-            ("Cache-Control", "no-store"),
+            *API_HEADERS,
             *((name.replace("_", "-"), value) for name, value in headers.items()),
         ]
 

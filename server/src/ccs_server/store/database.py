@@ -59,7 +59,7 @@ class Database:
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         location = read_url(url)
         self.engine: Engine = create_engine(
             location.difference_update_query(["options"]),
@@ -141,7 +141,7 @@ class Database:
         return _Lease(pooled, pooled.info["wire"])
 
     def _connect_arguments(self, options: str) -> dict[str, object]:
-        settings = self._settings
+        settings = self.settings
         parameters = _PLANNER | {
             "statement_timeout": f"{int(settings.statement_timeout * 1000)}ms",
             "idle_in_transaction_session_timeout": f"{int(settings.statement_timeout * 2000)}ms",
@@ -158,8 +158,8 @@ class Database:
     def _attach_wire(self, connection: Connection, entry: ConnectionPoolEntry) -> None:
         entry.info["wire"] = Wire(
             connection.pgconn,
-            timeout=self._settings.statement_timeout + _GRACE_SECONDS,
-            prepare=not self._settings.transaction_pooler,
+            timeout=self.settings.statement_timeout + _GRACE_SECONDS,
+            prepare=not self.settings.transaction_pooler,
         )
 
 

@@ -1,14 +1,36 @@
 """The namespaces of an account. One outlives its data: it is there until it is deleted."""
 
+from ccs_server.domain.errors import LimitReached
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement
+from ccs_server.store.document import Document
+from ccs_server.store.wire import Statement, Wire
+
+# A row where the namespace may be: it is there, or there is room. The count is of an index's range, and only taken
+# where it is not there. Some that are made at the same moment may pass together: the limit is for growth without end.
+_ALLOWED = """
+    WITH allowed AS MATERIALIZED (
+        SELECT WHERE EXISTS (SELECT FROM namespace WHERE account = $1 AND name = $2)
+            OR (SELECT count(*) FROM namespace WHERE account = $1) < $3::bigint
+    )
+"""
+
+_BRING_INTO_BEING = Statement.of(
+    "bring_into_being",
+    f"""{_ALLOWED}, made AS (
+        INSERT INTO namespace (account, name) SELECT $1, $2 FROM allowed ON CONFLICT DO NOTHING
+    )
+    SELECT FROM allowed""",
+)
 
 _REGISTER = Statement.of(
     "register_namespace",
-    """INSERT INTO namespace (account, name, ttl_seconds)
-    VALUES ($1, $2, coalesce($3::integer, 0))
-    ON CONFLICT (account, name) DO UPDATE SET ttl_seconds = excluded.ttl_seconds
-    WHERE $3::integer IS NOT NULL""",
+    f"""{_ALLOWED}, made AS (
+        INSERT INTO namespace (account, name, ttl_seconds)
+        SELECT $1, $2, coalesce($4::integer, 0) FROM allowed
+        ON CONFLICT (account, name) DO UPDATE SET ttl_seconds = excluded.ttl_seconds
+        WHERE $4::integer IS NOT NULL
+    )
+    SELECT FROM allowed""",
 )
 
 _LIST = Statement.of(
@@ -31,10 +53,28 @@ _DELETE = Statement.of(
 )
 
 
+def bring_into_being(wire: Wire, document: Document, limit: int) -> None:
+    """Makes the document's namespace if it does not exist, as part of the transaction on `wire`.
+
+    Raises:
+        LimitReached: it does not, and the account has `limit` already.
+    """
+    account, name, _ = document.params()
+    if not wire.execute(_BRING_INTO_BEING, (account, name, b"%d" % limit)).ntuples:
+        raise _limit_reached(limit)
+
+
 def register_namespace(database: Database, account: str, name: str, ttl: int | None) -> None:
-    """Makes the namespace if it does not exist, and sets its TTL in seconds unless `ttl` is None."""
+    """Makes the namespace if it does not exist, and sets its TTL in seconds unless `ttl` is None.
+
+    Raises:
+        LimitReached: it does not exist, and the account has as many as it may have.
+    """
+    limit = database.settings.namespace_limit
     seconds = None if ttl is None else b"%d" % ttl
-    database.execute(_REGISTER, account.encode(), name.encode(), seconds)
+    params = account.encode(), name.encode(), b"%d" % limit, seconds
+    if not database.execute(_REGISTER, *params).ntuples:
+        raise _limit_reached(limit)
 
 
 def list_namespaces(database: Database, account: str) -> bytes:
@@ -45,3 +85,9 @@ def list_namespaces(database: Database, account: str) -> bytes:
 def delete_namespace(database: Database, account: str, name: str) -> None:
     """Deletes the namespace with all that is in it, at once and whole for every reader."""
     database.execute(_DELETE, account.encode(), name.encode())
+
+
+def _limit_reached(limit: int) -> LimitReached:
+    return LimitReached(
+        f"The account has {limit} namespaces already; delete one that it does not need."
+    )

@@ -3,6 +3,7 @@
 from ccs_server.domain.errors import TooLarge
 from ccs_server.store.database import Database
 from ccs_server.store.document import LOCK_KEY, Document, alone
+from ccs_server.store.namespaces import bring_into_being
 from ccs_server.store.wire import Statement
 
 DOCUMENT_LIMIT = 800_000
@@ -76,17 +77,13 @@ SAVE_DOCUMENT = Statement.of(
     "save_document", _SAVE.format(**_SAVE_V2, lock_key=LOCK_KEY, limit=DOCUMENT_LIMIT)
 )
 
-BRING_INTO_BEING = Statement.of(
-    "bring_into_being",
-    "INSERT INTO namespace (account, name) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-)
-
 
 def save(database: Database, document: Document, properties: bytes) -> None:
     """Upserts each member of the JSON object `properties`, with the TTL in force.
 
     Raises:
         TooLarge: the document would grow over its limit; nothing is saved.
+        LimitReached: its namespace is new, and the account has as many as it may have.
     """
     _save(database, document, SAVE, properties)
 
@@ -105,6 +102,7 @@ def save_document(
 
     Raises:
         TooLarge: the document would grow over its limit; nothing is saved.
+        LimitReached: its namespace is new, and the account has as many as it may have.
     """
     _save(database, document, SAVE_DOCUMENT, properties, b"%d" % ttl, b"%d" % max_retention)
 
@@ -116,6 +114,6 @@ def _save(
     if database.execute(statement, *params, properties, _SHARED_PART, *extra).ntuples:
         return
     with alone(database, document) as wire:
-        wire.execute(BRING_INTO_BEING, params[:2])
+        bring_into_being(wire, document, database.settings.namespace_limit)
         if not wire.execute(statement, (*params, properties, _WHOLE, *extra)).ntuples:
             raise TooLarge("document too large")

@@ -8,7 +8,7 @@ from ccs_server.domain.errors import TooLarge
 from ccs_server.store.database import Database
 from ccs_server.store.deleting import DELETE_ALL
 from ccs_server.store.document import Document, alone
-from ccs_server.store.saving import BRING_INTO_BEING
+from ccs_server.store.namespaces import bring_into_being
 from ccs_server.store.wire import Statement
 
 PAGE_LIMIT = 32_000_000
@@ -28,10 +28,14 @@ _LIST_TTLS = Statement.of(
         'sessionId', s.session_id,
         'createdAt', to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
         'ttlSecond', s.ttl_seconds
-    ) ORDER BY s.session_id), '[]')
-    FROM namespace n
-    JOIN session_ttl s ON s.account = n.account AND s.namespace_id = n.id
-    WHERE n.account = $1 AND n.name = $2""",
+    ) ORDER BY s.session_id), '[]'), count(*)
+    FROM (
+        SELECT s.session_id, s.created_at, s.ttl_seconds
+        FROM namespace n
+        JOIN session_ttl s ON s.account = n.account AND s.namespace_id = n.id
+        WHERE n.account = $1 AND n.name = $2
+        ORDER BY s.session_id OFFSET $3::bigint LIMIT $4::bigint
+    ) AS s""",
 )
 
 _DELETE_TTL = Statement.of(
@@ -89,17 +93,37 @@ LIST_PROPERTIES = Statement.of(
 
 
 def set_session_ttl(database: Database, document: Document, ttl: int | None) -> None:
-    """Sets the session's TTL in seconds, unless `ttl` is None; its namespace comes into being either way."""
+    """Sets the session's TTL in seconds, unless `ttl` is None; its namespace comes into being either way.
+
+    Raises:
+        LimitReached: the namespace is new, and the account has as many as it may have.
+    """
     with database.transaction() as wire:
-        wire.execute(BRING_INTO_BEING, document.params()[:2])
+        bring_into_being(wire, document, database.settings.namespace_limit)
         if ttl is not None:
             wire.execute(_SET_TTL, (*document.params(), b"%d" % ttl))
 
 
 def list_session_ttls(database: Database, account: str, namespace: str) -> bytes:
-    """Sessions that have a TTL set, as a JSON array of `{"sessionId","createdAt","ttlSecond"}`."""
-    result = database.execute(_LIST_TTLS, account.encode(), namespace.encode())
+    """Sessions that have a TTL set, as a JSON array of `{"sessionId","createdAt","ttlSecond"}`.
+
+    Raises:
+        TooLarge: they are more than `list_limit`.
+    """
+    limit = database.settings.list_limit
+    params = _page_params(account, namespace, 0, limit + 1)
+    result = database.execute(_LIST_TTLS, *params)
+    if int(result.get_value(0, 1) or 0) > limit:
+        raise TooLarge(f"They are more than {limit}; ask for them by page and perPage.")
     return result.get_value(0, 0) or b"[]"
+
+
+def list_session_ttls_page(
+    database: Database, account: str, namespace: str, *, page: int, per_page: int
+) -> bytes:
+    """One page of the same, by session id."""
+    params = _page_params(account, namespace, page, per_page)
+    return database.execute(_LIST_TTLS, *params).get_value(0, 0) or b"[]"
 
 
 def delete_session(database: Database, document: Document) -> None:

@@ -21,16 +21,20 @@ def check_key() -> None:
         Unauthenticated: there is no key.
         Forbidden: the key is unknown, revoked or of another account.
         InvalidInput: the account in the path is no account id.
+        TooManyRequests: the account is over its rate.
     """
     key = request.environ.get("HTTP_MAVEN_API_KEY")
     if not key:
         raise Unauthenticated(f"Send a key of the account in the header {HEADER}.")
     digest = sha256(key.encode(errors="surrogatepass")).digest()
-    account = services().accounts_of_keys.get(digest) or _look_up(key, digest)
+    known = services()
+    account = known.accounts_of_keys.get(digest) or _look_up(key, digest)
     asked = (request.view_args or {}).get("account", "")
     if account != asked:
         check_account(asked)
         raise Forbidden(_FORBIDDEN)
+    if known.rates:
+        known.rates.count(account)
 
 
 def _look_up(key: str, digest: bytes) -> str:

@@ -22,7 +22,7 @@ class Namespaces(MethodView):
 
     @blueprint.doc(
         operationId="registerNamespace",
-        responses=docs.NO_CONTENT | docs.errors(400, 401, 403, 413, 415),
+        responses=docs.NO_CONTENT | docs.errors(400, 401, 403, 409, 413, 415),
     )
     @blueprint.arguments(TtlQuery, location="query")
     @blueprint.arguments(NamespaceBody)

@@ -31,7 +31,7 @@ def _save_all_docs(operation_id: str) -> dict[str, Any]:
     return {
         "operationId": operation_id,
         "requestBody": docs.body(docs.PROPERTIES_SCHEMA, properties=_EXAMPLE),
-        "responses": docs.NO_CONTENT | docs.errors(400, 401, 403, 413, 415),
+        "responses": docs.NO_CONTENT | docs.errors(400, 401, 403, 409, 413, 415),
     }
 
 
@@ -48,7 +48,7 @@ def _save_one_docs(operation_id: str) -> dict[str, Any]:
     return {
         "operationId": operation_id,
         "requestBody": docs.body(docs.ANY_VALUE, string="myValue1", object={"score": 1.10}),
-        "responses": docs.NO_CONTENT | docs.errors(400, 401, 403, 413, 415),
+        "responses": docs.NO_CONTENT | docs.errors(400, 401, 403, 409, 413, 415),
     }
 
 

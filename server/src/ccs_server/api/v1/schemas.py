@@ -7,6 +7,7 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 from ccs_server.api.openapi import NAMESPACE_SCHEMA, SESSION_SCHEMA
 from ccs_server.domain.ttl import FOREVER, MAX_TTL_SECONDS
 
+PER_PAGE = 100
 MAX_PER_PAGE = 1000
 # PostgreSQL counts the rows to skip in 64 bits.
 MAX_PAGE = 2**63 // MAX_PER_PAGE - 1
@@ -49,9 +50,26 @@ class PageQuery(_Lenient):
         metadata={"description": "The page, from 0."},
     )
     perPage = WholeNumber(
-        load_default=100,
+        load_default=PER_PAGE,
         validate=validate.Range(1, MAX_PER_PAGE),
         metadata={"description": "Sessions on a page."},
+    )
+
+
+class OptionalPageQuery(PageQuery):
+    """Which page, if one is asked for at all; without either, all is on one."""
+
+    page = WholeNumber(
+        load_default=None,
+        allow_none=False,
+        validate=validate.Range(0, MAX_PAGE),
+        metadata={"description": "The page, from 0; without it and perPage, all.", "example": 0},
+    )
+    perPage = WholeNumber(
+        load_default=None,
+        allow_none=False,
+        validate=validate.Range(1, MAX_PER_PAGE),
+        metadata={"description": "Sessions on a page, 100 unless told.", "example": 100},
     )
 
 

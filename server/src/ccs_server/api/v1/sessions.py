@@ -10,6 +10,8 @@ from ccs_server.api.answers import json_answer, no_content
 from ccs_server.api.services import database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, SESSION, blueprint
 from ccs_server.api.v1.schemas import (
+    PER_PAGE,
+    OptionalPageQuery,
     PageQuery,
     SessionBody,
     SessionPropertiesAnswer,
@@ -79,7 +81,7 @@ class SessionTtls(MethodView):
 
     @blueprint.doc(
         operationId="setSessionTtl",
-        responses=docs.NO_CONTENT | docs.errors(400, 401, 403, 413, 415),
+        responses=docs.NO_CONTENT | docs.errors(400, 401, 403, 409, 413, 415),
     )
     @blueprint.arguments(TtlQuery, location="query")
     @blueprint.arguments(SessionBody)
@@ -99,13 +101,22 @@ class SessionTtls(MethodView):
         sessions.set_session_ttl(database(), document, query["ttlSecond"])
         return no_content()
 
-    @blueprint.doc(operationId="listSessionTtls", responses=docs.errors(400, 401, 403))
+    @blueprint.doc(operationId="listSessionTtls", responses=docs.errors(400, 401, 403, 413))
     @blueprint.response(200, SessionTtlAnswer(many=True))
-    def get(self, account: str, namespace: str) -> Response:
-        """List the sessions that have a time to live set."""
-        return json_answer(
-            sessions.list_session_ttls(database(), account, check_namespace(namespace))
+    @blueprint.arguments(OptionalPageQuery, location="query")
+    def get(self, query: dict[str, int | None], account: str, namespace: str) -> Response:
+        """List the sessions that have a time to live set.
+
+        All of them, or those of one page.
+        """
+        check_namespace(namespace)
+        page, per_page = query["page"], query["perPage"]
+        if page is None and per_page is None:
+            return json_answer(sessions.list_session_ttls(database(), account, namespace))
+        found = sessions.list_session_ttls_page(
+            database(), account, namespace, page=page or 0, per_page=per_page or PER_PAGE
         )
+        return json_answer(found)
 
 
 @blueprint.route(

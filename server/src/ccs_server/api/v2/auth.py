@@ -17,13 +17,17 @@ def check_token() -> None:
         Unauthenticated: there is no token, or it is malformed, expired, badly signed, or its user revoked.
         Forbidden: the token is of another account.
         InvalidInput: the account in the path is no account id.
+        TooManyRequests: the account is over its rate.
     """
     token = _token()
     digest = sha256(token.encode(errors="surrogatepass")).digest()
-    tenants = services().tenants_of_tokens
+    known = services()
+    tenants = known.tenants_of_tokens
     g.tenant = tenants.get(digest) or tenants.put(digest, tenant_of(token))
     if request.view_args and "account" in request.view_args:
         check_tenant(request.view_args["account"])
+    if known.rates:
+        known.rates.count(g.tenant)
 
 
 def check_tenant(account: str) -> str:

@@ -120,7 +120,7 @@ def create_docs(operation_id: str) -> dict[str, Any]:
     return {
         "operationId": operation_id,
         "requestBody": docs.body(schema, document=example),
-        "responses": {"201": created} | docs.errors(400, 401, 403, 413, 415),
+        "responses": {"201": created} | docs.errors(400, 401, 403, 409, 413, 415),
     }
 
 

@@ -1,0 +1,90 @@
+"""What every answer tells browsers: to guess, keep and run nothing, and which pages may see it."""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+if TYPE_CHECKING:
+    from _typeshed import OptExcInfo
+
+Headers = list[tuple[str, str]]
+
+_ALWAYS: Headers = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer")]
+
+API_HEADERS: Headers = [
+    *_ALWAYS,
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+]
+"""Of answers that are data."""
+
+# Swagger UI writes style attributes, and shows images of its own as data.
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+_PAGE_HEADERS: Headers = [*_ALWAYS, ("Content-Security-Policy", _PAGE_POLICY)]
+
+PAGES = "/docs"
+"""What begins so is for people: it may be kept, and run scripts of ours."""
+
+
+def protected(environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
+    """`start_response` with these headers added to the answer's own."""
+    added = _PAGE_HEADERS if environ["PATH_INFO"].startswith(PAGES) else API_HEADERS
+
+    def start(
+        status: str, headers: Headers, exc_info: "OptExcInfo | None" = None
+    ) -> Callable[[bytes], object]:
+        headers += added
+        return start_response(status, headers, exc_info)
+
+    return start
+
+
+_PREFLIGHT: Headers = [
+    ("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE"),
+    (
+        "Access-Control-Allow-Headers",
+        "Authorization, Content-Type, maven-api-key, X-Request-ID",
+    ),
+    ("Access-Control-Max-Age", "7200"),
+]
+_EXPOSED = ("Access-Control-Expose-Headers", "X-Request-ID, Retry-After")
+_ANY = "*"
+
+
+class CrossOrigin:
+    """An application that pages of other origins may call (CORS); without it, browsers let only its own pages.
+
+    Credentials of v1 and v2 are headers that a page's script must set itself. Cookies play no part, so the answers
+    never allow credentials in the sense of CORS, and `*` gives nobody what he could not have without a browser.
+    """
+
+    def __init__(self, app: WSGIApplication, origins: Collection[str]) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+        self._any = _ANY in self._origins
+
+    def __call__(  # noqa: D102 - a WSGI application
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        origin = environ.get("HTTP_ORIGIN")
+        allowed: Headers = [] if self._any else [("Vary", "Origin")]
+        if origin and (self._any or origin in self._origins):
+            allowed += [("Access-Control-Allow-Origin", _ANY if self._any else origin), _EXPOSED]
+        # A preflight carries no credential: it is answered before one is asked for.
+        if (
+            environ["REQUEST_METHOD"] == "OPTIONS"
+            and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+        ):
+            start_response("204 No Content", [*allowed, *_PREFLIGHT, *API_HEADERS])
+            return []
+
+        def start(
+            status: str, headers: Headers, exc_info: "OptExcInfo | None" = None
+        ) -> Callable[[bytes], object]:
+            return start_response(status, [*headers, *allowed], exc_info)
+
+        return self._app(environ, start)
