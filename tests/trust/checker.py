@@ -1,0 +1,152 @@
+"""Whether what clients saw can have happened: linearizability, property by property.
+
+A history is linearizable if every operation can be given one moment between its invocation and its return so that each
+read finds what was written last before it. That says at once: no acknowledged write is ever unseen later, nothing comes
+back that was overwritten or deleted, and no value appears that nobody wrote. A write whose outcome is unknown may have
+its moment at any time after its invocation, or never.
+
+The search is that of Wing and Gong with Lowe's memory of what was tried ("Testing for linearizability", 2017), and four
+short cuts that lose nothing, because no two writes of a history write the same value (a deletion excepted):
+
+- a read of the current value takes place as soon as it can;
+- a value is not left while reads of it are to come, for it cannot return;
+- once nobody will read the current value, a write that nobody reads takes place as soon as it can;
+- so does a write together with all its reads, when all of them can.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from math import inf
+from typing import Final
+
+from tests.trust.history import ABSENT, UNKNOWN, Kind, Operation
+
+_LEFT: Final = object()
+"""The state when nobody will read the current value."""
+
+_Configuration = tuple[int, object]
+"""Which operations have taken place, as bits, and the state that they have led to."""
+
+
+def violations(history: Iterable[Operation]) -> list[str]:
+    """Why the history cannot have happened, a sentence for each property of which that is so; all began absent.
+
+    Raises:
+        ValueError: two writes of a property write the same value; the history cannot be judged.
+    """
+    by_register: dict[str, list[Operation]] = defaultdict(list)
+    for operation in history:
+        by_register[operation.register].append(operation)
+    found = ((register, _violation(by_register[register])) for register in sorted(by_register))
+    return [f"{register}: {sentence}" for register, sentence in found if sentence]
+
+
+def _violation(operations: list[Operation]) -> str | None:
+    written = Counter(o.value for o in operations if o.kind is Kind.WRITE and o.value is not ABSENT)
+    if repeated := [value for value, times in written.items() if times > 1]:
+        raise ValueError(f"{repeated[0]} was written more than once; values must be unique.")
+    for operation in operations:
+        if operation.value is not ABSENT and operation.value not in written:
+            return f"{operation}: nobody wrote that"
+    return _Search(_with_known_ends(operations)).run()
+
+
+def _with_known_ends(operations: list[Operation]) -> list[Operation]:
+    """A write of unknown outcome ended before the first read that saw it did; one that nobody saw may be left out."""
+    seen: dict[str | None, float] = {}
+    for operation in operations:
+        if operation.kind is Kind.READ:
+            seen[operation.value] = min(operation.returned, seen.get(operation.value, inf))
+    known = []
+    for operation in operations:
+        if operation.returned != UNKNOWN or operation.value is ABSENT:
+            known.append(operation)
+        elif operation.value in seen:
+            # It may lie before its own invocation, where the read was over before: then no moment is left for both.
+            known.append(replace(operation, returned=seen[operation.value]))
+    return known
+
+
+class _Search:
+    """For an order of the operations of one property."""
+
+    def __init__(self, operations: list[Operation]) -> None:
+        self._operations = sorted(operations, key=lambda o: (o.invoked, o.returned))
+        self._required = 0
+        self._reads: dict[object, int] = defaultdict(int)
+        for number, operation in enumerate(self._operations):
+            if operation.returned != UNKNOWN:
+                self._required |= 1 << number
+            if operation.kind is Kind.READ:
+                self._reads[operation.value] |= 1 << number
+
+    def run(self) -> str | None:
+        """None if there is such an order, else where the longest one ends."""
+        tried: set[_Configuration] = set()
+        to_try: list[_Configuration] = [(0, ABSENT)]
+        best: _Configuration = to_try[0]
+        while to_try:
+            configuration = self._without_choice(to_try.pop())
+            if not self._required & ~configuration[0]:
+                return None
+            if configuration in tried:
+                continue
+            tried.add(configuration)
+            best = max(best, configuration, key=lambda tried: tried[0].bit_count())
+            to_try.extend(self._choices(*configuration))
+        done, state = best
+        stuck = min((self._operations[n] for n in self._next(done)), key=lambda o: o.returned)
+        left = "a value that was overwritten" if state is _LEFT else state or "nothing"
+        return f"{stuck} does not fit: all before it led to {left}"
+
+    def _without_choice(self, configuration: _Configuration) -> _Configuration:
+        """As far as the short cuts lead."""
+        done, state = configuration
+        while True:
+            can = sum(1 << number for number in self._next(done))
+            if reads := self._reads[state] & can:
+                done |= reads
+                continue
+            if state is not ABSENT and not self._reads[state] & ~done:
+                state = _LEFT
+            step = self._unread_or_whole(can) if state is _LEFT else 0
+            if not step:
+                return done, state
+            done |= step
+
+    def _unread_or_whole(self, can: int) -> int:
+        """A write that can take place together with all reads of it, and those reads."""
+        for number in _bits(can):
+            operation = self._operations[number]
+            reads = self._reads[operation.value]
+            if operation.kind is Kind.WRITE and operation.value is not ABSENT and not reads & ~can:
+                return 1 << number | reads
+        return 0
+
+    def _choices(self, done: int, state: object) -> list[_Configuration]:
+        """What a write may come next; the most urgent last."""
+        if state is not ABSENT and state is not _LEFT:
+            return []
+        writes = [n for n in self._next(done) if self._operations[n].kind is Kind.WRITE]
+        writes.sort(key=lambda n: self._operations[n].returned, reverse=True)
+        return [(done | 1 << n, self._operations[n].value) for n in writes]
+
+    def _next(self, done: int) -> Iterator[int]:
+        """Operations that can take place next: no other has to be over before they begin."""
+        horizon = inf
+        first = (~done & (done + 1)).bit_length() - 1
+        for number in range(first, len(self._operations)):
+            operation = self._operations[number]
+            if operation.invoked > horizon:
+                return
+            if not done >> number & 1:
+                horizon = min(horizon, operation.returned)
+                yield number
+
+
+def _bits(mask: int) -> Iterator[int]:
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest

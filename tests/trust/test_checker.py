@@ -1,0 +1,182 @@
+"""The checker finds what cannot have happened, and nothing else."""
+
+from itertools import permutations
+from time import perf_counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.trust.checker import violations
+from tests.trust.history import ABSENT, UNKNOWN, Kind, Operation, read, write
+
+POSSIBLE = {
+    "nothing happened": [],
+    "absent at first": [read("r", ABSENT, 0, 1)],
+    "a read sees the write before it": [write("r", "a", 0, 1), read("r", "a", 2, 3)],
+    "a read beside a write sees it or does not": [
+        write("r", "a", 0, 10),
+        read("r", ABSENT, 1, 2),
+        read("r", "a", 3, 4),
+    ],
+    "writes beside each other come in any order": [
+        write("r", "a", 0, 10),
+        write("r", "b", 0, 10),
+        read("r", "b", 11, 12),
+        read("r", "b", 13, 14),
+    ],
+    "a write of unknown outcome takes place late": [
+        write("r", "a", 0, UNKNOWN),
+        write("r", "b", 1, 2),
+        read("r", "b", 3, 4),
+        read("r", "a", 100, 101),
+    ],
+    "a write of unknown outcome never takes place": [
+        write("r", "a", 0, UNKNOWN),
+        read("r", ABSENT, 1, 2),
+    ],
+    "a deletion of unknown outcome takes place late": [
+        write("r", "a", 0, 1),
+        write("r", ABSENT, 2, UNKNOWN),
+        read("r", "a", 3, 4),
+        read("r", ABSENT, 5, 6),
+    ],
+    "deleted and written again": [
+        write("r", "a", 0, 1),
+        write("r", ABSENT, 2, 3),
+        read("r", ABSENT, 4, 5),
+        write("r", "b", 6, 7),
+        read("r", "b", 8, 9),
+    ],
+    "properties do not concern each other": [
+        write("r", "a", 0, 1),
+        write("s", "b", 2, 3),
+        read("r", "a", 4, 5),
+        read("s", "b", 4, 5),
+    ],
+}
+
+IMPOSSIBLE = {
+    "an acknowledged write is lost": [write("r", "a", 0, 1), read("r", ABSENT, 2, 3)],
+    "an acknowledged write gives way to an older one": [
+        write("r", "a", 0, 1),
+        write("r", "b", 2, 3),
+        read("r", "a", 4, 5),
+    ],
+    "a write is seen, then unseen": [
+        write("r", "a", 0, 10),
+        read("r", "a", 1, 2),
+        read("r", ABSENT, 3, 4),
+    ],
+    "a write of unknown outcome is seen, then unseen": [
+        write("r", "a", 0, UNKNOWN),
+        read("r", "a", 1, 2),
+        read("r", ABSENT, 3, 4),
+    ],
+    "two readers disagree on the order of two writes": [
+        write("r", "a", 0, 10),
+        write("r", "b", 0, 10),
+        read("r", "a", 11, 12),
+        read("r", "b", 13, 14),
+    ],
+    "a value is seen before it was written": [read("r", "a", 0, 1), write("r", "a", 2, 3)],
+    "a value of unknown outcome is seen before it was written": [
+        read("r", "a", 0, 1),
+        write("r", "a", 2, UNKNOWN),
+    ],
+    "nobody wrote it": [write("r", "a", 0, 1), read("r", "z", 2, 3)],
+    "a deleted value comes back": [
+        write("r", "a", 0, 1),
+        write("r", ABSENT, 2, 3),
+        read("r", "a", 4, 5),
+    ],
+    "a deletion deletes what was written after it": [
+        write("r", "a", 0, 1),
+        write("r", ABSENT, 2, 3),
+        write("r", "b", 4, 5),
+        read("r", ABSENT, 6, 7),
+    ],
+    "a value is written to another property": [write("r", "a", 0, 1), read("s", "a", 2, 3)],
+}
+
+
+@pytest.mark.parametrize("history", POSSIBLE.values(), ids=POSSIBLE)
+def test_what_can_have_happened_passes(history: list[Operation]) -> None:
+    assert violations(history) == []
+
+
+@pytest.mark.parametrize("history", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_what_cannot_have_happened_is_found(history: list[Operation]) -> None:
+    assert len(violations(history)) == 1
+
+
+def test_equal_values_cannot_be_judged() -> None:
+    with pytest.raises(ValueError, match="more than once"):
+        violations([write("r", "a", 0, 1), write("r", "a", 2, 3)])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Operation]:
+    """Short histories of every kind, possible or not."""
+    history = []
+    for number in range(draw(st.integers(0, 6))):
+        invoked = draw(st.integers(0, 12))
+        returned: float = invoked + draw(st.integers(1, 8))
+        if draw(st.booleans()):
+            value = draw(st.sampled_from([str(number), str(number), ABSENT]))
+            if draw(st.integers(0, 3)) == 0:
+                returned = UNKNOWN
+            history.append(write("r", value, invoked, returned))
+        else:
+            value = draw(st.sampled_from([ABSENT, *map(str, range(6))]))
+            history.append(read("r", value, invoked, returned))
+    return history
+
+
+@given(histories())
+@settings(max_examples=500, deadline=None)
+def test_agrees_with_trying_every_order(history: list[Operation]) -> None:
+    assert (violations(history) == []) == _some_order_fits(history)
+
+
+def _some_order_fits(history: list[Operation]) -> bool:
+    """The definition, taken at its word."""
+    unknown = [o for o in history if o.returned == UNKNOWN]
+    certain = [o for o in history if o.returned != UNKNOWN]
+    return any(
+        _fits(order)
+        for chosen in range(1 << len(unknown))
+        for order in permutations(
+            certain + [o for n, o in enumerate(unknown) if chosen >> n & 1],
+        )
+    )
+
+
+def _fits(order: tuple[Operation, ...]) -> bool:
+    state = ABSENT
+    began = float("-inf")
+    for operation in order:
+        # No operation may come after one that began only when it was over.
+        if operation.returned < began:
+            return False
+        began = max(began, operation.invoked)
+        if operation.kind is Kind.WRITE:
+            state = operation.value
+        elif operation.value != state:
+            return False
+    return True
+
+
+def test_long_histories_of_many_clients_are_judged_in_no_time() -> None:
+    """32 clients who all overlap, on one property: a naive search would not end."""
+    history: list[Operation] = []
+    for number in range(3000):
+        begun = number - number % 32
+        # Each write takes effect in the middle of its time, each read looks at its own.
+        if number % 2:
+            history.append(read("r", f"{number - 1}", begun, begun + 64 + number % 7))
+        else:
+            history.append(write("r", f"{number}", begun, begun + 64 + number % 5))
+    began = perf_counter()
+    assert violations(history) == []
+    assert perf_counter() - began < 10
