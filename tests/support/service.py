@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self
+from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
 import requests
@@ -54,10 +54,12 @@ def ccs(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[
 
 
 @contextmanager
-def serving(*arguments: str, env: Mapping[str, str]) -> Iterator[Server]:
-    """`ccs serve` on a free port, for the length of the block; it may have ended by then."""
+def serving(
+    *arguments: str, env: Mapping[str, str], log: IO[str] | None = None
+) -> Iterator[Server]:
+    """`ccs serve` on a free port, for the length of the block; it may have ended by then. It logs to `log` if given."""
     command = [*CCS, "serve", "--port", "0", "--json", *arguments]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout
     try:
         ready = process.stdout.readline()
