@@ -1,0 +1,119 @@
+"""A PostgreSQL cluster that a test owns, to do to it whatever befalls databases."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP
+from socket import create_server
+from typing import Self
+
+import psycopg
+
+from ccs_server import embedded
+from tests.trust.processes import signal_tree
+
+
+class Cluster:
+    """A cluster in a directory of its own, reached at a port of its own on loopback."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._data = directory / "data"
+        self.port = _free_port()
+
+    @property
+    def url(self) -> str:
+        """The URL of its first database."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def create(self, **settings: str) -> Self:
+        """Makes an empty cluster."""
+        self._own()
+        _run(
+            "initdb", "--pgdata", str(self._data), "--username=postgres", "--encoding=UTF8", "--no-locale",
+            "--auth=trust", *(f"--set={name}={value}" for name, value in settings.items()),
+        )  # fmt: skip
+        return self
+
+    def copy(self, primary: "Cluster", name: str) -> Self:
+        """Makes a standby of `primary`, known to it as `name`."""
+        self._own()
+        _run(
+            "pg_basebackup", "--pgdata", str(self._data), "--checkpoint=fast", "--write-recovery-conf",
+            "--dbname", f"{primary.url}?application_name={name}",
+        )  # fmt: skip
+        return self
+
+    def start(self) -> None:
+        """Starts it, and waits until it answers."""
+        _run(
+            "pg_ctl", "start", "--wait", "--silent", "--pgdata", str(self._data), "--log", str(self._directory / "log"),
+            "--options", f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''",
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """Stops it in good order: clients are told."""
+        _run("pg_ctl", "stop", "--wait", "--silent", "--mode=fast", "--pgdata", str(self._data))
+
+    def kill(self) -> None:
+        """Kills all its processes at once."""
+        signal_tree(self._postmaster, SIGKILL)
+
+    def pause(self) -> None:
+        """Freezes all its processes: connections stay open, and nobody answers."""
+        signal_tree(self._postmaster, SIGSTOP)
+
+    def resume(self) -> None:
+        """Ends a pause."""
+        signal_tree(self._postmaster, SIGCONT)
+
+    def promote(self) -> None:
+        """Makes a standby the primary, and waits until it is."""
+        _run("pg_ctl", "promote", "--wait", "--silent", "--pgdata", str(self._data))
+
+    def execute(self, *statements: str) -> None:
+        """Runs statements, each in a transaction of its own."""
+        with self.connect() as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def ask(self, query: str) -> object:
+        """The first column of the first row that the query gives."""
+        with self.connect() as connection:
+            row = connection.execute(query.encode()).fetchone()
+        assert row
+        return row[0]
+
+    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        """A connection of a superuser's, each statement of which is a transaction of its own."""
+        return psycopg.connect(self.url, autocommit=True, application_name="test")
+
+    @contextmanager
+    def removed_afterwards(self) -> Iterator[Self]:
+        """Kills what still runs at the end of the block."""
+        try:
+            yield self
+        finally:
+            if (self._data / "postmaster.pid").exists():
+                self.kill()
+
+    @property
+    def _postmaster(self) -> int:
+        return int((self._data / "postmaster.pid").read_text().split()[0])
+
+    def _own(self) -> None:
+        self._directory.mkdir()
+        embedded._own(self._directory)
+        embedded._own(self._data)
+
+
+def _run(program: str, *arguments: str) -> None:
+    """Runs one of PostgreSQL's programs, as the service does."""
+    done = embedded._run(program, *arguments)
+    assert done.returncode == 0, f"{program}: {done}"
+
+
+def _free_port() -> int:
+    with create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
