@@ -86,6 +86,8 @@ class Notes:
     statuses: Counter[int] = field(default_factory=Counter)
     unanswered: int = 0
     slowest: float = 0.0
+    last_refused: float = 0.0
+    """When the last call that was answered 503 or not at all came back."""
 
     @property
     def acknowledged(self) -> int:
@@ -137,10 +139,12 @@ class Witness:
             answer = self._client.v1(method, path, content)
         except Unanswered:
             self._notes.unanswered += 1
+            self._notes.last_refused = monotonic()
             return None
         self._notes.slowest = max(self._notes.slowest, monotonic() - began)
         self._notes.statuses[answer.status] += 1
         if answer.status == 503:
+            self._notes.last_refused = monotonic()
             check_unavailable(answer)
         elif answer.status not in {200, 204, 404}:
             raise Unexpected(f"{method} {path}: {answer.status} {answer.body!r}")

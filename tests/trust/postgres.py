@@ -44,11 +44,14 @@ class Cluster:
         )  # fmt: skip
         return self
 
-    def start(self) -> None:
-        """Starts it, and waits until it answers."""
+    def start(self, **settings: str) -> None:
+        """Starts it, with `settings` instead of those that it was made with, and waits until it answers."""
+        given = {
+            "port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""
+        } | settings  # fmt: skip
         _run(
             "pg_ctl", "start", "--wait", "--silent", "--pgdata", str(self._data), "--log", str(self._directory / "log"),
-            "--options", f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''",
+            "--options", " ".join(f"-c {name}='{value}'" for name, value in given.items()),
         )  # fmt: skip
 
     def stop(self) -> None:

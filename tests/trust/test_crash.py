@@ -1,16 +1,12 @@
 """Nothing that was acknowledged is lost, whatever dies: the service, PostgreSQL, and at which moment."""
 
-import random
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from functools import partial
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 from pathlib import Path
-from secrets import token_hex
 from signal import SIGKILL
-from threading import Event, Thread
+from threading import Thread
 from time import monotonic
 
 import psutil
@@ -19,15 +15,13 @@ import pytest
 
 from ccs_server.embedded import EmbeddedPostgres
 from tests.support.service import Server, environment, serving
-from tests.support.waiting import wait_until
 from tests.trust.checker import violations
-from tests.trust.clients import Answer, Client, Crowd, Notes, Unanswered, Witness
+from tests.trust.clients import Answer, Client, Unanswered
 from tests.trust.conftest import Form, Record
 from tests.trust.processes import send, signal_tree
 from tests.trust.reliability import Topic
+from tests.trust.witnesses import Witnesses
 
-# Of a namespace itself, and of two sessions.
-REGISTERS = [f"{place}properties/p{n}" for place in ("", "s1/", "s2/") for n in range(3)]
 WRITERS, READERS = 5, 3
 
 
@@ -107,65 +101,10 @@ def service(data_dir: Path) -> Iterator[Service]:
 
 
 @pytest.fixture
-def witnesses(service: Service) -> Iterator["Witnesses"]:
+def witnesses(service: Service) -> Iterator[Witnesses]:
     """Writers and readers of a namespace of their own."""
     with ExitStack() as clients:
-        yield Witnesses(service.client, clients)
-
-
-class Witnesses:
-    """Writers and readers at work on a few properties, while other things happen."""
-
-    def __init__(self, client: Callable[[], Client], clients: ExitStack) -> None:
-        self.notes = Notes()
-        self.seed = random.SystemRandom().randrange(2**32)
-        self.chance = random.Random(self.seed)
-        self._client = client
-        self._clients = clients
-        self._namespace = f"crash-{token_hex(4)}"
-        self._numbers = count()
-        self._never = Event()
-        writers = [self._writer() for _ in range(WRITERS)]
-        readers = [self._reader() for _ in range(READERS)]
-        self.crowd = Crowd(writers + readers)
-
-    def _connect(self) -> Witness:
-        return Witness(self._clients.enter_context(closing(self._client())), self.notes)
-
-    def _writer(self) -> Callable[[], None]:
-        witness = self._connect()
-
-        def write() -> None:
-            self._pause_unless(witness.write(self._any_register(), f"v{next(self._numbers)}"))
-
-        return write
-
-    def _reader(self) -> Callable[[], None]:
-        witness = self._connect()
-
-        def read() -> None:
-            self._pause_unless(witness.read(self._any_register()))
-
-        return read
-
-    def _any_register(self) -> str:
-        return f"/{self._namespace}/{self.chance.choice(REGISTERS)}"
-
-    def _pause_unless(self, answered: bool) -> None:  # noqa: FBT001
-        """Keeps clients from spinning, and from taking the processor, while there is nobody to answer."""
-        if not answered:
-            self._never.wait(0.005)
-
-    def await_writes(self, more: int) -> None:
-        """Returns when so many further writes have been acknowledged."""
-        enough = self.notes.acknowledged + more
-        wait_until(lambda: self.crowd.check() and self.notes.acknowledged >= enough)
-
-    def read_all(self) -> None:
-        """Reads every property once, at the end: what was acknowledged must be there."""
-        witness = self._connect()
-        for register in REGISTERS:
-            wait_until(partial(witness.read, f"/{self._namespace}/{register}"))
+        yield Witnesses(service.client, clients, writers=WRITERS, readers=READERS)
 
 
 @pytest.mark.parametrize("victim", ["service", "PostgreSQL"])
@@ -279,7 +218,12 @@ def hasty_proxy(service: Service) -> Iterator[str]:
 
 def test_the_checker_notices_answers_before_the_commit(service: Service) -> None:
     with hasty_proxy(service) as url, ExitStack() as clients:
-        witnesses = Witnesses(lambda: Client(url, service.account, service.key), clients)
+        witnesses = Witnesses(
+            lambda: Client(url, service.account, service.key),
+            clients,
+            writers=WRITERS,
+            readers=READERS,
+        )
         with witnesses.crowd:
             witnesses.await_writes(50)
             service.kill()

@@ -1,0 +1,297 @@
+"""The database goes away, in every way that databases do, and comes back: what clients see meanwhile, and after."""
+
+import random
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from secrets import token_hex
+from time import monotonic
+
+import psycopg
+import pytest
+
+from ccs_sdk import ContextClient
+from ccs_server.settings import Settings
+from ccs_server.store import credentials, schema
+from ccs_server.store.database import Database
+from tests.support.service import Server, environment, serving
+from tests.support.waiting import wait_until
+from tests.trust.checker import violations
+from tests.trust.clients import Client, Crowd, check_unavailable
+from tests.trust.conftest import Form, Record
+from tests.trust.history import Operation, read, write
+from tests.trust.postgres import Cluster
+from tests.trust.reliability import Topic
+from tests.trust.witnesses import Witnesses
+
+CLIENTS = 24
+CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 2, 1.5
+# The longest of its waits: for a connection, or for an answer (and a second more, should PostgreSQL itself be frozen);
+# twice, because a request may have to wait for a thread first; and what a busy machine adds.
+BOUND_SECONDS = 2 * max(CONNECT_TIMEOUT, STATEMENT_TIMEOUT + 1) + 2
+RESUME_SECONDS = 2
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A running service, and an account on it."""
+
+    server: Server
+    account: str
+    key: str
+    log_file: Path
+
+    def client(self) -> Client:
+        """A client of the account."""
+        return Client(self.server.url, self.account, self.key)
+
+    @property
+    def log(self) -> str:
+        """What the service has logged."""
+        return self.log_file.read_text()
+
+
+@contextmanager
+def instance(database_url: str, directory: Path) -> Iterator[Instance]:
+    """A service on that database, which it migrates, with short timeouts."""
+    env = environment(
+        CCS_DATABASE_URL=database_url,
+        CCS_ACCESS_LOG="off",
+        CCS_CONNECT_TIMEOUT=str(CONNECT_TIMEOUT),
+        CCS_STATEMENT_TIMEOUT=str(STATEMENT_TIMEOUT),
+    )
+    schema.migrate(database_url)
+    database = Database(database_url, Settings())
+    key = credentials.create_key(database, "away")
+    database.release()
+    log_file = directory / f"service-{token_hex(4)}.log"
+    with log_file.open("w") as log, serving("--workers", "2", env=env, log=log) as server:
+        yield Instance(server, key.account, key.key, log_file)
+
+
+@pytest.fixture(scope="module")
+def directory() -> Iterator[Path]:
+    """Where clusters and logs are."""
+    with tempfile.TemporaryDirectory(prefix="ccs-away-") as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def cluster(directory: Path) -> Iterator[Cluster]:
+    """A cluster for few connections."""
+    with Cluster(directory / "cluster").create(max_connections="30").removed_afterwards() as made:
+        made.start()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def service(cluster: Cluster, directory: Path) -> Iterator[Instance]:
+    """A service on the cluster."""
+    with instance(cluster.url, directory) as service:
+        yield service
+
+
+@contextmanager
+def stopped(cluster: Cluster) -> Iterator[None]:
+    """An operator stops it, and starts it again."""
+    cluster.stop()
+    yield
+    cluster.start()
+
+
+@contextmanager
+def paused(cluster: Cluster) -> Iterator[None]:
+    """Its machine hangs: connections stay open, and nobody answers."""
+    cluster.pause()
+    yield
+    cluster.resume()
+
+
+@contextmanager
+def out_of_connections(cluster: Cluster) -> Iterator[None]:
+    """Others take every connection there is."""
+    with ExitStack() as hogs:
+        while True:
+            try:
+                last = hogs.enter_context(closing(cluster.connect()))
+            except psycopg.OperationalError as error:
+                assert "too many clients" in str(error)  # noqa: PT017 - any other error is one
+                cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ccs'"
+                if last.execute(cut).rowcount == 0:
+                    break
+        yield
+
+
+@contextmanager
+def read_only(cluster: Cluster) -> Iterator[None]:
+    """It takes no writes, like a standby or a server whose disk an operator protects."""
+    reload = "SELECT pg_reload_conf()"
+    cluster.execute("ALTER SYSTEM SET default_transaction_read_only = on", reload)
+    yield
+    cluster.execute("ALTER SYSTEM RESET default_transaction_read_only", reload)
+
+
+Fault = Callable[[Cluster], AbstractContextManager[None]]
+
+
+@pytest.mark.parametrize("fault", [stopped, paused, out_of_connections, read_only])
+def test_clients_are_told_within_bounds_and_served_again_at_once(
+    service: Instance, cluster: Cluster, fault: Fault, record: Record
+) -> None:
+    with ExitStack() as clients:
+        witnesses = Witnesses(service.client, clients, writers=CLIENTS // 2, readers=CLIENTS // 2)
+        notes = witnesses.notes
+        with witnesses.crowd:
+            witnesses.await_writes(50)
+            with fault(cluster):
+                began = monotonic()
+                wait_until(lambda: witnesses.crowd.check() and notes.statuses[503] >= 2 * CLIENTS)
+                assert_health_tells(service, ready=False)
+            ended = monotonic()
+            witnesses.await_writes(100)
+            assert_health_tells(service, ready=True)
+        witnesses.read_all()
+    away = ended - began
+    resumed = max(0.0, notes.last_refused - ended)
+    assert notes.slowest < BOUND_SECONDS
+    assert resumed < RESUME_SECONDS
+    assert notes.unanswered == 0
+    assert violations(notes.history) == [], f"seed {witnesses.seed}"
+    assert "Traceback" not in service.log
+    name = fault.__name__.replace("_", " ")
+    record(
+        Topic.DATABASE_AWAY,
+        f"Database {name}: every call is answered in time, with 503 and Retry-After where it must be; "
+        f"service resumes by itself; nothing is lost.",
+        f"away for {away:.1f} s under {CLIENTS} clients: {notes.statuses[503]:,} answers 503, the slowest answer "
+        f"{notes.slowest:.1f} s (timeouts {CONNECT_TIMEOUT} and {STATEMENT_TIMEOUT} s), the last refusal "
+        f"{resumed:.1f} s after its return, 0 unanswered, 0 lost",
+    )
+
+
+def assert_health_tells(service: Instance, *, ready: bool) -> None:
+    """The process lives; whether it can serve is what /readyz says."""
+    with closing(service.client()) as client:
+        assert client.call("GET", "/healthz").status == 200
+        if ready:
+            assert client.call("GET", "/readyz").status == 200
+        else:
+            check_unavailable(client.call("GET", "/readyz"))
+
+
+def test_cut_connections_are_replaced(
+    service: Instance, cluster: Cluster, form: Form, record: Record
+) -> None:
+    cuts = form(short=5, full=100)
+    chance = random.Random()
+    with ExitStack() as clients:
+        witnesses = Witnesses(service.client, clients, writers=4, readers=4)
+        with witnesses.crowd, closing(cluster.connect()) as operator:
+            cut = 0
+            for _ in range(cuts):
+                witnesses.await_writes(chance.randrange(1, 30))
+                cut += operator.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ccs'"
+                ).rowcount
+            ended = monotonic()
+            witnesses.await_writes(100)
+        witnesses.read_all()
+    notes = witnesses.notes
+    assert notes.last_refused - ended < RESUME_SECONDS
+    assert notes.unanswered == 0
+    assert violations(notes.history) == []
+    assert "Traceback" not in service.log
+    record(
+        Topic.DATABASE_AWAY,
+        "Connections cut: a call that was under way is answered 503, the next one gets a new connection.",
+        f"{cut} connections cut in {cuts} rounds: {notes.statuses[503]} answers 503 of "
+        f"{notes.statuses.total():,}, 0 unanswered, 0 lost",
+    )
+
+
+def test_a_promoted_standby_takes_over(directory: Path, record: Record) -> None:
+    """Synchronous replication: what was acknowledged is on both; whoever accepts writes is found."""
+    with ExitStack() as stack:
+        primary = Cluster(directory / "primary").create(synchronous_standby_names="standby")
+        stack.enter_context(primary.removed_afterwards())
+        # Until there is a standby, no commit would return.
+        primary.start()
+        standby = Cluster(directory / "standby").copy(primary, "standby")
+        stack.enter_context(standby.removed_afterwards())
+        standby.start(synchronous_standby_names="")  # once it is the primary, it has none itself
+        url = (
+            f"postgresql://postgres@/postgres?host=127.0.0.1:{primary.port}&host=127.0.0.1:{standby.port}"
+            "&target_session_attrs=read-write"
+        )
+        service = stack.enter_context(instance(url, directory))
+        witnesses = Witnesses(service.client, stack, writers=8, readers=8)
+        notes = witnesses.notes
+        with witnesses.crowd:
+            witnesses.await_writes(200)
+            primary.kill()
+            wait_until(lambda: witnesses.crowd.check() and notes.statuses[503] >= 20)
+            assert_health_tells(service, ready=False)
+            standby.promote()
+            ended = monotonic()
+            witnesses.await_writes(200)
+            assert_health_tells(service, ready=True)
+        witnesses.read_all()
+    resumed = max(0.0, notes.last_refused - ended)
+    assert notes.slowest < BOUND_SECONDS
+    assert resumed < RESUME_SECONDS
+    assert notes.unanswered == 0
+    assert violations(notes.history) == []
+    assert "Traceback" not in service.log
+    record(
+        Topic.DATABASE_AWAY,
+        "Failover to a promoted standby (synchronous replication, target_session_attrs=read-write): found with no "
+        "restart, nothing is lost.",
+        f"{notes.acknowledged:,} acknowledged writes before and after, 0 lost; the last refusal {resumed:.1f} s after "
+        "the promotion",
+    )
+
+
+def test_the_sdk_carries_an_app_through_an_outage(
+    service: Instance, cluster: Cluster, form: Form, record: Record
+) -> None:
+    outage = form(short=1.0, full=5.0)
+    apps = 4
+    history: list[Operation] = []
+    numbers = count()
+
+    def app(client: ContextClient, name: str) -> Callable[[], None]:
+        def call() -> None:
+            invoked = monotonic()
+            value = f"v{next(numbers)}"
+            client.set_property("sdk", name, value)
+            history.append(write(name, value, invoked, monotonic()))
+            invoked = monotonic()
+            found = client.get_property("sdk", name)
+            history.append(read(name, str(found), invoked, monotonic()))
+
+        return call
+
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(
+                ContextClient(service.server.url, service.account, api_key=service.key)
+            )
+            for _ in range(apps)
+        ]
+        crowd = Crowd(app(client, f"p{n % 2}") for n, client in enumerate(clients))
+        with crowd:
+            wait_until(lambda: crowd.check() and len(history) >= 50)
+            with stopped(cluster):
+                began = monotonic()
+                wait_until(lambda: crowd.check() and monotonic() >= began + outage)
+            calls = len(history)
+            wait_until(lambda: crowd.check() and len(history) >= calls + 50)
+    assert violations(history) == []
+    record(
+        Topic.DATABASE_AWAY,
+        f"The SDK's retries carry an app through an outage of {outage:.0f} s.",
+        f"{len(history):,} calls of {apps} apps with the SDK's defaults: 0 errors, 0 lost",
+    )
