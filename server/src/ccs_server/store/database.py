@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import NamedTuple
 
 from psycopg import Connection, OperationalError
@@ -69,6 +70,8 @@ class Database:
         )
         event.listen(self.engine, "connect", self._attach_wire)
         self._idle: deque[_Lease] = deque()
+        self._is_down = False
+        self._trying = Lock()
 
     def execute(self, statement: Statement, *params: bytes | None) -> PGresult:
         """Runs one statement as a transaction of its own, in one round trip.
@@ -129,15 +132,32 @@ class Database:
 
     def _put_back(self, lease: _Lease, *, broken: bool) -> None:
         if broken:
+            self._is_down = self._is_down or lease.wire.is_silent
             _close(lease)
         else:
             self._idle.append(lease)
 
     def _connect(self) -> _Lease:
+        """A new connection; refused at once while another thread waits for a database that could not be reached.
+
+        Were they all to wait, the requests behind them would wait for a thread first, and so many times as long.
+        """
+        if not self._is_down:
+            return self._open()
+        if not self._trying.acquire(blocking=False):
+            raise Unavailable(UNREACHABLE)
+        try:
+            return self._open()
+        finally:
+            self._trying.release()
+
+    def _open(self) -> _Lease:
         try:
             pooled = self.engine.raw_connection()
         except OperationalError as error:
+            self._is_down = True
             raise Unavailable(UNREACHABLE) from error
+        self._is_down = False
         return _Lease(pooled, pooled.info["wire"])
 
     def _connect_arguments(self, options: str) -> dict[str, object]:

@@ -35,6 +35,9 @@ class Wire:
     """A libpq connection on which every wait ends after `timeout` seconds.
 
     With `prepare` false each statement is parsed anew, which any transaction pooler in front of the database allows.
+
+    Attributes:
+        is_silent: the server has let a wait come to its end.
     """
 
     def __init__(self, pgconn: PGconn, *, timeout: float, prepare: bool) -> None:
@@ -42,6 +45,7 @@ class Wire:
         self._timeout = timeout
         self._prepare = prepare
         self._prepared: set[bytes] = set()
+        self.is_silent = False
         self._readable = select.poll()
         self._readable.register(pgconn.socket, select.POLLIN)
 
@@ -94,7 +98,7 @@ class Wire:
         # consume_input also sends: the answer to a large statement may have been read by the loop of flush() already.
         while pgconn.is_busy():
             if not self._readable.poll(int(self._timeout * 1000)) or monotonic() > deadline:
-                raise Unavailable(TIMED_OUT)
+                raise self._timed_out()
             pgconn.consume_input()
         return pgconn.get_result()
 
@@ -102,4 +106,8 @@ class Wire:
         poll = select.poll()
         poll.register(self._pgconn.socket, events)
         if not poll.poll(max(0, int((deadline - monotonic()) * 1000))):
-            raise Unavailable(TIMED_OUT)
+            raise self._timed_out()
+
+    def _timed_out(self) -> Unavailable:
+        self.is_silent = True
+        return Unavailable(TIMED_OUT)

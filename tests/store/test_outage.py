@@ -1,0 +1,45 @@
+"""A database that has gone silent costs one caller at a time the wait, not all of them."""
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+
+import pytest
+
+from ccs_server.domain.errors import Unavailable
+from ccs_server.settings import Settings
+from ccs_server.store.database import Database
+from ccs_server.store.wire import Statement
+
+ANY = Statement.of("any", "SELECT 1")
+CONNECT_SECONDS = 2
+
+
+@pytest.fixture
+def silent_server() -> Iterator[socket.socket]:
+    """Accepts connections, and says nothing: what a frozen PostgreSQL does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(30)
+        yield server
+
+
+def test_while_one_waits_for_a_silent_database_the_others_are_refused_at_once(
+    silent_server: socket.socket,
+) -> None:
+    port = silent_server.getsockname()[1]
+    settings = Settings(connect_timeout=CONNECT_SECONDS)
+    database = Database(f"postgresql://nobody@127.0.0.1:{port}/none", settings)
+    with pytest.raises(Unavailable):
+        database.execute(ANY)
+    silent_server.accept()[0].close()
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(database.execute, ANY)
+        connection, _ = silent_server.accept()
+        with connection:
+            began = monotonic()
+            with pytest.raises(Unavailable):
+                database.execute(ANY)
+            assert monotonic() - began < CONNECT_SECONDS / 2
+            with pytest.raises(Unavailable):
+                waiting.result()
