@@ -84,7 +84,7 @@ class Notes:
 
     history: list[Operation] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
-    unanswered: int = 0
+    unanswered: list[str] = field(default_factory=list)
     slowest: float = 0.0
     last_refused: float = 0.0
     """When the last call that was answered 503 or not at all came back."""
@@ -137,8 +137,8 @@ class Witness:
         began = monotonic()
         try:
             answer = self._client.v1(method, path, content)
-        except Unanswered:
-            self._notes.unanswered += 1
+        except Unanswered as error:
+            self._notes.unanswered.append(str(error))
             self._notes.last_refused = monotonic()
             return None
         self._notes.slowest = max(self._notes.slowest, monotonic() - began)

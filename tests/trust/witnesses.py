@@ -71,6 +71,6 @@ class Witnesses:
     def _any_register(self) -> str:
         return f"/{self._namespace}/{self.chance.choice(REGISTERS)}"
 
-    def _pause_unless(self, answered: bool) -> None:  # noqa: FBT001
+    def _pause_unless(self, answered: bool) -> None:
         if not answered:
             self._never.wait(_PAUSE_SECONDS)

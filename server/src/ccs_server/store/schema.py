@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import Unavailable
 from ccs_server.store.database import Database, read_url
-from ccs_server.store.faults import NOT_MIGRATED, UNREACHABLE, fault_from_sqlstate
+from ccs_server.store.faults import NOT_MIGRATED, READ_ONLY, UNREACHABLE, fault_from_sqlstate
 from ccs_server.store.wire import Statement
 
 CURRENT = "0001"
@@ -25,7 +25,10 @@ _CONNECT_SECONDS = 10
 if TYPE_CHECKING:
     from alembic.config import Config
 
-_VERSION = Statement.of("schema_version", "SELECT version_num FROM alembic_version")
+_STATE = Statement.of(
+    "schema_state",
+    "SELECT version_num, current_setting('transaction_read_only') FROM alembic_version",
+)
 
 
 def migrate(url: str, revision: str = "head") -> None:
@@ -67,12 +70,16 @@ def alembic_config() -> "Config":
 
 
 def check(database: Database) -> None:
-    """Returns if the database answers and its schema is current.
+    """Returns if the database answers, accepts writes and its schema is current.
 
     Raises:
-        Unavailable: it does not answer, or is behind; the message says which.
+        Unavailable: it does not, or is behind; the message says which.
     """
-    result = database.execute(_VERSION)
+    result = database.execute(_STATE)
     version = result.get_value(0, 0) if result.ntuples else None
     if version is None or version.decode() < CURRENT:
         raise Unavailable(NOT_MIGRATED)
+    if result.get_value(0, 1) == b"on":
+        # A standby, or what a failover has left of a primary: another instance may be better connected.
+        database.release()
+        raise Unavailable(READ_ONLY)
