@@ -145,16 +145,18 @@ Fault = Callable[[Cluster], AbstractContextManager[None]]
 
 @pytest.mark.parametrize("fault", [stopped, paused, out_of_connections, read_only])
 def test_clients_are_told_within_bounds_and_served_again_at_once(
-    service: Instance, cluster: Cluster, fault: Fault, record: Record
+    service: Instance, cluster: Cluster, fault: Fault, form: Form, record: Record
 ) -> None:
+    away_seconds = form(short=0, full=6)
     with ExitStack() as clients:
         witnesses = Witnesses(service.client, clients, writers=CLIENTS // 2, readers=CLIENTS // 2)
         notes = witnesses.notes
         with witnesses.crowd:
             witnesses.await_writes(50)
+            began = monotonic()
             with fault(cluster):
-                began = monotonic()
                 wait_until(lambda: witnesses.crowd.check() and notes.statuses[503] >= 2 * CLIENTS)
+                wait_until(lambda: monotonic() > began + away_seconds)
                 assert_health_tells(service, ready=False)
             ended = monotonic()
             witnesses.await_writes(100)
