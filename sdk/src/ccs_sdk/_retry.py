@@ -34,6 +34,9 @@ class RetryPolicy:
     jitter: callers that failed together do not come back together). A `Retry-After` of the service
     takes the place of that time, up to `max_retry_after`.
 
+    The defaults carry a caller through an outage of some seconds, of the service (no answer, so
+    the waits grow) or of its database (503 with `Retry-After: 1`).
+
     Attributes:
         attempts: How many times a call is sent at most, the first one included; 1 never retries.
         total_time: When a call's attempts and waits have taken this long, no further attempt
@@ -46,7 +49,7 @@ class RetryPolicy:
         ConfigurationError: fewer attempts than one, or a negative time.
     """
 
-    attempts: int = 4
+    attempts: int = 12
     total_time: float = 30.0
     base_delay: float = 0.1
     max_delay: float = 5.0
