@@ -16,7 +16,6 @@ from tests.api.rows import (
     v1_rows,
     v2_rows,
 )
-from tests.support.raw_http import send
 from tests.support.service import Account, Server
 
 
@@ -187,19 +186,24 @@ def test_a_body_may_come_in_chunks(account: Account) -> None:
     assert account.v1("GET", "/orders/properties").json() == {"a": 1}
 
 
-def test_a_connection_is_kept_for_the_next_request(server: Server, account: Account) -> None:
-    """A body that is refused unread must not be taken for the next request."""
-    refused = b"x" * 100_000
-    request = (
-        f"PATCH /v1/account/{account.id}/orders/properties HTTP/1.1\r\nHost: ccs\r\n"
-        f"Content-Type: text/plain\r\nContent-Length: {len(refused)}\r\n\r\n"
-    ).encode() + refused
-    assert send(server.url, request).status == 401
+@pytest.mark.parametrize("size", [1000, 100_000, 1024 * 1024, 1024 * 1024 + 1, 3_000_000])
+@pytest.mark.parametrize("status", [401, 403, 405, 413, 415])
+def test_a_refused_body_does_no_harm_to_the_next_request(
+    server: Server, account: Account, status: int, size: int
+) -> None:
+    """Not taken for a request, nor does the client send one on a connection that is being closed."""
+    method = "POST" if status == 405 else "PATCH"
+    key = {401: {}, 403: {"maven-api-key": "unknown"}}.get(status, {"maven-api-key": account.key})
+    content_type = "text/plain" if status == 415 else "application/json"
+    url = f"{server.url}/v1/account/{account.id}/orders/properties"
     with requests.Session() as session:
-        session.headers["maven-api-key"] = account.key
-        url = f"{server.url}/v1/account/{account.id}/orders/properties"
-        text = {"Content-Type": "text/plain"}
-        assert session.patch(url, data=refused, headers=text, timeout=10).status_code == 415
-        assert session.get(url, timeout=10).json() == {}
-        assert session.patch(url, json={"a": 1}, timeout=10).status_code == 204
-        assert session.get(url, timeout=10).json() == {"a": 1}
+        for _ in range(5):
+            headers = {"Content-Type": content_type} | key
+            response = session.request(method, url, data=b"x" * size, headers=headers, timeout=10)
+            if status == 413 and size <= 1024 * 1024:
+                assert_error(response, 400)
+            else:
+                assert response.status_code in {status, 413}
+                assert_error(response, response.status_code)
+            read = session.get(url, headers={"maven-api-key": account.key}, timeout=10)
+            assert read.json() == {}

@@ -4,6 +4,7 @@ Each override is there for a figure in docs/performance.md.
 """
 
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -13,7 +14,7 @@ from flask.globals import request_ctx
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter
 
-from ccs_server.api.body import BodyRequest
+from ccs_server.api.body import BodyRequest, leave_no_body
 from ccs_server.api.observation import Observer
 from ccs_server.api.protection import protected
 from ccs_server.api.routing import Match, NameConverter, PropertyRoutes, read_path
@@ -64,6 +65,8 @@ class Application(Flask):
         """The last step of every request, whatever became of it."""
         if self.after_request_funcs:
             response = super().process_response(response)
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            leave_no_body(request_ctx.request, response)
         self._observer.observe(request_ctx.request, response)
         return response
 

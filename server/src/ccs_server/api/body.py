@@ -9,11 +9,11 @@ import re
 from itertools import accumulate
 from typing import Any, NoReturn, TypeVar
 
-from flask import Request, request
+from flask import Request, Response, request
 from msgspec import DecodeError, Raw, ValidationError
 from msgspec.json import Decoder, encode
 from msgspec.json import format as compact
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from ccs_server.domain.errors import InvalidInput, UnsupportedMediaType
 from ccs_server.domain.names import check_properties
@@ -57,6 +57,19 @@ class BodyRequest(Request):
         ):
             raise RequestEntityTooLarge
         return data
+
+
+def leave_no_body(request: Request, response: Response) -> None:
+    """Reads what is left of the body of a request that is refused; tells the client to close where that is too much.
+
+    The HTTP server closes a connection that has an unread body on it, and a client that was not told would send its
+    next request there.
+    """
+    try:
+        while request.stream.read(1 << 16):
+            pass
+    except (ClientDisconnected, RequestEntityTooLarge):
+        response.headers["Connection"] = "close"
 
 
 def read_json() -> bytes:
