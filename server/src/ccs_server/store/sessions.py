@@ -49,10 +49,13 @@ _PAGE = """
     WITH RECURSIVE place AS MATERIALIZED (
         SELECT id FROM namespace WHERE account = $1 AND name = $2
     ), session AS (
-        (SELECT place.id AS namespace_id, p.session_id
-        FROM place JOIN property p ON p.account = $1 AND p.namespace_id = place.id
-        WHERE p.expires_at > now()
-        ORDER BY p.session_id LIMIT 1)
+        -- LATERAL here too: a join would read and sort the whole namespace for its first row.
+        SELECT place.id AS namespace_id, first.session_id
+        FROM place CROSS JOIN LATERAL (
+            SELECT p.session_id FROM property p
+            WHERE p.account = $1 AND p.namespace_id = place.id AND p.expires_at > now()
+            ORDER BY p.session_id LIMIT 1
+        ) AS first
         UNION ALL
         SELECT session.namespace_id, next.session_id
         FROM session CROSS JOIN LATERAL (
