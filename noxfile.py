@@ -62,6 +62,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measures the service, its floors and its peers; `-- --quick` takes under 3 minutes."""
+    install(session, "dev", *BACKENDS)
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Builds the wheel and the source archive of both distributions into `dist/`."""
     session.install("--require-hashes", "-r", "requirements/dev.txt")
@@ -84,3 +91,4 @@ def lock(session: nox.Session) -> None:
         *compile_, "server/pyproject.toml", "sdk/pyproject.toml", "--group", "dev",
         "-o", "requirements/dev.txt",
     )  # fmt: skip
+    session.run(*compile_, "requirements/bench-kinto.in", "-o", "requirements/bench-kinto.txt")

@@ -1,0 +1,1 @@
+"""The service, its floors and its peers, measured in one run: `nox -s bench`."""

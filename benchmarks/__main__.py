@@ -1,0 +1,110 @@
+"""`python -m benchmarks`: runs the parts, prints which targets are reached, writes JSON, Markdown and plots."""
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import lab, machine
+from benchmarks.load import wrk
+from benchmarks.parts import PARTS
+from benchmarks.report import markdown
+from benchmarks.report.targets import targets
+from benchmarks.scale import FULL, QUICK, SMOKE, Scale
+
+_ROOT = Path(__file__).parents[1]
+_OUT = {FULL.name: _ROOT / "docs" / "benchmarks"}
+_OUT_OTHERWISE = _ROOT / "build" / "benchmarks"
+
+
+def main() -> int:
+    """Runs the benchmark; the exit code is 0 when every answer was right, whatever the figures."""
+    arguments = _arguments()
+    scale = _scale(arguments)
+    if not wrk.is_installed() and scale.name != SMOKE.name:
+        sys.exit(f"wrk is needed to load the stacks: {wrk.INSTALL}")
+    out: Path = arguments.out or _OUT.get(scale.name, _OUT_OTHERWISE)
+    out.mkdir(parents=True, exist_ok=True)
+    results = _results(out / "results.json", kept=bool(arguments.only))
+    _run(scale, results)
+    text = json.dumps(results, indent=1, ensure_ascii=False)
+    (out / "results.json").write_text(text + "\n")
+    if scale.name != SMOKE.name:
+        _report(results, out)
+    for stack, lack in results["missing"].items():
+        print(f"MISSING {stack}: {lack}")
+    print(f"Written: {out}")
+    return 0
+
+
+def _results(file: Path, *, kept: bool) -> dict[str, Any]:
+    """Where figures go: with `--only`, beside those of the other parts, made earlier on this machine."""
+    here = machine.machine()
+    if kept and file.exists():
+        earlier: dict[str, Any] = json.loads(file.read_text())
+        if earlier["machine"] == here:
+            return earlier
+    return {"machine": here, "missing": {}, "parts": {}}
+
+
+def _run(scale: Scale, results: dict[str, Any]) -> None:
+    with lab.opened(scale) as opened:
+        results["postgresql"] = opened.postgres.settings()
+        results["versions"] = machine.versions()
+        if not wrk.is_installed():
+            opened.missing["wrk"] = f"a slow generator in Python took its place: {wrk.INSTALL}"
+        for part in scale.parts:
+            print(f"{part} …", flush=True)
+            results["parts"][part] = {
+                "scale": asdict(scale),
+                "commit": machine.commit(),
+                "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+                "load_before": round(os.getloadavg()[0], 2),
+                "figures": PARTS[part](opened),
+            }
+        results["missing"] |= opened.missing
+
+
+def _report(results: dict[str, Any], out: Path) -> None:
+    from benchmarks.report import plots  # noqa: PLC0415 - the smoke test goes without matplotlib
+
+    (out / "README.md").write_text(markdown.page(results))
+    parts = {name: part["figures"] for name, part in results["parts"].items()}
+    if "comparison" in parts:
+        plots.ratios(parts["comparison"], out / "ratios.svg")
+    if "latency" in parts:
+        plots.latency(parts["latency"], out / "latency.svg")
+    for target in targets(parts):
+        print(target)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="a run under 3 minutes")
+    size.add_argument("--smoke", action="store_true", help="a few seconds: does it work at all?")
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="only this part; may be repeated"
+    )
+    parser.add_argument("--rounds", type=int, help="rounds of each figure")
+    parser.add_argument("--seconds", type=float, help="seconds of load for each figure")
+    parser.add_argument("--out", type=Path, help="folder to write into")
+    return parser.parse_args()
+
+
+def _scale(arguments: argparse.Namespace) -> Scale:
+    scale = SMOKE if arguments.smoke else QUICK if arguments.quick else FULL
+    return replace(
+        scale,
+        parts=tuple(arguments.only or scale.parts),
+        rounds=arguments.rounds or scale.rounds,
+        seconds=arguments.seconds or scale.seconds,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Fills the service's tables by COPY, past the service: millions of properties in a minute."""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import LiteralString
+
+import psycopg
+
+from benchmarks.load.requests import FIRST_SESSION, filled
+from benchmarks.operations import DOCUMENT, compact
+from benchmarks.stacks.service import ACCOUNT
+
+_COPY: LiteralString = (
+    "COPY property (account, namespace_id, session_id, name, value, size, expires_at) FROM STDIN"
+)
+Properties = list[tuple[str, str]]
+
+
+def document() -> Properties:
+    """The ten properties of the comparison, values as JSON."""
+    return [
+        (name, filled(compact(value), FIRST_SESSION, FIRST_SESSION))
+        for name, value in DOCUMENT.items()
+    ]
+
+
+def numbered(count: int) -> Properties:
+    """So many small properties."""
+    return [(f"property{number:06d}", json.dumps(f"value {number}")) for number in range(count)]
+
+
+def load(
+    connection: psycopg.Connection,
+    namespace: str,
+    sessions: Iterable[int],
+    properties: Properties,
+    *,
+    expires_at: datetime | None = None,
+) -> None:
+    """Gives each of the sessions, named by their numbers, the same properties."""
+    namespace_id = _namespace_id(connection, namespace)
+    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        for block in _blocks(namespace_id, sessions, properties, expires_at):
+            copy.write(block)
+
+
+def settle(connection: psycopg.Connection) -> None:
+    """What autovacuum would have done by the time a store has grown so."""
+    connection.execute("VACUUM ANALYZE property")
+    connection.execute("CHECKPOINT")
+
+
+def _namespace_id(connection: psycopg.Connection, namespace: str) -> int:
+    row = connection.execute(
+        "INSERT INTO namespace (account, name) VALUES (%s, %s)"
+        " ON CONFLICT (account, name) DO UPDATE SET name = excluded.name RETURNING id",
+        [ACCOUNT, namespace],
+    ).fetchone()
+    assert row is not None
+    number: int = row[0]
+    return number
+
+
+def _blocks(
+    namespace_id: int,
+    sessions: Iterable[int],
+    properties: Properties,
+    expires_at: datetime | None,
+) -> Iterator[str]:
+    before = f"{ACCOUNT}\t{namespace_id}\t"
+    expiry = expires_at.isoformat() if expires_at else "infinity"
+    after = [
+        f"\t{name}\t{value}\t{len(compact(name)) + len(value) + 2}\t{expiry}\n"
+        for name, value in sorted(properties)
+    ]
+    for session in sessions:
+        yield "".join([f"{before}{session}{rest}" for rest in after])

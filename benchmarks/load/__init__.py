@@ -1,0 +1,6 @@
+"""Load: requests, the generators that send them, and what they measured."""
+
+from benchmarks.load.requests import Client, Operation, Request, WrongAnswerError
+from benchmarks.load.wrk import Load, Measurement
+
+__all__ = ["Client", "Load", "Measurement", "Operation", "Request", "WrongAnswerError"]

@@ -1,0 +1,44 @@
+"""Sends requests without wrk. Slower than what it asks, so good for the smoke test and for nothing else."""
+
+import itertools
+import threading
+import time
+from statistics import quantiles
+
+from benchmarks.load.requests import FIRST_SESSION, Client, Operation
+from benchmarks.load.wrk import Load, Measurement
+
+_fresh = itertools.count(90_000_000)
+
+
+def run(operation: Operation, port: int, sessions: int, load: Load) -> Measurement:
+    """The same as `wrk.run`, and stricter: it asks each answer's whole body to be right."""
+    deadline = time.perf_counter() + load.seconds
+    times: list[float] = []
+    failures: list[Exception] = []
+
+    def work(client: Client) -> None:
+        try:
+            while time.perf_counter() < deadline:
+                number = next(_fresh)
+                session = number if operation.new_sessions else FIRST_SESSION + number % sessions
+                for request in operation.requests:
+                    begin = time.perf_counter()
+                    client.send(request, session, number)
+                    times.append((time.perf_counter() - begin) * 1000)
+        except Exception as failure:  # noqa: BLE001 - raised again below, in the thread that waits
+            failures.append(failure)
+        finally:
+            client.close()
+
+    begin = time.perf_counter()
+    threads = [threading.Thread(target=work, args=[Client(port)]) for _ in range(load.connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    percentiles = quantiles(times, n=100, method="inclusive")
+    seconds = time.perf_counter() - begin
+    return Measurement(len(times), seconds, percentiles[49], percentiles[98], max(times))

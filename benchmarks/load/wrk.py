@@ -1,0 +1,98 @@
+"""Sends an operation's requests by wrk, for some seconds over some connections."""
+
+import itertools
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.load.requests import FIRST_SESSION, Operation, WrongAnswerError
+
+INSTALL = "apt-get install wrk"
+_SCRIPT = Path(__file__).with_name("drive.lua")
+_THREADS = 2
+# Numbers of sessions that a thread of one run may bring into being; a session is never made twice.
+_NUMBERS_PER_THREAD = 100_000
+_fresh = itertools.count(20_000_000, _THREADS * _NUMBERS_PER_THREAD)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a load generator saw in one run. Times are in milliseconds."""
+
+    requests: int
+    seconds: float
+    p50: float
+    p99: float
+    max: float
+    conflicts: int = 0
+
+    @property
+    def per_second(self) -> float:
+        return self.requests / self.seconds
+
+
+@dataclass(frozen=True)
+class Load:
+    """How hard to ask: `think_ms` is the mean pause of a connection before each request."""
+
+    connections: int
+    seconds: float
+    think_ms: float = 0
+
+
+def is_installed() -> bool:
+    return shutil.which("wrk") is not None
+
+
+def run(operation: Operation, port: int, sessions: int, load: Load) -> Measurement:
+    """Loads a stack that has so many sessions.
+
+    Raises:
+        WrongAnswerError: an answer was not the right one, or a connection failed.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".lua", encoding="latin-1") as plan:
+        plan.write(_plan(operation, port, sessions, load))
+        plan.flush()
+        command = [
+            "wrk", f"-t{_THREADS}", f"-c{load.connections}", f"-d{max(1, round(load.seconds))}s",
+            "--timeout", "30s", "-s", str(_SCRIPT), f"http://127.0.0.1:{port}", "--", plan.name,
+        ]  # fmt: skip
+        finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    figures = re.search(r"^FIGURES ((?:\d+ ){8})(.*)", finished.stdout, re.MULTILINE | re.DOTALL)
+    if figures is None:
+        raise RuntimeError(f"wrk failed: {finished.stdout}{finished.stderr}")
+    requests, duration, p50, p99, longest, wrong, conflicts, failed = map(int, figures[1].split())
+    if wrong or failed or not requests:
+        raise WrongAnswerError(
+            f"{wrong} of {requests} answers were wrong and {failed} connections failed;"
+            f" the first wrong answer: {figures[2].strip()}"
+        )
+    return Measurement(
+        requests - conflicts, duration / 1e6, p50 / 1e3, p99 / 1e3, longest / 1e3, conflicts
+    )
+
+
+def _plan(operation: Operation, port: int, sessions: int, load: Load) -> str:
+    answers = {request.status: request.shortest for request in operation.requests}
+    texts = [request.text(f"127.0.0.1:{port}") for request in operation.requests]
+    members = {
+        "fresh": next(_fresh) if operation.new_sessions else 20_000_000,
+        "numbers_per_thread": _NUMBERS_PER_THREAD,
+        "new_sessions": str(operation.new_sessions).lower(),
+        "first_session": FIRST_SESSION,
+        "sessions": sessions,
+        "lanes": 4 * load.connections,
+        "think_ms": load.think_ms,
+        "conflict": operation.conflict,
+        "answers": "{" + ", ".join(f"[{key}] = {value}" for key, value in answers.items()) + "}",
+        "requests": "{" + ", ".join(map(_lua_string, texts)) + "}",
+    }
+    return "return {\n" + "".join(f"  {key} = {value},\n" for key, value in members.items()) + "}\n"
+
+
+def _lua_string(text: str) -> str:
+    """A Lua literal: every byte that is not plain is written as `\\ddd`."""
+    return '"' + re.sub(r"[^ !#-\[\]-~]", lambda match: f"\\{ord(match[0]):03d}", text) + '"'

@@ -1,0 +1,47 @@
+"""On what a run was made: the machine, and the versions of what took part."""
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+_PACKAGES = ("ccs-server", "granian", "flask", "psycopg", "sqlalchemy", "msgspec")
+_ROOT = Path(__file__).parents[1]
+
+
+def machine() -> dict[str, object]:
+    """The processor, cores, memory and system."""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The Python packages that the figures depend on."""
+    return {package: version(package) for package in _PACKAGES}
+
+
+def commit() -> str:
+    """The commit of the checkout, marked when files differ from it."""
+    if shutil.which("git") is None:
+        return "unknown"
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    answer = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or "unknown"
+
+
+def _cpu() -> str:
+    information = Path("/proc/cpuinfo")
+    if not information.exists():
+        return platform.processor()
+    lines = information.read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()

@@ -1,0 +1,18 @@
+"""The parts of a run. Each takes the lab and returns its figures, ready for JSON."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from benchmarks.lab import Lab
+from benchmarks.parts import background, comparison, growth, latency, limits, sessions, startup
+
+PARTS: Mapping[str, Callable[[Lab], dict[str, Any]]] = {
+    "comparison": comparison.run,
+    "latency": latency.run,
+    "growth": growth.run,
+    "sessions": sessions.run,
+    "deletion": background.deletion,
+    "purge": background.purge,
+    "limits": limits.run,
+    "startup": startup.run,
+}

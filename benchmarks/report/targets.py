@@ -1,0 +1,143 @@
+"""The targets of issue 4, and whether a run reached them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from benchmarks.operations import TITLES
+from benchmarks.report.figures import Comparison
+
+_CONNECTIONS = 16
+_AGAINST_KINTO = {"read_all": 20, "read_one": 20, "patch_1": 14, "patch_10": 11, "put_1": 14}
+_AGAINST_FLOOR = {
+    "read_all": 0.45, "read_one": 0.45, "patch_1": 0.55, "patch_10": 0.65, "put_1": 0.55,
+}  # fmt: skip
+_V2_AGAINST_V1 = {"v2_create": "new_session", "v2_save": "patch_1", "v2_read": "read_all"}
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Target:
+    """One target: what was wanted, and what was measured."""
+
+    what: str
+    wanted: float
+    measured: float
+    unit: str = ""
+    at_least: bool = True
+
+    @property
+    def reached(self) -> bool:
+        if self.at_least:
+            return self.measured >= self.wanted
+        return self.measured <= self.wanted
+
+    def __str__(self) -> str:
+        sign = "≥" if self.at_least else "≤"
+        verdict = "reached" if self.reached else "NOT REACHED"
+        return f"{self.what}: {self.measured:.3g}{self.unit} ({sign} {self.wanted:g}{self.unit}) {verdict}"
+
+
+def targets(parts: Mapping[str, Any]) -> list[Target]:
+    """Every target that the run has figures for."""
+    judges = {
+        "comparison": _comparison,
+        "latency": _latency,
+        "growth": _growth,
+        "sessions": _sessions,
+        "deletion": _deletion,
+        "purge": _purge,
+        "limits": _limits,
+        "startup": _startup,
+    }
+    return [target for part, figures in parts.items() for target in judges[part](figures)]
+
+
+def _comparison(figures: Mapping[str, Any]) -> Iterator[Target]:
+    comparison = Comparison(figures)
+
+    def ratio(
+        what: str, wanted: float, above: tuple[str, str], below: tuple[str, str]
+    ) -> Iterator[Target]:
+        spread = comparison.ratio(above, below, _CONNECTIONS)
+        if spread is not None:
+            yield Target(what, wanted, spread.median, "×")
+
+    for peer, wanted in (("kinto", _AGAINST_KINTO), ("floor", _AGAINST_FLOOR)):
+        for operation, least in wanted.items():
+            what = f"{TITLES[operation]}, against {peer}"
+            yield from ratio(what, least, (operation, "service"), (operation, peer))
+    for operation in _AGAINST_FLOOR:
+        what = f"{TITLES[operation]}, with a TTL against without"
+        yield from ratio(what, 0.9, (operation, "service_ttl"), (operation, "service"))
+    for operation, like in _V2_AGAINST_V1.items():
+        what = f"{TITLES[operation]}, against v1: {TITLES[like]}"
+        yield from ratio(what, 0.8, (operation, "service"), (like, "service"))
+    workers = comparison.memory["service"]["workers_bytes"]
+    yield Target("resident memory of a worker", 90, max(workers) / _MEGABYTE, " MB", at_least=False)
+
+
+def _latency(figures: Mapping[str, Any]) -> Iterator[Target]:
+    for point in figures["read_all"]["service"]["points"]:
+        if point["fraction"] == 0.5:
+            ratio = median(each["p99"] / each["p50"] for each in point["rounds"])
+            yield Target("p99 by p50 of reads at half load", 5, ratio, "×", at_least=False)
+
+
+def _growth(figures: Mapping[str, Any]) -> Iterator[Target]:
+    number = figures["properties"]["large"]
+    for operation in ("read_all", "patch_1"):
+        rates = [
+            [round_["per_second"] for round_ in figures[operation][size]]
+            for size in ("large", "small")
+        ]
+        ratio = median(large / small for large, small in zip(*rates, strict=True))
+        what = f"{TITLES[operation]}, {number:,} properties against 10,000"
+        yield Target(what, 0.7, ratio, "×")
+
+
+def _sessions(figures: Mapping[str, Any]) -> Iterator[Target]:
+    # "The same" cannot be less than what the rounds vary by.
+    rounds = figures["rounds"]
+    for listing, shape in (
+        ("session-ids", "many"), ("session-ids", "wide"), ("session-properties", "many"),
+    ):  # fmt: skip
+        pairs = zip(rounds[f"{listing} {shape}"], rounds[f"{listing} few"], strict=True)
+        ratio = median(this["per_second"] / few["per_second"] for this, few in pairs)
+        size = {
+            "many": f"{figures['sessions']['many']:,} sessions",
+            "wide": "sessions of 1,000 properties",
+        }[shape]
+        yield Target(f"first page of {listing}: {size} against 1,000 of 1", 0.8, ratio, "×")
+
+
+def _disturbed(
+    figures: Mapping[str, Any], what: str, wanted: Mapping[str, float]
+) -> Iterator[Target]:
+    for operation, most in wanted.items():
+        ratio = figures[operation]["busy_p99"] / figures[operation]["quiet_p99"]
+        yield Target(f"{what}: others' p99, {TITLES[operation]}", most, ratio, "×", at_least=False)
+
+
+def _deletion(figures: Mapping[str, Any]) -> Iterator[Target]:
+    what = f"deleting a namespace of {figures['rows']:,} properties"
+    yield from _disturbed(figures, what, {"read_all": 3, "patch_1": 3})
+    yield Target(f"{what}: the request", 1, figures["request_seconds"], " s", at_least=False)
+    longest = figures["longest_transaction_seconds"]
+    yield Target(f"{what}: the longest transaction", 2, longest, " s", at_least=False)
+
+
+def _purge(figures: Mapping[str, Any]) -> Iterator[Target]:
+    yield from _disturbed(figures, f"purging {figures['rows']:,} expired rows", {"read_all": 2})
+
+
+def _limits(figures: Mapping[str, Any]) -> Iterator[Target]:
+    for what, times in figures.items():
+        yield Target(f"{what}: p50", 250, times["p50"], " ms", at_least=False)
+
+
+def _startup(figures: Mapping[str, Any]) -> Iterator[Target]:
+    empty, existing = figures["empty_seconds"], figures["existing_seconds"]
+    yield Target("ready on an existing store", 2, existing, " s", at_least=False)
+    yield Target("ready on an empty store", 5, empty, " s", at_least=False)

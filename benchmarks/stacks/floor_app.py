@@ -1,0 +1,102 @@
+"""What the service could cost at the least: the same SQL from a bare WSGI callable, on the same tables.
+
+No credentials, no checks of names or bodies, no errors, no logs: nothing but a path cut in pieces and a statement that
+libpq has prepared.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from psycopg.pq import ExecStatus, PGconn
+from psycopg.pq.abc import PGresult
+
+from ccs_server.store.deleting import DELETE_ALL
+from ccs_server.store.document import _LOCK
+from ccs_server.store.reading import READ_ALL, READ_ONE
+from ccs_server.store.saving import SAVE
+from ccs_server.store.sessions import _DELETE_TTL, LIST_IDS
+from ccs_server.store.wire import Statement
+
+_CONNECTION = os.environ["FLOOR_DATABASE"].encode()
+_NO_LENGTH: list[tuple[str, str]] = []
+_thread = threading.local()
+
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
+
+
+class Connection:
+    """A libpq connection and what is prepared on it."""
+
+    def __init__(self) -> None:
+        self._pgconn = PGconn.connect(_CONNECTION)
+        assert self._pgconn.status == 0, self._pgconn.error_message
+        self._prepared: set[bytes] = set()
+
+    def execute(self, statement: Statement, params: Sequence[bytes]) -> PGresult:
+        if statement.name not in self._prepared:
+            self._pgconn.prepare(statement.name, statement.sql)
+            self._prepared.add(statement.name)
+        result = self._pgconn.exec_prepared(statement.name, params)
+        assert result.status != ExecStatus.FATAL_ERROR, result.error_message
+        return result
+
+    def simple(self, sql: bytes) -> None:
+        self._pgconn.exec_(sql)
+
+
+def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    """Answers `/v1/account/{a}/…` as far as the benchmark asks it."""
+    connection = _connection()
+    account, *path = environ["PATH_INFO"][len("/v1/account/") :].encode().split(b"/", 4)
+    answer: bytes | None
+    match environ["REQUEST_METHOD"], path:
+        case "GET", [namespace, b"session-ids"]:
+            page = (account, namespace, b"0", b"100")
+            answer = connection.execute(LIST_IDS, page).get_value(0, 0)
+        case "GET", [namespace, session, b"properties"]:
+            place = (account, namespace, session)
+            answer = connection.execute(READ_ALL, place).get_value(0, 0) or b"{}"
+        case "GET", [namespace, session, b"properties", name]:
+            one = (account, namespace, session, name)
+            answer = connection.execute(READ_ONE, one).get_value(0, 0)
+        case "PATCH", [namespace, session, b"properties"]:
+            save(connection, account, namespace, session, environ["wsgi.input"].read())
+            answer = None
+        case "PUT", [namespace, session, b"properties", name]:
+            body = b'{"%b":%b}' % (name, environ["wsgi.input"].read())
+            save(connection, account, namespace, session, body)
+            answer = None
+        case "DELETE", [b"namespace", namespace, b"session", session]:
+            delete_session(connection, (account, namespace, session))
+            answer = None
+    if answer is None:
+        start_response("204 No Content", _NO_LENGTH)
+        return []
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))]
+    start_response("200 OK", headers)
+    return [answer]
+
+
+def save(
+    connection: Connection, account: bytes, namespace: bytes, session: bytes, body: bytes
+) -> None:
+    result = connection.execute(SAVE, (account, namespace, session, body, b"64"))
+    assert result.ntuples, "not saved"
+
+
+def delete_session(connection: Connection, place: tuple[bytes, bytes, bytes]) -> None:
+    connection.simple(b"BEGIN")
+    connection.execute(_LOCK, place)
+    connection.execute(DELETE_ALL, place)
+    connection.execute(_DELETE_TTL, place)
+    connection.simple(b"COMMIT")
+
+
+def _connection() -> Connection:
+    try:
+        connection: Connection = _thread.connection
+    except AttributeError:
+        connection = _thread.connection = Connection()
+    return connection

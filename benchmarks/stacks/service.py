@@ -1,0 +1,103 @@
+"""The service as a user runs it: `ccs serve` on a PostgreSQL of their own, as it comes, logs and metrics on."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks import operations
+from benchmarks.load import Client, Request
+from benchmarks.load.requests import SESSION, basic
+from benchmarks.processes import Program, answering, free_port, start, wait_until
+from benchmarks.stacks.base import HttpStack, send_to_all, session_numbers
+
+ACCOUNT = "benchmark"
+NAMESPACE = "bench"
+TTL_SECONDS = 86_400
+READY = "/readyz"
+CCS = (sys.executable, "-m", "ccs_server")
+
+
+class Instance:
+    """A running `ccs serve` with an account on it."""
+
+    def __init__(self, name: str, directory: Path, settings: Mapping[str, str]) -> None:
+        self._environment = {**os.environ, **settings}
+        self._ccs("migrate")
+        self.port = free_port()
+        command = [*CCS, "serve", "--port", str(self.port)]
+        self.program: Program = start(name, command, directory, self._environment)
+        wait_until(answering(self.port, READY), self.program)
+        key = self._ccs("keys", "create", ACCOUNT, "--json")["key"]
+        self.headers: Mapping[str, str] = {"maven-api-key": key}
+        credential = self._ccs("credentials", "create", ACCOUNT, "--json")
+        self.token = self._log_in(credential["username"], credential["password"])
+
+    def register(self, namespace: str, ttl_seconds: int) -> None:
+        """Registers a namespace and sets its TTL."""
+        self._send(
+            Request(
+                "POST",
+                f"/v1/account/{ACCOUNT}?ttlSecond={ttl_seconds}",
+                operations.compact({"name": namespace}),
+                204,
+                self.headers,
+            )
+        )
+
+    def start_ccs(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Starts a command of `ccs` beside the service."""
+        return subprocess.Popen([*CCS, *arguments], env=self._environment)
+
+    def _log_in(self, username: str, password: str) -> str:
+        headers = {"Authorization": basic(username, password)}
+        answer = self._send(Request("POST", "/v2/authenticate/login", headers=headers))
+        token: str = json.loads(answer)["token"]
+        return token
+
+    def _send(self, request: Request) -> bytes:
+        client = Client(self.port)
+        answer = client.send(request)
+        client.close()
+        return answer
+
+    def _ccs(self, *arguments: str) -> Any:  # noqa: ANN401 - JSON
+        finished = subprocess.run(
+            [*CCS, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self._environment,
+        )
+        if finished.returncode:
+            raise RuntimeError(f"ccs {' '.join(arguments)}: {finished.stdout}{finished.stderr}")
+        return json.loads(finished.stdout) if "--json" in arguments else None
+
+
+class Service(HttpStack):
+    """The service, in a namespace with or without a TTL."""
+
+    def __init__(self, instance: Instance, sessions: int, *, ttl_seconds: int = 0) -> None:
+        super().__init__(sessions)
+        self.name = "service_ttl" if ttl_seconds else "service"
+        self.title = "CCS, namespace with a TTL" if ttl_seconds else "CCS"
+        self.port = instance.port
+        self.programs = (instance.program,)
+        self._headers = instance.headers
+        self._namespace = f"{NAMESPACE}_ttl" if ttl_seconds else NAMESPACE
+        for namespace in (self._namespace, f"{self._namespace}_new"):
+            instance.register(namespace, ttl_seconds)
+        v2 = {} if ttl_seconds else operations.v2(ACCOUNT, self._namespace, instance.token)
+        self.operations = operations.v1(ACCOUNT, self._namespace, self._headers) | v2
+        [fill] = self.operations["patch_10"].requests
+        send_to_all(self.port, fill, session_numbers(sessions))
+
+    def document(self, client: Client, session: int) -> dict[str, object]:
+        path = f"/v1/account/{ACCOUNT}/{self._namespace}/{SESSION}/properties"
+        found: dict[str, object] = json.loads(
+            client.send(Request("GET", path, headers=self._headers), session)
+        )
+        return found

@@ -1,0 +1,113 @@
+"""webdis over Redis: HTTP in C, and a store in memory whose log is written before each answer. No peer in features."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from benchmarks.load import Client, Operation, Request
+from benchmarks.load.requests import SESSION
+from benchmarks.operations import (
+    DOCUMENT,
+    NAMES,
+    ONE,
+    ONE_VALUE,
+    READS_AFTER_SAVE,
+    TALK,
+    compact,
+)
+from benchmarks.processes import free_port, listening, output_of, start, wait_until
+from benchmarks.stacks.base import HttpStack, MissingError, send_to_all, session_numbers
+
+_INSTALL = "apt-get install webdis redis-server"
+
+
+class Webdis(HttpStack):
+    """A session is a hash, a property one of its fields, with its JSON as text."""
+
+    name = "webdis"
+    on_postgres = False
+
+    def __init__(self, sessions: int, directory: Path) -> None:
+        super().__init__(sessions)
+        for needed in ("webdis", "redis-server"):
+            if shutil.which(needed) is None:
+                raise MissingError(f"{needed} is not installed: {_INSTALL}")
+        version = output_of(["redis-server", "--version"]).split("v=")[1].split()[0]
+        self.title = f"webdis over Redis {version}, appendfsync always"
+        store = directory / "redis"
+        store.mkdir()
+        redis_port, self.port = free_port(), free_port()
+        redis = start(
+            "redis",
+            [
+                "redis-server", "--port", str(redis_port), "--bind", "127.0.0.1",
+                "--dir", str(store), "--appendonly", "yes", "--appendfsync", "always",
+                "--save", "",
+            ],
+            directory,
+        )  # fmt: skip
+        wait_until(listening(redis_port), redis)
+        settings = {
+            "redis_host": "127.0.0.1",
+            "redis_port": redis_port,
+            "http_host": "127.0.0.1",
+            "http_port": self.port,
+            "threads": 2,
+            "pool_size": 20,
+            "daemonize": False,
+            "database": 0,
+            "acl": [],
+            "verbosity": 0,
+            "logfile": str(directory / "webdis.log"),
+        }
+        (directory / "webdis.json").write_text(json.dumps(settings))
+        webdis = start("webdis", ["webdis", directory / "webdis.json"], directory)
+        self.programs = (webdis, redis)
+        wait_until(listening(self.port), webdis)
+        self.operations = _operations()
+        send_to_all(self.port, _save(DOCUMENT), session_numbers(sessions))
+
+    def document(self, client: Client, session: int) -> dict[str, object]:
+        fields = json.loads(client.send(_command("HGETALL", SESSION), session))["HGETALL"]
+        return {name: json.loads(value) for name, value in fields.items()}
+
+
+def _command(*words: str) -> Request:
+    """A command of Redis, its words in the path."""
+    return Request("GET", "/" + "/".join(map(_quoted, words)), shortest=5)
+
+
+def _save(properties: Mapping[str, object]) -> Request:
+    """Saving properties: the command stands in the body."""
+    pairs = [word for name, value in properties.items() for word in (name, compact(value))]
+    body = "/".join(map(_quoted, ["HSET", SESSION, *pairs]))
+    return Request("POST", "/", body, shortest=5, right=lambda answer: b'"HSET":' in answer)
+
+
+def _quoted(word: str) -> str:
+    return quote(word, safe="{}")
+
+
+def _operations() -> dict[str, Operation]:
+    one = {ONE: ONE_VALUE}
+    read_all = Request(
+        "GET",
+        f"/HGETALL/{SESSION}",
+        shortest=200,
+        right=lambda body: set(json.loads(body)["HGETALL"]) == NAMES,
+    )
+    talk: list[Request] = []
+    for turn, name in enumerate(TALK):
+        talk += [_save({name: DOCUMENT[name]})]
+        talk += [_command("HGETALL", SESSION)] * READS_AFTER_SAVE[turn]
+    return {
+        "read_all": Operation.of(read_all),
+        "read_one": Operation.of(_command("HGET", SESSION, ONE)),
+        "patch_1": Operation.of(_save(one), writes=one),
+        "patch_10": Operation.of(_save(DOCUMENT), writes=DOCUMENT),
+        "put_1": Operation.of(_save(one), writes=one),
+        "new_session": Operation.of(_save(DOCUMENT), new_sessions=True),
+        "conversation": Operation.of(*talk, _command("DEL", SESSION), new_sessions=True),
+    }
