@@ -32,6 +32,7 @@ class _Exchange(BaseHTTPRequestHandler):
     """One request on its way; a fault says what becomes of it."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     @property
     def proxy(self) -> "FaultProxy":

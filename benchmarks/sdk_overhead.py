@@ -1,0 +1,123 @@
+"""What the SDK adds to a bare `requests.Session` call to the same URL: CPU of a call and of the import.
+
+    python benchmarks/sdk_overhead.py
+
+A child process answers, so that the CPU of this one is the client's alone. Bare calls and calls by the SDK take turns
+in blocks, and the best blocks of both are compared: whatever else the machine does can only add. The SDK checks what it
+sends and reads the JSON that it gets; the bare call does neither. Exits with 1 when a call is over the budget.
+"""
+
+import json
+import multiprocessing
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection
+
+import requests
+
+from ccs_sdk import ContextClient
+
+BLOCKS = 50
+CALLS = 50
+BUDGET_MICROSECONDS = 60
+PROPERTIES = {f"property-{number}": f"value {number}" for number in range(10)}
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Ten properties for a GET, nothing for a PATCH."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    body = json.dumps(PROPERTIES).encode()
+
+    def do_GET(self) -> None:
+        self.send_response_only(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def do_PATCH(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response_only(204)
+        self.end_headers()
+
+
+def serve(port: Connection) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        port.send(server.server_address[1])
+        server.serve_forever()
+
+
+def cpu_a_call(call: Callable[[], object]) -> float:
+    """Microseconds of this process's CPU."""
+    begin = time.process_time()
+    for _ in range(CALLS):
+        call()
+    return (time.process_time() - begin) / CALLS * 1e6
+
+
+def overhead(bare: Callable[[], object], sdk: Callable[[], object]) -> tuple[float, float]:
+    """Microseconds of CPU of the bare call, and what the SDK's takes more."""
+    cpu_a_call(bare), cpu_a_call(sdk)  # connections are made, caches are filled
+    blocks = [(cpu_a_call(bare), cpu_a_call(sdk)) for _ in range(BLOCKS)]
+    best = min(bare for bare, _ in blocks)
+    return best, min(sdk for _, sdk in blocks) - best
+
+
+def import_milliseconds(module: str) -> float:
+    """CPU of the import in a fresh interpreter, the best of some."""
+    timed = f"import time; t = time.process_time(); import {module}; print(time.process_time() - t)"
+    times = [
+        float(subprocess.run([sys.executable, "-c", timed], check=True, capture_output=True).stdout)
+        for _ in range(11)
+    ]
+    return min(times) * 1e3
+
+
+def compare_calls(url: str) -> list[float]:
+    path = f"{url}/v1/account/acme/airline/conv-1/properties"
+    headers = {"maven-api-key": "key"}
+    body = json.dumps({"intent": "rebook"})
+    json_headers = headers | {"Content-Type": "application/json"}
+    with requests.Session() as session, ContextClient(url, "acme", api_key="key") as client:
+        call = client.namespace("airline").session("conv-1")
+        pairs: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+            "GET of 10 properties": (
+                lambda: session.get(path, headers=headers, timeout=10),
+                call.all,
+            ),
+            "PATCH of 1 property": (
+                lambda: session.patch(path, data=body, headers=json_headers, timeout=10),
+                lambda: call.update({"intent": "rebook"}),
+            ),
+        }
+        added: list[float] = []
+        for name, (bare, sdk) in pairs.items():
+            base, more = overhead(bare, sdk)
+            print(f"{name}: bare {base:.0f} µs of CPU, the SDK {more:+.0f} µs")
+            added.append(more)
+        return added
+
+
+def main() -> int:
+    ours, port = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port,), daemon=True)
+    server.start()
+    try:
+        added = compare_calls(f"http://127.0.0.1:{ours.recv()}")
+    finally:
+        server.terminate()
+        server.join()
+    requests_alone, with_sdk = import_milliseconds("requests"), import_milliseconds("ccs_sdk")
+    print(
+        f"import: requests {requests_alone:.0f} ms of CPU, the SDK {with_sdk - requests_alone:+.0f} ms"
+    )
+    return int(max(added) > BUDGET_MICROSECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
