@@ -69,6 +69,14 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Makes the SDK's reference of its docstrings, as HTML in `build/docs/sdk/`."""
+    install(session, "dev", "./sdk")
+    modules = ("ccs_sdk", "ccs_sdk.errors")
+    session.run("pdoc", "--docformat", "google", "--output-directory", "build/docs/sdk", *modules)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Builds the wheel and the source archive of both distributions into `dist/`."""
     session.install("--require-hashes", "-r", "requirements/dev.txt")

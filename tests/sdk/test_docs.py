@@ -3,12 +3,15 @@
 import contextlib
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+import ccs_sdk
 from ccs_sdk import ContextClient, DocumentClient, errors
 from tests.support.service import Account
 
@@ -64,6 +67,23 @@ def test_the_examples_of_a_page_do_what_it_says(
     for variable in variables.values():
         if isinstance(variable, ContextClient | DocumentClient):
             variable.close()
+
+
+def test_the_reference_is_made_of_the_docstrings(tmp_path: Path) -> None:
+    made = subprocess.run(
+        [
+            *[sys.executable, "-m", "pdoc", "--docformat", "google"],
+            *["--output-directory", str(tmp_path), "ccs_sdk", "ccs_sdk.errors"],
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert made.stderr == ""
+    reference = (tmp_path / "ccs_sdk.html").read_text()
+    for name in ccs_sdk.__all__:
+        assert f'id="{name}"' in reference
+    assert "TransportError" in (tmp_path / "ccs_sdk" / "errors.html").read_text()
 
 
 def test_pages_have_examples() -> None:

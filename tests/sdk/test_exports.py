@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from typing import get_type_hints
 
 import pytest
 
@@ -66,6 +67,16 @@ def _members() -> Iterator[tuple[str, object]]:
                     inspect.isfunction(value) or isinstance(value, property | classmethod)
                 ):
                     yield f"{name}.{attribute}", value
+
+
+def test_the_annotations_of_every_public_member_can_be_read_while_running() -> None:
+    read = 0
+    for name, member in _members():
+        function = member.fget if isinstance(member, property) else member
+        if inspect.isfunction(function):
+            assert "return" in get_type_hints(function), name
+            read += 1
+    assert read > 40
 
 
 def test_every_public_member_has_a_docstring() -> None:

@@ -15,7 +15,9 @@ from typing import Any, Final, TypeAlias, TypeGuard
 from ccs_sdk._integers import integer_digits, parse_integer
 from ccs_sdk.errors import InvalidArgumentError
 
-JSON: TypeAlias = "str | int | float | bool | Decimal | Sequence[JSON] | Mapping[str, JSON] | None"
+JSON: TypeAlias = (
+    str | int | float | bool | Decimal | Sequence["JSON"] | Mapping[str, "JSON"] | None
+)
 """What can be stored: any JSON value, with `Decimal` for exact decimals."""
 
 Value: TypeAlias = Any

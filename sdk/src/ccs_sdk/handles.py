@@ -1,20 +1,16 @@
 """Handles that read like the model: a namespace, a session, the properties that they hold."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ccs_sdk._json import JSON, Value
 from ccs_sdk._names import check_session
 from ccs_sdk._pages import DEFAULT_PAGE_SIZE, Pages
-from ccs_sdk.models import FOREVER
+from ccs_sdk.models import FOREVER, SessionProperties, SessionTTL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from datetime import timedelta
-
-    from ccs_sdk._json import JSON, Value
     from ccs_sdk.client import ContextClient
-    from ccs_sdk.models import SessionProperties, SessionTTL
 
 
 class PropertiesHandle:
@@ -33,7 +29,7 @@ class PropertiesHandle:
 
     __slots__ = ("_client", "_namespace", "_session_id")
 
-    def __init__(self, client: ContextClient, namespace: str, session_id: str | None) -> None:
+    def __init__(self, client: "ContextClient", namespace: str, session_id: str | None) -> None:
         self._client = client
         self._namespace = namespace
         self._session_id = session_id
@@ -131,7 +127,7 @@ class NamespaceHandle(PropertiesHandle):
 
     __slots__ = ()
 
-    def __init__(self, client: ContextClient, namespace: str) -> None:
+    def __init__(self, client: "ContextClient", namespace: str) -> None:
         super().__init__(client, namespace, None)
 
     @property
