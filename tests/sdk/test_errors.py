@@ -180,6 +180,19 @@ def test_a_netrc_file_does_not_speak_for_the_client(
     assert "Authorization" not in by_name["jwks.json"]
 
 
+def test_no_repr_shows_a_secret(documents: DocumentClient, account: Account) -> None:
+    token = documents.login()
+    with ContextClient(account.server_url, account.id, api_key=account.key) as client:
+        place = client.namespace("airline").session("conv-1")
+        shown = [
+            repr(thing)
+            for thing in (client, vars(client), place, documents, vars(documents), token)
+        ]
+    for secret in (account.key, account.password, token.value):
+        assert secret not in "".join(shown)
+    assert account.id in shown[0]
+
+
 def _holds_no_secret(error: CCSError) -> None:
     """Neither in the words, nor in the variables, nor in any exception that hangs on this one."""
     shown = traceback.TracebackException.from_exception(error, capture_locals=True).format()

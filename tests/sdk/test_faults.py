@@ -1,6 +1,7 @@
 """What happens to calls when the network fails: what is tried again, and that nothing is lost or done twice."""
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -273,6 +274,23 @@ def test_a_refused_token_is_fetched_anew_once(
     first, second = (seen for seen in proxy.seen if seen.path.endswith("create"))
     assert first.headers["Authorization"].startswith("Bearer ")
     assert second.headers["Authorization"].startswith("Bearer ")
+
+
+def test_threads_that_begin_together_log_in_once(
+    proxy: FaultProxy, far_documents: DocumentClient
+) -> None:
+    threads = 8
+    together = threading.Barrier(threads)
+
+    def save(number: int) -> None:
+        together.wait(timeout=10)
+        far_documents.save("airline", {"number": number}, session_id=f"conv-{number}")
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(save, range(threads)))
+    paths = [seen.path.rpartition("/")[2] for seen in proxy.seen]
+    assert paths.count("login") == 1
+    assert paths.count("create") == threads
 
 
 def test_a_token_that_is_refused_again_is_an_error(
