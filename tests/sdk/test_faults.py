@@ -243,7 +243,7 @@ def test_what_the_hook_raises_ends_the_call(proxy: FaultProxy, account: Account)
 def test_nothing_is_lost_in_a_storm(
     proxy: FaultProxy, client: ContextClient, account: Account
 ) -> None:
-    weather = random.Random(7)  # noqa: S311 - the same storm each time
+    weather = random.Random(7)
     quick = [faults.pass_on, faults.reset_before, faults.reset_after, faults.answer(503)]
     proxy.faults.extend(weather.choices(quick, k=400))
     policy = RetryPolicy(attempts=50, base_delay=0.001, max_delay=0.002)
