@@ -41,7 +41,7 @@ def record(request: pytest.FixtureRequest) -> Record:
 
     def record(topic: Topic, promise: str, measured: str) -> None:
         # Properties of a test travel with its report, also from one process to another.
-        request.node.user_properties.append((_PROPERTY, [topic, promise, measured]))
+        request.node.user_properties.append((_PROPERTY, [topic.value, promise, measured]))
 
     return record
 
