@@ -19,6 +19,8 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+expect.set_options(timeout=20_000)  # what a busy machine needs; an idle one waits no longer for it
+
 V1 = "/v1/account/{account}/{namespace}/{session}/properties"
 V2 = "/v2/context/document/{account}/{namespace}/{session}"
 

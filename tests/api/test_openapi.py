@@ -18,7 +18,7 @@ from tests.support.service import Account, Server
 
 Case: TypeAlias = schemathesis.Case[Any]
 
-EXAMPLES = 30
+EXAMPLES = 20
 METHODS = {"get", "post", "put", "patch", "delete"}
 V1 = "/v1/account/{accountId}"
 V2 = "/v2/context/document"
