@@ -30,12 +30,19 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit of the checkout, marked when files differ from it."""
+    """The commit of the checkout, marked when what is measured differs from it."""
     if shutil.which("git") is None:
         return "unknown"
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    answer = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or "unknown"
+    name = _git("rev-parse", "--short=12", "HEAD")
+    changed = _git("status", "--porcelain", "--", "server", "benchmarks", "requirements")
+    return f"{name} with changes" if changed else name or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    answer = subprocess.run(
+        ["git", *arguments], cwd=_ROOT, capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip()
 
 
 def _cpu() -> str:
