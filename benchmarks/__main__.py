@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ def main() -> int:
     """Runs the benchmark; the exit code is 0 when every answer was right, whatever the figures."""
     arguments = _arguments()
     scale = _scale(arguments)
+    # Asked to end, it still ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if not wrk.is_installed() and scale.name != SMOKE.name:
         sys.exit(f"wrk is needed to load the stacks: {wrk.INSTALL}")
     out: Path = arguments.out or _OUT.get(scale.name, _OUT_OTHERWISE)

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import database
+from benchmarks import database, processes
 from benchmarks.load import Load, Measurement
 from benchmarks.scale import Scale
 from benchmarks.stacks.base import Stack
@@ -59,10 +59,6 @@ class Lab:
             1e6 * spent_by_database / done,
         )
 
-    def stop(self) -> None:
-        for instance in self._instances.values():
-            instance.program.stop()
-
 
 @contextmanager
 def opened(scale: Scale) -> Iterator[Lab]:
@@ -71,6 +67,5 @@ def opened(scale: Scale) -> Iterator[Lab]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ccs-bench-")))
         directory.chmod(0o755)
         postgres = stack.enter_context(database.running(directory / "store"))
-        lab = Lab(scale, directory, postgres)
-        stack.callback(lab.stop)
-        yield lab
+        stack.callback(processes.stop_all)
+        yield Lab(scale, directory, postgres)

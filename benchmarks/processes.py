@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+_started: list["Program"] = []
+
 
 class NotReadyError(RuntimeError):
     """A program ended, or did not answer, before its deadline."""
@@ -73,7 +75,15 @@ def start(
             cwd=directory,
             env={**os.environ, **(environment or {})},
         )
-    return Program(name, process, log)
+    program = Program(name, process, log)
+    _started.append(program)
+    return program
+
+
+def stop_all() -> None:
+    """Ends what was started and still runs, the last first."""
+    while _started:
+        _started.pop().stop()
 
 
 def wait_until(ready: Callable[[], bool], program: Program, seconds: float = 30) -> float:
