@@ -105,6 +105,8 @@ class Workers(MPServer):
         return super()._spawn_worker(*args, **options)
 
     def _load_in_worker(self) -> Admission:
+        # Until granian sets its own handler, the one of the supervisor is in force, which would swallow the signal.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # A terminal sends ^C to the whole group, but the supervisor alone decides when workers end.
         os.setpgid(0, 0)
         follow_parent(*self._lifeline)
