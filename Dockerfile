@@ -2,7 +2,7 @@
 # embedded PostgreSQL, /data. See docs/operations.md.
 #
 #   docker build -t ccs .
-#   docker run --read-only --tmpfs /tmp -v ccs-data:/data -p 8000:8000 ccs
+#   docker run --init --read-only --tmpfs /tmp -v ccs-data:/data -p 8000:8000 ccs
 
 FROM python:3.13-slim AS build
 WORKDIR /src
@@ -19,6 +19,6 @@ ENV CCS_DATA_DIR=/data PYTHONDONTWRITEBYTECODE=1
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s CMD ["/opt/ccs/bin/python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
-# The service is process 1: it gets the runtime's SIGTERM and ends by itself within CCS_SHUTDOWN_TIMEOUT.
+# The runtime's SIGTERM ends the service well; give it longer than CCS_DRAIN_TIME and CCS_SHUTDOWN_TIMEOUT together.
 ENTRYPOINT ["/opt/ccs/bin/ccs"]
 CMD ["serve", "--host", "0.0.0.0"]

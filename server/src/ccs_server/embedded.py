@@ -200,6 +200,7 @@ class EmbeddedPostgres:
         )
 
     def _stop(self) -> None:
+        # One that is gone already, or that takes longer than pg_ctl waits, is the next start's to find.
         _run("pg_ctl", "stop", "--wait", "--mode=fast", "--silent", "--pgdata", str(self._cluster))
 
     def _is_running(self) -> bool:

@@ -1,8 +1,7 @@
 """Reading JSON bodies without turning their values into Python objects.
 
 What must be looked at is: that it is JSON, the names, the nesting. Values stay the bytes that the client sent, so
-numbers keep every digit. Only a body that may repeat a member, or that holds escapes, is rewritten: each member once,
-each character as itself.
+numbers keep every digit. Only a body that may repeat a member or hold U+0000 is rewritten.
 """
 
 import json
@@ -153,7 +152,7 @@ def _storable(body: bytes, wrapping: int) -> bytes:
     objects = body.count(b"{")
     if objects + body.count(b"[") > MAX_NESTING and _depth(body) > MAX_NESTING + wrapping:
         raise InvalidInput(_TOO_DEEP, "body")
-    if objects > wrapping or rb"\u" in body:
+    if objects > wrapping or rb"\u0000" in body:
         return _rewritten(body)
     return body
 
