@@ -16,6 +16,10 @@ class Answer(Response):
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [self.data]
 
 
+class _NoContent(Answer):
+    default_mimetype = None
+
+
 def json_answer(body: bytes, status: int = 200) -> Answer:
     """JSON as the database or msgspec made it."""
     return Answer(body, status, content_type="application/json")
@@ -23,9 +27,7 @@ def json_answer(body: bytes, status: int = 200) -> Answer:
 
 def no_content() -> Answer:
     """What every v1 write answers: the vendor's own client accepts nothing else."""
-    answer = Answer(status=204)
-    del answer.headers["Content-Type"]
-    return answer
+    return _NoContent(status=204)
 
 
 def text_answer(value: bytes) -> Answer:

@@ -28,6 +28,9 @@ MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 # Workers are forked from a process that has drawn this already, so their ids differ by the process.
 _instance = token_hex(6)
 _numbers = count(1)
+# What asks these asks all the time, and is of interest to nobody.
+_PROBES = {"/healthz", "/readyz", "/metrics"}
+
 _is_request_id = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
 
 _durations = Histogram(
@@ -58,7 +61,7 @@ class Observer:
         self._duration_of(
             environ["REQUEST_METHOD"], rule.rule if rule else "", response.status_code
         ).observe(duration)
-        if self._log is not None:
+        if self._log is not None and environ["PATH_INFO"] not in _PROBES:
             line = {
                 "time": datetime.now(UTC),
                 "request_id": request_id,
