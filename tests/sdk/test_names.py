@@ -20,6 +20,7 @@ from ccs_sdk import (
 from ccs_sdk import _names as ours
 from ccs_server.domain import names as theirs
 from ccs_server.domain.errors import InvalidInput
+from tests.sdk.faults import FaultProxy
 from tests.support.service import Account
 
 AWKWARD_IN_BOTH = [
@@ -129,6 +130,23 @@ def test_any_session_id_works(
     place.drop()
     assert place.ttl is None
     assert airline.all() == {"whose": "namespace"}
+
+
+@pytest.mark.parametrize(
+    ("session_id", "name", "path"),
+    [
+        ("..", "a", "airline/%2E%2E/properties/a"),
+        (".", "a/../b", "airline/%2E/properties/a%2F..%2Fb"),
+        ("a b", "%2e", "airline/a%20b/properties/%252e"),
+    ],
+)
+def test_paths_go_onto_the_wire_as_they_are(
+    session_id: str, name: str, path: str, proxy: FaultProxy, account: Account
+) -> None:
+    # Bare dots would work with our server, but not with every proxy before it.
+    with ContextClient(proxy.url, account.id, api_key=account.key) as client:
+        client.set_property("airline", name, 1, session_id=session_id)
+    assert [seen.path for seen in proxy.seen] == [f"/v1/account/{account.id}/{path}"]
 
 
 @settings(
