@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from typing import Final
 
 import requests
 from urllib3.exceptions import ReadTimeoutError
@@ -21,20 +22,16 @@ from ccs_sdk.errors import (
     TransportError,
 )
 
-_BY_STATUS: dict[int, type[StatusError]] = {
-    kind.status: kind
-    for kind in (
-        errors.BadRequestError,
-        errors.AuthenticationError,
-        errors.PermissionDeniedError,
-        errors.NotFoundError,
-        errors.MethodNotAllowedError,
-        errors.TooLargeError,
-        errors.UnsupportedMediaTypeError,
-        errors.TooManyRequestsError,
-        errors.ServiceUnavailableError,
-    )
-    if kind.status is not None
+_BY_STATUS: Final[dict[int, type[StatusError]]] = {
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    405: errors.MethodNotAllowedError,
+    413: errors.TooLargeError,
+    415: errors.UnsupportedMediaTypeError,
+    429: errors.TooManyRequestsError,
+    503: errors.ServiceUnavailableError,
 }
 
 
