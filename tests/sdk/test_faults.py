@@ -27,7 +27,7 @@ from tests.sdk import faults
 from tests.sdk.faults import Fault, FaultProxy
 from tests.support.service import Account
 
-QUICK = RetryPolicy(base_delay=0.001)
+QUICK = RetryPolicy(attempts=4, base_delay=0.001)
 PASSING = [
     faults.reset_before,
     faults.reset_after,

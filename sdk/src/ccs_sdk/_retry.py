@@ -30,9 +30,8 @@ class RetryPolicy:
     """How often and how long the SDK tries; all times are in seconds.
 
     Before the n-th retry it waits a random time between 0 and `base_delay * 2 ** (n - 1)`, at most
-    `max_delay` (full
-    jitter: callers that failed together do not come back together). A `Retry-After` of the service
-    takes the place of that time, up to `max_retry_after`.
+    `max_delay` (full jitter: callers that failed together do not come back together). A
+    `Retry-After` of the service takes the place of that time, up to `max_retry_after`.
 
     The defaults carry a caller through an outage of some seconds, of the service (no answer, so
     the waits grow) or of its database (503 with `Retry-After: 1`).
