@@ -23,7 +23,12 @@ _ROLLBACK = Statement.of("rollback", "ROLLBACK")
 
 # Every statement is a probe or a short range of an index, whatever the tables hold: a plan chosen while a table was
 # small must not survive its growth, and planning anew at each call costs more than it can win.
-_PLANNER = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
+_PLANNER = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+}
 
 # The server gives up first, so that its own sentence reaches the client; ours is for a server that is frozen.
 _GRACE_SECONDS = 1.0

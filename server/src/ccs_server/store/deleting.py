@@ -5,14 +5,10 @@ from collections.abc import Collection
 import msgspec
 
 from ccs_server.store.database import Database
-from ccs_server.store.document import Document, alone
+from ccs_server.store.document import PROPERTIES, Document, alone
 from ccs_server.store.wire import Statement
 
-_DELETE = """
-    DELETE FROM property p USING namespace n
-    WHERE n.account = $1 AND n.name = $2
-        AND p.account = n.account AND p.namespace_id = n.id AND p.session_id = $3
-"""
+_DELETE = f"DELETE {PROPERTIES}"
 
 DELETE_ALL = Statement.of("delete_all", _DELETE)
 

@@ -23,7 +23,7 @@ _READ_SOME = Statement.of(
 
 _READ_FILTERED = Statement.of(
     "read_filtered",
-    f"""SELECT json_object_agg(n.name || '.' || p.name, p.value) {LIVE_PROPERTIES}
+    f"""SELECT json_object_agg($2 || '.' || p.name, p.value) {LIVE_PROPERTIES}
     AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))""",
 )
 

@@ -14,12 +14,10 @@ DOCUMENT_LIMIT = 800_000
 _SHARED_PART = b"64"
 _WHOLE = b"1"
 
-_TTL_IN_FORCE = "coalesce(s.ttl_seconds, n.ttl_seconds)"
-
 _SAVE_V1 = {
     "lock": "pg_try_advisory_xact_lock_shared",
-    "expires_at": f"""CASE {_TTL_IN_FORCE} WHEN 0 THEN 'infinity'::timestamptz
-        ELSE now() + {_TTL_IN_FORCE} * interval '1 second' END""",
+    "expires_at": """CASE target.ttl WHEN 0 THEN 'infinity'::timestamptz
+        ELSE now() + target.ttl * interval '1 second' END""",
     "stamp": "",
 }
 
@@ -27,8 +25,8 @@ _SAVE_V1 = {
 # an order of its own, so it takes the lock alone: beside another save that could be a deadlock.
 _SAVE_V2 = {
     "lock": "pg_try_advisory_xact_lock",
-    "expires_at": f"""now() + interval '1 second' * least($7::bigint,
-        coalesce(nullif($6::bigint, 0), nullif({_TTL_IN_FORCE}, 0), $7::bigint))""",
+    "expires_at": """now() + interval '1 second' * least($7::bigint,
+        coalesce(nullif($6::bigint, 0), nullif(target.ttl, 0), $7::bigint))""",
     "stamp": """, stamped AS (
         UPDATE property p SET expires_at = place.expires_at
         FROM place
@@ -41,10 +39,11 @@ _SAVE_V2 = {
 # lock is taken, or there is not room enough.
 _SAVE = """
     WITH target AS MATERIALIZED (
-        SELECT n.id, {expires_at} AS expires_at
+        SELECT n.id, coalesce((
+            SELECT s.ttl_seconds FROM session_ttl s
+            WHERE s.account = $1 AND s.namespace_id = n.id AND s.session_id = $3
+        ), n.ttl_seconds) AS ttl
         FROM namespace n
-        LEFT JOIN session_ttl s
-            ON s.account = n.account AND s.namespace_id = n.id AND s.session_id = $3
         WHERE n.account = $1 AND n.name = $2 AND {lock}({lock_key})
     ), given AS MATERIALIZED (
         SELECT key COLLATE "C" AS name, value,
@@ -56,7 +55,7 @@ _SAVE = """
             ON p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
             AND p.expires_at > now() AND p.name NOT IN (SELECT name FROM given)
     ), place AS MATERIALIZED (
-        SELECT target.id, target.expires_at
+        SELECT target.id, {expires_at} AS expires_at
         FROM target, kept, (SELECT coalesce(sum(size), 0) AS size FROM given) AS new
         WHERE kept.size + new.size * $5::integer < {limit}
     ), saved AS (

@@ -7,7 +7,7 @@ passed over, however many properties they have and however many sessions follow.
 from ccs_server.domain.errors import TooLarge
 from ccs_server.store.database import Database
 from ccs_server.store.deleting import DELETE_ALL
-from ccs_server.store.document import Document, alone
+from ccs_server.store.document import NAMESPACE_ID, Document, alone
 from ccs_server.store.namespaces import bring_into_being
 from ccs_server.store.wire import Statement
 
@@ -24,25 +24,22 @@ _SET_TTL = Statement.of(
 
 _LIST_TTLS = Statement.of(
     "list_session_ttls",
-    """SELECT coalesce(json_agg(json_build_object(
+    f"""SELECT coalesce(json_agg(json_build_object(
         'sessionId', s.session_id,
         'createdAt', to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
         'ttlSecond', s.ttl_seconds
     ) ORDER BY s.session_id), '[]'), count(*)
     FROM (
-        SELECT s.session_id, s.created_at, s.ttl_seconds
-        FROM namespace n
-        JOIN session_ttl s ON s.account = n.account AND s.namespace_id = n.id
-        WHERE n.account = $1 AND n.name = $2
-        ORDER BY s.session_id OFFSET $3::bigint LIMIT $4::bigint
+        SELECT session_id, created_at, ttl_seconds FROM session_ttl
+        WHERE account = $1 AND namespace_id = {NAMESPACE_ID}
+        ORDER BY session_id OFFSET $3::bigint LIMIT $4::bigint
     ) AS s""",
 )
 
 _DELETE_TTL = Statement.of(
     "delete_session_ttl",
-    """DELETE FROM session_ttl s USING namespace n
-    WHERE n.account = $1 AND n.name = $2
-        AND s.account = n.account AND s.namespace_id = n.id AND s.session_id = $3""",
+    f"""DELETE FROM session_ttl
+    WHERE account = $1 AND namespace_id = {NAMESPACE_ID} AND session_id = $3""",
 )
 
 _PAGE = """

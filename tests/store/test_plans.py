@@ -1,0 +1,122 @@
+"""No statement of the store reads more of a table than the range that it is about, however full the tables are."""
+
+import json
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+from psycopg.pq import ExecStatus
+from sqlalchemy import text
+
+import ccs_server.store
+from ccs_server.store import credentials
+from ccs_server.store.database import Database
+from ccs_server.store.wire import Statement
+
+# Where each table's index must be entered: by these columns at least, compared with `=`.
+RANGES = {
+    "namespace": ["account"],
+    "session_ttl": ["account", "namespace_id"],
+    "property": ["account", "namespace_id"],
+    "api_key": ["account"],
+    "credential": ["account"],
+}
+# By these the row itself is found, whatever the rest.
+KEYS = {"pk_api_key": "key_id", "pk_credential": "username"}
+# A queue of what is to be purged: read from its beginning, a batch at a time.
+QUEUE = "deleted_namespace"
+# Is there any key at all? The first row that comes is the answer.
+FIRST_ROW = {"api_key_any"}
+# Tables of a handful of rows, by their nature.
+SMALL = {"alembic_version", "signing_key"}
+
+
+def statements() -> Iterator[Statement]:
+    for module in pkgutil.iter_modules(ccs_server.store.__path__, "ccs_server.store."):
+        for value in vars(import_module(module.name)).values():
+            if isinstance(value, Statement):
+                yield value
+    for group in (credentials._KEYS, credentials._CREDENTIALS):
+        yield from vars(group).values()
+
+
+PLANNED = {
+    statement.name.decode(): statement
+    for statement in statements()
+    if not statement.sql.startswith((b"BEGIN", b"COMMIT", b"ROLLBACK", b"LOCK"))
+}
+
+
+@pytest.fixture(scope="module")
+def full_database(database: Database) -> Database:
+    """Many accounts with many namespaces, one of them with many sessions: the shapes that tempt a planner."""
+    fill = """
+        INSERT INTO namespace (account, name)
+            SELECT 'plan-' || a, 'n' || n FROM generate_series(1, 20) a, generate_series(1, 50) n;
+        INSERT INTO property (account, namespace_id, session_id, name, value, size)
+            SELECT n.account, n.id, 's' || s, 'p' || p, '1', 9
+            FROM namespace n, generate_series(1, 5) s, generate_series(1, 4) p
+            WHERE n.account LIKE 'plan-%';
+        INSERT INTO property (account, namespace_id, session_id, name, value, size)
+            SELECT n.account, n.id, 't' || s, 'p' || p, '1', 9
+            FROM namespace n, generate_series(1, 2000) s, generate_series(1, 5) p
+            WHERE n.account = 'plan-1' AND n.name = 'n1';
+        INSERT INTO session_ttl (account, namespace_id, session_id, ttl_seconds)
+            SELECT DISTINCT account, namespace_id, session_id, 60 FROM property
+            WHERE account LIKE 'plan-%';
+        INSERT INTO api_key (key_id, account, key_hash)
+            SELECT 'plan-' || k, 'plan-' || k % 20, '' FROM generate_series(1, 500) k;
+        INSERT INTO credential (username, account, password_hash)
+            SELECT 'plan-' || k, 'plan-' || k % 20, '' FROM generate_series(1, 500) k;
+        ANALYZE
+    """
+    with database.engine.connect() as connection:
+        for statement in fill.split(";"):
+            connection.execute(text(statement))
+    return database
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def plan_of(database: Database, statement: Statement) -> dict[str, Any]:
+    """As prepared, with the planner's settings of the service's own connections."""
+    pooled = database.engine.raw_connection()
+    try:
+        pgconn = pooled.driver_connection.pgconn  # type: ignore[union-attr]
+        result = pgconn.exec_(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + statement.sql)
+        assert result.status == ExecStatus.TUPLES_OK, result.error_message
+        plan: dict[str, Any] = json.loads(result.get_value(0, 0))[0]["Plan"]
+    finally:
+        pooled.close()
+    return plan
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_a_statement_enters_an_index_at_its_range(full_database: Database, name: str) -> None:
+    for node in nodes(plan_of(full_database, PLANNED[name])):
+        kind, table = node["Node Type"], node.get("Relation Name")
+        # A row that was found and locked by an index before is deleted by its place.
+        if table is None or table in SMALL or kind in {"ModifyTable", "Tid Scan"}:
+            continue
+        assert kind in {"Index Scan", "Index Only Scan"}, f"{kind} of {table}"
+        if name in FIRST_ROW or table == QUEUE:
+            continue
+        entered = node.get("Index Cond", "")
+        index = node["Index Name"]
+        if index == "ix_property_expires_at":
+            assert "expires_at <= now()" in entered
+        elif index in KEYS:
+            assert f"{KEYS[index]} = " in entered
+        else:
+            missing = [column for column in RANGES[table] if f"({column} = " not in entered]
+            assert not missing, f"{table} is entered at {entered}, without {missing}"
+
+
+def test_there_are_statements_to_look_at() -> None:
+    assert {"read_all", "save", "save_document", "list_session_ids", "purge_expired"} < set(PLANNED)
