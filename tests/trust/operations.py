@@ -1,0 +1,125 @@
+"""The operations of the API as its OpenAPI document describes them, each as a request that it takes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from tests.support.service import Account
+
+METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+KEY, TOKEN, BASIC, OPEN = "key", "token", "basic", "open"
+
+
+@dataclass(frozen=True)
+class Place:
+    """What requests are about."""
+
+    account: str
+    namespace: str = "orders"
+    session: str = "s1"
+    name: str = "size"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A method of a path, and by which kind of credential it is used."""
+
+    method: str
+    path: str
+    credential: str
+    example: Any
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def address(self) -> str | None:
+        """How the account is named: in the path or in the body; None: not at all."""
+        if "{account}" in self.path:
+            return "path"
+        return "body" if isinstance(self.example, dict) and "accountId" in self.example else None
+
+    def target(self, place: Place) -> str:
+        """The path with the place filled in.
+
+        Raises:
+            KeyError: the path has a parameter that no place has.
+        """
+        parts = {key: quote(text, safe="") for key, text in vars(place).items()}
+        return self.path.format_map(parts)
+
+    def body(self, place: Place) -> Any:
+        """The document's example of a body, about the place."""
+        if not isinstance(self.example, dict):
+            return self.example
+        named = {
+            "accountId": place.account,
+            "nameSpace": place.namespace,
+            "sessionId": place.session,
+            "filter": [f"{place.namespace}.{place.name}"],
+            "propertyToDelete": [place.name],
+            "payload": {place.name: 1},
+            "name": place.namespace,
+        }
+        return {key: named.get(key, value) for key, value in self.example.items()}
+
+    def arguments(self, place: Place) -> dict[str, Any]:
+        """What `requests` sends the body by."""
+        return {} if self.example is None else {"json": self.body(place)}
+
+
+def operations(document: dict[str, Any]) -> Iterator[Operation]:
+    """Every operation of the document."""
+    for path, item in document["paths"].items():
+        for method in sorted(METHODS & item.keys()):
+            yield Operation(
+                method.upper(),
+                path,
+                _credential(document, item[method]),
+                _example(document, item[method]),
+            )
+
+
+def _credential(document: dict[str, Any], operation: dict[str, Any]) -> str:
+    schemes = document["components"]["securitySchemes"]
+    named = [schemes[name] for choice in operation["security"] for name in choice]
+    if not named:
+        return OPEN
+    if any(scheme.get("name") == "maven-api-key" for scheme in named):
+        return KEY
+    return BASIC if any(scheme.get("scheme") == "basic" for scheme in named) else TOKEN
+
+
+def _example(document: dict[str, Any], operation: dict[str, Any]) -> Any:
+    if "requestBody" not in operation:
+        return None
+    content = operation["requestBody"]["content"]["application/json"]
+    if "examples" in content:
+        return next(iter(content["examples"].values()))["value"]
+    schema = _resolved(document, content["schema"])
+    return {
+        name: _resolved(document, member)["example"]
+        for name, member in schema["properties"].items()
+    }
+
+
+def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def fill(account: Account, place: Place) -> None:
+    """Saves something of every kind in the place."""
+    for method, path, body in (
+        ("POST", f"?ttlSecond=3600", {"name": place.namespace}),
+        ("PATCH", f"/{place.namespace}/properties", {place.name: "of the namespace"}),
+        ("PATCH", f"/{place.namespace}/{place.session}/properties", {place.name: "of the session"}),
+        (
+            "POST",
+            f"/namespace/{place.namespace}/session?ttlSecond=60",
+            {"sessionId": place.session},
+        ),
+    ):
+        account.v1(method, path, json=body).raise_for_status()
