@@ -113,7 +113,7 @@ def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any
 def fill(account: Account, place: Place) -> None:
     """Saves something of every kind in the place."""
     for method, path, body in (
-        ("POST", f"?ttlSecond=3600", {"name": place.namespace}),
+        ("POST", "?ttlSecond=3600", {"name": place.namespace}),
         ("PATCH", f"/{place.namespace}/properties", {place.name: "of the namespace"}),
         ("PATCH", f"/{place.namespace}/{place.session}/properties", {place.name: "of the session"}),
         (

@@ -11,15 +11,15 @@ from typing import Any
 
 import jwt
 import pytest
-from ccs_server.settings import Settings
-from ccs_server.store import credentials
-from ccs_server.store.database import Database
-from ccs_server.store.signing_keys import ALGORITHM, SigningKey, load_signing_keys
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests import Response
 from sqlalchemy import text
 
+from ccs_server.settings import Settings
+from ccs_server.store import credentials
+from ccs_server.store.database import Database
+from ccs_server.store.signing_keys import ALGORITHM, SigningKey, load_signing_keys
 from tests.api.test_openapi import described_by_the_application
 from tests.support.service import Account
 from tests.trust.conftest import Form, Record

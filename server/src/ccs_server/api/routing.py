@@ -75,7 +75,8 @@ class PropertyRoutes:
             (method, "session" in rule.arguments, "name" in rule.arguments): rule
             for rule in rules
             if "/properties" in rule.rule and rule.rule.startswith("/v1/account/")
-            for method in rule.methods or ()
+            # Flask answers OPTIONS by what werkzeug knows of the path.
+            for method in (rule.methods or set()) - {"OPTIONS"}
         }
 
     def match(self, method: str, path: str) -> Match | None:

@@ -1,0 +1,151 @@
+"""Requests as no client would send them, byte for byte."""
+
+import json
+import socket
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from hypothesis import strategies as st
+
+from tests.support.service import Account
+from tests.trust.operations import Operation, Place
+
+ANSWER_SECONDS = 10
+
+METHODS = [b"GET", b"PUT", b"POST", b"PATCH", b"DELETE", b"OPTIONS", b"HEAD", b"TRACE", b"CONNECT", b"get", b"X"]
+
+# What parsers stumble over: encodings cut short, overlong, of nothing; separators; numbers at their limits.
+TRAPS = [
+    b"%", b"%0", b"%00", b"%zz", b"%ff", b"%C0%80", b"%ED%A0%80", b"%0D%0A", b"%2F", b"%2e%2e", b"..", b"/", b"//",
+    b"\xff", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x00", b"\x7f", b"\t", b" ", b"?", b"#", b"&", b"=", b";", b",",
+    b'"', b"\\", b"\\u0000", b"\\ud800", b"\\u12", b"[", b"]", b"{", b"}", b":", b"-", b"+", b"e", b"1e999999",
+    b"-0", b"9" * 40, b"2147483648", b"18446744073709551616", b"NaN", b"Infinity", b"null", b"true", b"'", b"--",
+    b"%s", b"{}", b"${7*7}", b"__default__", b"properties", b"session-ids", b"faas", "ß\u2028\U0001f600".encode(),
+]  # fmt: skip
+
+HEADER_NAMES = [
+    b"Content-Type", b"Accept", b"Authorization", b"maven-api-key", b"X-Request-ID", b"Host", b"Origin", b"Expect",
+    b"Transfer-Encoding", b"Content-Encoding", b"Connection", b"Upgrade", b"Range", b"If-Match", b"Cookie",
+    b"X-HTTP-Method-Override", b"Content-Disposition", b"X-Forwarded-For", b"Accept-Encoding", b"Te",
+]  # fmt: skip
+
+HEADER_VALUES = [
+    b"", b"application/json", b"application/json; charset=utf-16", b"text/plain", b"*/*;q=2", b"multipart/form-data",
+    b"application/x-www-form-urlencoded", b"Basic", b"Basic !!!!", b"Basic Og==", b"Bearer", b"Bearer a.b.c",
+    b"Bearer eyJhbGciOiJub25lIn0.e30.", b"Digest x", b"identity", b"gzip", b"chunked", b"100-continue", b"upgrade",
+    b"bytes=0-", b"close", b"h2c", b"http://a", b"0", b"-1", b"a" * 300,
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Spoiling:
+    """Where (as parts of its length) and by what a text is spoiled: `count` bytes of it are replaced by `trap`."""
+
+    where: int
+    count: int
+    trap: bytes
+
+    def of(self, text: bytes) -> bytes:
+        at = self.where * len(text) // 256
+        return text[:at] + self.trap + text[at + self.count :]
+
+
+traps = st.sampled_from(TRAPS) | st.binary(max_size=4)
+spoilings = st.lists(
+    st.builds(Spoiling, st.integers(0, 256), st.integers(0, 3), traps), max_size=2
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request."""
+
+    operation: int
+    method: bytes | None
+    path: list[Spoiling]
+    body: list[Spoiling]
+    headers: list[tuple[bytes, bytes]]
+    credential: list[Spoiling]
+    framing: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing: else whoever waits for the rest must learn that none will come."""
+        framed = {name for name, _ in self.headers} & {b"Transfer-Encoding", b"Expect"}
+        return self.framing in {"length", "chunks"} and not framed
+
+    def request(self, operations: list[Operation], account: Account) -> bytes:
+        operation = operations[self.operation % len(operations)]
+        place = Place(account.id)
+        body = json.dumps(operation.body(place)).encode() if operation.example is not None else b""
+        if self.body:
+            body = _spoiled(body, self.body)
+        method = self.method or operation.method.encode()
+        credential = _spoiled(_credential(operation, account), self.credential)
+        lines = [method + b" " + _spoiled(operation.target(place).encode(), self.path) + b" HTTP/1.1", b"Host: x"]
+        lines += [credential, b"Content-Type: application/json"]
+        lines += [name + b": " + value for name, value in self.headers]
+        match self.framing:
+            case "length":
+                lines.append(b"Content-Length: %d" % len(body))
+            case "chunks":
+                lines.append(b"Transfer-Encoding: chunked")
+                middle = len(body) // 2
+                body = b"".join(_chunk(part) for part in (body[:middle], body[middle:]) if part) + b"0\r\n\r\n"
+            case "short":
+                lines.append(b"Content-Length: %d" % (len(body) + 5))
+            case "cut chunk":
+                lines.append(b"Transfer-Encoding: chunked")
+                body = _chunk(body + b" ")[:-3]
+        return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+cases = st.builds(
+    Case,
+    operation=st.integers(0, 255),
+    method=st.none() | st.sampled_from(METHODS),
+    path=spoilings,
+    body=spoilings,
+    headers=st.lists(
+        st.tuples(st.sampled_from(HEADER_NAMES), st.sampled_from(HEADER_VALUES) | traps), max_size=2
+    ),
+    credential=st.just([]) | spoilings,
+    framing=st.sampled_from(["length"] * 6 + ["chunks"] * 2 + ["short", "cut chunk"]),
+)
+
+
+def _spoiled(text: bytes, spoilings: list[Spoiling]) -> bytes:
+    for spoiling in spoilings:
+        text = spoiling.of(text)
+    return text
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _credential(operation: Operation, account: Account) -> bytes:
+    if operation.credential == "key":
+        return f"maven-api-key: {account.key}".encode()
+    return f"Authorization: Bearer {account.token}".encode()
+
+
+def status_of(server_url: str, request: bytes, *, is_whole: bool) -> int | None:
+    """The answer's status; None where the connection was closed without one.
+
+    Raises:
+        TimeoutError: neither within 10 seconds.
+    """
+    address: Any = urlsplit(server_url)
+    with socket.create_connection((address.hostname, address.port), ANSWER_SECONDS) as connection:
+        # Reset rather than closed: a hundred thousand closed ones would use up the ports.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        try:
+            connection.sendall(request)
+            if not is_whole:
+                connection.shutdown(socket.SHUT_WR)
+            line = connection.recv(64)
+        except (ConnectionResetError, BrokenPipeError):
+            return None
+    return int(line.split(b" ", 2)[1]) if line.startswith(b"HTTP/1.") else None

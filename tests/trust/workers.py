@@ -1,0 +1,31 @@
+"""The worker processes of a running service: which they are, and how much memory they hold."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from tests.support.service import Server
+
+_MIB = 1 << 20
+
+
+def workers(server: Server) -> list[psutil.Process]:
+    """The processes that serve."""
+    supervisor = psutil.Process(server.process.pid)
+    # They are forked; what else the supervisor starts (PostgreSQL) has a program of its own.
+    return [child for child in supervisor.children() if child.exe() == supervisor.exe()]
+
+
+def memory(server: Server) -> float:
+    """What the workers hold, in MiB."""
+    return sum(worker.memory_info().rss for worker in workers(server)) / _MIB
+
+
+@contextmanager
+def unharmed(server: Server) -> Iterator[None]:
+    """Fails unless the same workers live at the end of the block."""
+    before = {worker.pid for worker in workers(server)}
+    assert before
+    yield
+    assert {worker.pid for worker in workers(server)} == before
