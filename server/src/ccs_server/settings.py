@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from math import inf
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self, get_args
 from urllib.parse import urlsplit
 
 import limits
@@ -46,6 +46,16 @@ def _origins(text: str) -> frozenset[str]:
     return origins
 
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def _level(text: str) -> str:
+    level = text.lower()
+    if level not in get_args(LogLevel):
+        raise ValueError
+    return level
+
+
 _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     str | None: (str, "text"),
     str: (str, "text"),
@@ -53,6 +63,7 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     bool: (_switch, "on or off"),
     float: (_positive, "a number from 0.001"),
     int: (_natural, "a whole number from 1"),
+    LogLevel: (_level, "debug, info, warning or error"),
     frozenset[str]: (_origins, "origins such as https://example.com, with commas between, or *"),
     RateLimitItem | None: (limits.parse, "a rate such as 100/second or 5000/minute"),
 }
@@ -91,6 +102,7 @@ class Settings:
     rate_limit_storage: str | None = field(default=None, repr=False)
     cors_origins: frozenset[str] = frozenset()
     access_log: bool = True
+    log_level: LogLevel = "info"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

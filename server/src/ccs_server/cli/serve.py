@@ -15,8 +15,9 @@ import click
 from ccs_server.cli.common import Store, as_json_option, opened_store
 from ccs_server.serving.greeting import Greeter, Greeting
 from ccs_server.serving.listener import ListenError, address_of, listen
-from ccs_server.serving.logs import LOGGING
+from ccs_server.serving.logs import logging_of
 from ccs_server.serving.upkeep import Upkeep
+from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.credentials import ApiKey, create_first_key
 
@@ -44,7 +45,7 @@ def serve(host: str, port: int, workers: int, *, migrate: bool, as_json: bool) -
     """
     # Until the workers run, a signal ends the start where it is, and what has been started is stopped on the way out.
     signal.signal(signal.SIGTERM, _end)
-    dictConfig(LOGGING)
+    dictConfig(logging_of(Settings.from_environment().log_level))
     try:
         listener = listen(host, port)
     except ListenError as error:

@@ -33,9 +33,9 @@ from granian.server.mp import MPServer, WorkerProcess
 from ccs_server.api.draining import Drainable
 from ccs_server.serving.admission import SEATS, THREADS, Admission
 from ccs_server.serving.listener import BACKLOG, address_of, open_no_more
-from ccs_server.serving.logs import LOGGING
+from ccs_server.serving.logs import logging_of
 from ccs_server.serving.stalled import keep_cutting_off
-from ccs_server.settings import SettingError, Settings
+from ccs_server.settings import LogLevel, SettingError, Settings
 
 # Ignored by processes that have no handler for it (yet), as a new worker.
 _DRAIN_SIGNAL = signal.SIGURG
@@ -81,8 +81,8 @@ class Workers(MPServer):
             backlog=BACKLOG,
             # Granian says requests, but counts connections: those over it wait to be accepted.
             backpressure=settings.connection_limit,
-            log_level=LogLevels.warning,
-            log_dictconfig=LOGGING,
+            log_level=_granian_level(settings.log_level),
+            log_dictconfig=logging_of(settings.log_level),
             respawn_failed_workers=True,
             workers_kill_timeout=settings.shutdown_timeout,
         )
@@ -139,6 +139,11 @@ class Workers(MPServer):
         open_no_more(self._listener)
         sleep(_HANDSHAKE_SECONDS)
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+
+
+def _granian_level(level: LogLevel) -> LogLevels:
+    """Granian's part of the log: what it calls information is told by `ccs serve` itself."""
+    return LogLevels.warning if level == "info" else LogLevels(level)
 
 
 def _allow_files(count: int) -> None:

@@ -1,0 +1,96 @@
+"""Requests that come when they come, however long those before them take: what overloads a service."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import accumulate
+from random import Random
+from statistics import quantiles
+from time import monotonic
+
+
+@dataclass
+class Seen:
+    """What became of the requests of a run."""
+
+    seconds: float
+    statuses: Counter[int] = field(default_factory=Counter)
+    latencies: dict[int, list[float]] = field(default_factory=dict)
+    """By status, in seconds, from when the request was due."""
+    without_retry_after: int = 0
+    ended: list[tuple[float, int]] = field(default_factory=list)
+    """When each answer came, in seconds from the beginning, and its status."""
+
+    def p99(self, *statuses: int) -> float:
+        """The 99th percentile of the latencies of answers with these statuses, in seconds."""
+        return quantiles((time for status in statuses for time in self.latencies[status]), n=100)[98]
+
+    def rate(self, *statuses: int) -> float:
+        """Answers with these statuses, per second."""
+        return sum(self.statuses[status] for status in statuses) / self.seconds
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Requests at `rate` a second with the irregularity of many independent clients (Poisson), for `seconds`."""
+
+    port: int
+    request: bytes
+    rate: float
+    seconds: float
+
+    def run(self) -> Seen:
+        """Sends them, and waits for the last answer."""
+        return asyncio.run(self._run())
+
+    async def _run(self) -> Seen:
+        seen = Seen(self.seconds)
+        idle: list[_Connection] = []
+        began = monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            for due in self._times():
+                await asyncio.sleep(max(0.0, began + due - monotonic()))
+                tasks.create_task(self._call(began, due, idle, seen))
+        for connection in idle:
+            connection.close()
+        return seen
+
+    def _times(self) -> Iterable[float]:
+        random = Random(1)  # noqa: S311 - the same times in every run
+        count = int(self.rate * self.seconds)
+        return accumulate(random.expovariate(self.rate) for _ in range(count))
+
+    async def _call(
+        self, began: float, due: float, idle: "list[_Connection]", seen: Seen
+    ) -> None:
+        connection = idle.pop() if idle else await _Connection.open(self.port)
+        status, head = await connection.ask(self.request)
+        now = monotonic() - began
+        seen.statuses[status] += 1
+        seen.latencies.setdefault(status, []).append(now - due)
+        seen.ended.append((now, status))
+        if status in {429, 503} and b"\r\nretry-after: " not in head:
+            seen.without_retry_after += 1
+        idle.append(connection)
+
+
+@dataclass(frozen=True)
+class _Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @classmethod
+    async def open(cls, port: int) -> "_Connection":
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def ask(self, request: bytes) -> tuple[int, bytes]:
+        self.writer.write(request)
+        head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
+        length = head.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0]
+        if length:
+            await self.reader.readexactly(int(length))
+        return int(head.split(b" ", 2)[1]), head
+
+    def close(self) -> None:
+        self.writer.close()

@@ -1,0 +1,171 @@
+"""Too many requests: some are refused, at once and politely; the others are served as if there were no more.
+
+The database is made slow on purpose, by a `now()` that takes ten milliseconds. So the service can do little, what
+overloads it is easily sent, and neither depends on the machine or on what else runs on it.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from secrets import token_hex
+from time import sleep
+
+import pytest
+from ccs_server.embedded import EmbeddedPostgres
+from ccs_server.settings import Settings
+from ccs_server.store import credentials, schema
+from ccs_server.store.database import Database
+from sqlalchemy import text
+
+from tests.support import databases
+from tests.support.clock import SEARCH_PATH
+from tests.support.service import Account, Server, environment, serving
+from tests.trust.arrivals import Arrivals
+from tests.trust.conftest import Form, Record
+from tests.trust.reliability import Topic
+from tests.trust.workers import memory, unharmed
+
+STATEMENT_SECONDS = 0.01
+WORKERS = 2
+SEATS = 2
+CAPACITY = WORKERS * SEATS / STATEMENT_SECONDS
+"""What could be served in a second, were there nothing to do but wait for the database."""
+
+SUSTAINABLE = 0.7 * CAPACITY
+
+
+@pytest.fixture(scope="module")
+def url(cluster: EmbeddedPostgres) -> str:
+    url = databases.create_database(cluster, f"overload_{token_hex(6)}", movable_clock=True)
+    schema.migrate(url)
+    return url
+
+
+@pytest.fixture(scope="module")
+def server(url: str) -> Iterator[Server]:
+    env = environment(CCS_DATABASE_URL=url, CCS_ACCESS_LOG="off", CCS_CREDENTIAL_CACHE="60")
+    with serving("--workers", str(WORKERS), env=env) as server:
+        yield server
+
+
+@pytest.fixture
+def _slow(url: str) -> Iterator[None]:
+    """Makes every statement that asks the time take ten milliseconds."""
+    slow = (
+        "CREATE OR REPLACE FUNCTION test_clock.now() RETURNS timestamptz LANGUAGE plpgsql STABLE AS "
+        f"$$ BEGIN PERFORM pg_sleep({STATEMENT_SECONDS}); RETURN pg_catalog.now(); END $$"
+    )
+    fast = (
+        "CREATE OR REPLACE FUNCTION test_clock.now() RETURNS timestamptz LANGUAGE sql STABLE AS "
+        "'SELECT pg_catalog.now()'"
+    )
+    assert SEARCH_PATH.endswith("pg_catalog")
+    _execute(url, slow)
+    yield
+    _execute(url, fast)
+
+
+def _execute(url: str, statement: str) -> None:
+    database = Database(url, Settings())
+    with database.engine.connect() as connection:
+        connection.execute(text(statement))
+
+
+def _account(server: Server, url: str) -> Account:
+    database = Database(url, Settings())
+    name = f"test-{token_hex(6)}"
+    key = credentials.create_key(database, name).key
+    database.release()
+    account = Account(server.url, name, key, "", "")
+    account.v1("PUT", "/ns/properties/p", json=1).raise_for_status()
+    return account
+
+
+def _reading(account: Account) -> bytes:
+    return (
+        f"GET /v1/account/{account.id}/ns/properties/p HTTP/1.1\r\nHost: x\r\nmaven-api-key: {account.key}\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.usefixtures("_slow")
+def test_what_is_too_much_is_refused_and_the_rest_served(
+    server: Server, url: str, form: Form, record: Record
+) -> None:
+    seconds = form(short=2.0, full=10.0)
+    account = _account(server, url)
+    request = _reading(account)
+
+    def arrive(rate: float, seconds: float) -> Arrivals:
+        return Arrivals(server.port, request, rate, seconds)
+
+    arrive(3 * SUSTAINABLE, 1.0).run()  # threads, connections and caches come into being
+    normal = arrive(SUSTAINABLE, seconds).run()
+    assert normal.statuses.keys() == {200}
+    before = memory(server)
+    with unharmed(server):
+        overload = arrive(3 * SUSTAINABLE, seconds).run()
+    growth = memory(server) - before
+    after = arrive(SUSTAINABLE, seconds / 2).run()
+
+    assert overload.statuses.keys() == {200, 503}
+    assert overload.without_retry_after == 0
+    assert overload.rate(200) > 0.8 * normal.rate(200)
+    assert overload.p99(200) < 5 * normal.p99(200)
+    assert growth < 16
+    # At once: refusals end with what was in line when the flood ended.
+    late = [moment for moment, status in after.ended if status == 503]
+    assert not late or max(late) < 0.25
+    assert after.p99(200) < 2 * normal.p99(200)
+    record(
+        Topic.OVERLOAD,
+        "At three times the sustainable rate: 503 with Retry-After for what is too much, "
+        "p99 of the rest within 5 times normal, memory flat, recovered at once",
+        f"{overload.rate(200):.0f} of {3 * SUSTAINABLE:.0f} a second served (normally {normal.rate(200):.0f}); p99 "
+        f"{overload.p99(200) * 1000:.0f} ms (normally {normal.p99(200) * 1000:.0f}, after "
+        f"{after.p99(200) * 1000:.0f}); {growth:+.1f} MiB",
+    )
+
+
+@pytest.mark.usefixtures("_slow")
+def test_health_is_told_in_overload(server: Server, url: str) -> None:
+    """Else an orchestrator would restart a service for being busy."""
+    flood = Arrivals(server.port, _reading(_account(server, url)), 3 * SUSTAINABLE, 1.5)
+    with ThreadPoolExecutor(1) as executor:
+        flooded = executor.submit(flood.run)
+        asking = Arrivals(server.port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 20, 1.5).run()
+        assert flooded.result().statuses[503]
+    assert asking.statuses.keys() == {200}
+
+
+@pytest.mark.usefixtures("_slow")
+def test_one_accounts_flood_does_not_slow_another(
+    url: str, form: Form, record: Record, server: Server
+) -> None:
+    """The flood has gone on for a while: an account's first second lets pass at once what it may do in one."""
+    seconds = form(short=2.0, full=10.0)
+    env = environment(
+        CCS_DATABASE_URL=url,
+        CCS_ACCESS_LOG="off",
+        CCS_CREDENTIAL_CACHE="60",
+        CCS_RATE_LIMIT="40/second",
+    )
+    flooding, other = _account(server, url), _account(server, url)
+    with serving("--workers", str(WORKERS), env=env) as limited:
+        calm = Arrivals(limited.port, _reading(other), 30, seconds)
+        flood = Arrivals(limited.port, _reading(flooding), CAPACITY, seconds + 2.5)
+        calm.run()
+        alone = calm.run()
+        with ThreadPoolExecutor(1) as executor:
+            flooding_on = executor.submit(flood.run)
+            sleep(1.5)
+            beside = calm.run()
+            flooded = flooding_on.result()
+    assert alone.statuses.keys() == beside.statuses.keys() == {200}
+    assert flooded.statuses[429] > 0.5 * flooded.statuses.total()
+    assert flooded.without_retry_after == 0
+    record(
+        Topic.OVERLOAD,
+        "CCS_RATE_LIMIT: 429 with Retry-After for a flooding account; another's p99 within 2 times normal",
+        f"{flooded.rate(429):.0f} a second refused; the other's p99 {beside.p99(200) * 1000:.1f} ms "
+        f"(alone {alone.p99(200) * 1000:.1f})",
+    )
+    assert beside.p99(200) < 2 * alone.p99(200)
