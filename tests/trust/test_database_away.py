@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from secrets import token_hex
 from time import monotonic
@@ -13,18 +12,17 @@ from time import monotonic
 import psycopg
 import pytest
 
-from ccs_sdk import ContextClient
 from ccs_server.settings import Settings
 from ccs_server.store import credentials, schema
 from ccs_server.store.database import Database
 from tests.support.service import Server, environment, serving
 from tests.support.waiting import wait_until
 from tests.trust.checker import violations
-from tests.trust.clients import Client, Crowd, check_unavailable
+from tests.trust.clients import Client, check_unavailable
 from tests.trust.conftest import Form, Record
-from tests.trust.history import Operation, read, write
 from tests.trust.postgres import Cluster
 from tests.trust.reliability import Topic
+from tests.trust.sdk_apps import Apps
 from tests.trust.witnesses import Witnesses
 
 CLIENTS = 24
@@ -264,41 +262,20 @@ def test_a_promoted_standby_takes_over(directory: Path, record: Record) -> None:
 def test_the_sdk_carries_an_app_through_an_outage(
     service: Instance, cluster: Cluster, form: Form, record: Record
 ) -> None:
-    outage = form(short=1.0, full=5.0)
-    apps = 4
-    history: list[Operation] = []
-    numbers = count()
-
-    def app(client: ContextClient, name: str) -> Callable[[], None]:
-        def call() -> None:
-            invoked = monotonic()
-            value = f"v{next(numbers)}"
-            client.set_property("sdk", name, value)
-            history.append(write(name, value, invoked, monotonic()))
-            invoked = monotonic()
-            found = client.get_property("sdk", name)
-            history.append(read(name, str(found), invoked, monotonic()))
-
-        return call
-
-    with ExitStack() as stack:
-        clients = [
-            stack.enter_context(
-                ContextClient(service.server.url, service.account, api_key=service.key)
-            )
-            for _ in range(apps)
-        ]
-        crowd = Crowd(app(client, f"p{n % 2}") for n, client in enumerate(clients))
-        with crowd:
-            wait_until(lambda: crowd.check() and len(history) >= 50)
+    seconds = form(short=1.0, full=5.0)
+    with ExitStack() as clients:
+        apps = Apps(service.server.url, service.account, service.key, clients, how_many=4)
+        with apps.crowd:
+            apps.await_calls(50)
             with stopped(cluster):
                 began = monotonic()
-                wait_until(lambda: crowd.check() and monotonic() >= began + outage)
-            calls = len(history)
-            wait_until(lambda: crowd.check() and len(history) >= calls + 50)
-    assert violations(history) == []
+                wait_until(lambda: apps.crowd.check() and monotonic() >= began + seconds)
+            apps.await_calls(50)
+    assert apps.retries
+    assert violations(apps.history) == []
     record(
         Topic.DATABASE_AWAY,
-        f"The SDK's retries carry an app through an outage of {outage:.0f} s.",
-        f"{len(history):,} calls of {apps} apps with the SDK's defaults: 0 errors, 0 lost",
+        f"The SDK's retries carry an app through an outage of {seconds:.0f} s: no error, nothing lost.",
+        f"{len(apps.history):,} calls of {apps.how_many} apps with the SDK's defaults, {len(apps.retries)} retries: "
+        "0 errors, 0 lost",
     )
