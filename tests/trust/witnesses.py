@@ -37,10 +37,12 @@ class Witnesses:
         actions = [self._writer() for _ in range(writers)]
         self.crowd = Crowd(actions + [self._reader() for _ in range(readers)])
 
-    def await_writes(self, more: int) -> None:
+    def await_writes(self, more: int, *, seconds: float = 60) -> None:
         """Returns when so many further writes have been acknowledged."""
         enough = self.notes.acknowledged + more
-        wait_until(lambda: self.crowd.check() and self.notes.acknowledged >= enough, seconds=60)
+        wait_until(
+            lambda: self.crowd.check() and self.notes.acknowledged >= enough, seconds=seconds
+        )
 
     def read_all(self) -> None:
         """Reads every property, when all is calm again: what was acknowledged must be there."""
