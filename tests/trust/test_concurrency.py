@@ -274,7 +274,7 @@ def test_crossing_writes_never_deadlock(
     """Saves of many properties in every order, those of v2 that stamp whole documents, and deletions."""
     writes = form(short=1500, full=100_000)
     names = [f"n{number}" for number in range(12)]
-    sessions = ["__default__", "s1", "s2"]
+    sessions = ["__default__", *(f"s{number}" for number in range(7))]
     create = f"/v2/context/document/create?access_token={account.token}"
     before = deadlocks(database)
     statuses = Notes().statuses

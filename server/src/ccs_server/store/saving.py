@@ -35,8 +35,8 @@ _SAVE_V2 = {
     )""",
 }
 
-# Gives a row when it has saved. It gives none, and has saved nothing, where the namespace does not exist yet, the
-# lock is taken, or there is not room enough.
+# Gives a row that says whether it has saved: it has not where there is not room enough. It gives none, and has saved
+# nothing, where the namespace does not exist or the lock is taken.
 _SAVE = """
     WITH target AS MATERIALIZED (
         SELECT n.id, coalesce((
@@ -67,8 +67,10 @@ _SAVE = """
         ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
         SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at
     ){stamp}
-    SELECT FROM place
+    SELECT place.id IS NOT NULL FROM target LEFT JOIN place ON true
 """
+
+_SAVED = b"t"
 
 SAVE = Statement.of("save", _SAVE.format(**_SAVE_V1, lock_key=LOCK_KEY, limit=DOCUMENT_LIMIT))
 
@@ -110,9 +112,15 @@ def _save(
     database: Database, document: Document, statement: Statement, properties: bytes, *extra: bytes
 ) -> None:
     params = document.params()
-    if database.execute(statement, *params, properties, _SHARED_PART, *extra).ntuples:
+    shared = database.execute(statement, *params, properties, _SHARED_PART, *extra)
+    if shared.ntuples and shared.get_value(0, 0) == _SAVED:
         return
     with alone(database, document) as wire:
-        bring_into_being(wire, document, database.settings.namespace_limit)
-        if not wire.execute(statement, (*params, properties, _WHOLE, *extra)).ntuples:
+        while True:
+            bring_into_being(wire, document, database.settings.namespace_limit)
+            whole = wire.execute(statement, (*params, properties, _WHOLE, *extra))
+            # No row: the namespace was there, and somebody deleted it between the two statements.
+            if whole.ntuples:
+                break
+        if whole.get_value(0, 0) != _SAVED:
             raise TooLarge("document too large")
