@@ -15,7 +15,7 @@ def test_a_namespace_that_is_deleted_while_it_is_saved_into_is_made_again(
 ) -> None:
     """Between the two statements of a save that found no namespace, others make one and delete it."""
     document = Document(f"test-{token_hex(6)}", "contested", "__default__")
-    bring_into_being = saving.bring_into_being
+    bring_into_being = namespaces.bring_into_being
     calls = 0
 
     def bring_while_others_delete(wire: Wire, document: Document, limit: int) -> None:
