@@ -1,5 +1,6 @@
 """The project's sessions: `nox -s serve`, `nox -s tests`; `nox -l` lists them all."""
 
+import json
 import os
 import shlex
 from pathlib import Path
@@ -51,6 +52,31 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities of what the service runs on, and ruff's rules on security (flake8-bandit's)."""
+    session.install("--require-hashes", "-r", "requirements/dev.txt")
+    session.run("ruff", "check", "--select", "S")
+    report = Path(session.create_tmp()) / "audit.json"
+    report.unlink(missing_ok=True)
+    session.run(
+        "pip-audit", "--requirement", "requirements/server.txt", "--require-hashes", "--disable-pip",
+        "--format", "json", "--output", str(report), success_codes=[0, 1],
+    )  # fmt: skip
+    # It leaves no report where it cannot reach the service that knows them, and calls that success where the service
+    # knows none of the packages, as mirrors of PyPI do not.
+    packages = json.loads(report.read_text())["dependencies"] if report.exists() else []
+    vulnerable = [package["name"] for package in packages if package.get("vulns")]
+    if vulnerable:
+        session.error(f"Known vulnerabilities: {', '.join(vulnerable)}; see {report}.")
+    audited = sum("skip_reason" not in package for package in packages)
+    if not packages or audited < len(packages):
+        session.warn(
+            f"NOT AUDITED: of {len(packages) or 'all'} packages {audited} are known to the advisory service that can "
+            "be reached from here. Run this session again with access to pypi.org."
+        )
 
 
 @nox.session

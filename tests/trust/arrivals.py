@@ -24,7 +24,9 @@ class Seen:
 
     def p99(self, *statuses: int) -> float:
         """The 99th percentile of the latencies of answers with these statuses, in seconds."""
-        return quantiles((time for status in statuses for time in self.latencies[status]), n=100)[98]
+        return quantiles((time for status in statuses for time in self.latencies[status]), n=100)[
+            98
+        ]
 
     def rate(self, *statuses: int) -> float:
         """Answers with these statuses, per second."""
@@ -57,13 +59,11 @@ class Arrivals:
         return seen
 
     def _times(self) -> Iterable[float]:
-        random = Random(1)  # noqa: S311 - the same times in every run
+        random = Random(1)
         count = int(self.rate * self.seconds)
         return accumulate(random.expovariate(self.rate) for _ in range(count))
 
-    async def _call(
-        self, began: float, due: float, idle: "list[_Connection]", seen: Seen
-    ) -> None:
+    async def _call(self, began: float, due: float, idle: "list[_Connection]", seen: Seen) -> None:
         connection = idle.pop() if idle else await _Connection.open(self.port)
         status, head = await connection.ask(self.request)
         now = monotonic() - began

@@ -13,7 +13,19 @@ from tests.trust.operations import Operation, Place
 
 ANSWER_SECONDS = 10
 
-METHODS = [b"GET", b"PUT", b"POST", b"PATCH", b"DELETE", b"OPTIONS", b"HEAD", b"TRACE", b"CONNECT", b"get", b"X"]
+METHODS = [
+    b"GET",
+    b"PUT",
+    b"POST",
+    b"PATCH",
+    b"DELETE",
+    b"OPTIONS",
+    b"HEAD",
+    b"TRACE",
+    b"CONNECT",
+    b"get",
+    b"X",
+]
 
 # What parsers stumble over: encodings cut short, overlong, of nothing; separators; numbers at their limits.
 TRAPS = [
@@ -52,9 +64,7 @@ class Spoiling:
 
 
 traps = st.sampled_from(TRAPS) | st.binary(max_size=4)
-spoilings = st.lists(
-    st.builds(Spoiling, st.integers(0, 256), st.integers(0, 3), traps), max_size=2
-)
+spoilings = st.lists(st.builds(Spoiling, st.integers(0, 256), st.integers(0, 3), traps), max_size=2)
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,10 @@ class Case:
             body = _spoiled(body, self.body)
         method = self.method or operation.method.encode()
         credential = _spoiled(_credential(operation, account), self.credential)
-        lines = [method + b" " + _spoiled(operation.target(place).encode(), self.path) + b" HTTP/1.1", b"Host: x"]
+        lines = [
+            method + b" " + _spoiled(operation.target(place).encode(), self.path) + b" HTTP/1.1",
+            b"Host: x",
+        ]
         lines += [credential, b"Content-Type: application/json"]
         lines += [name + b": " + value for name, value in self.headers]
         match self.framing:
@@ -92,7 +105,10 @@ class Case:
             case "chunks":
                 lines.append(b"Transfer-Encoding: chunked")
                 middle = len(body) // 2
-                body = b"".join(_chunk(part) for part in (body[:middle], body[middle:]) if part) + b"0\r\n\r\n"
+                body = (
+                    b"".join(_chunk(part) for part in (body[:middle], body[middle:]) if part)
+                    + b"0\r\n\r\n"
+                )
             case "short":
                 lines.append(b"Content-Length: %d" % (len(body) + 5))
             case "cut chunk":

@@ -10,12 +10,12 @@ from secrets import token_hex
 from time import sleep
 
 import pytest
+from sqlalchemy import text
+
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
 from ccs_server.store import credentials, schema
 from ccs_server.store.database import Database
-from sqlalchemy import text
-
 from tests.support import databases
 from tests.support.clock import SEARCH_PATH
 from tests.support.service import Account, Server, environment, serving

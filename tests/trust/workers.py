@@ -19,7 +19,7 @@ def workers(server: Server) -> list[psutil.Process]:
 
 def memory(server: Server) -> float:
     """What the workers hold, in MiB."""
-    return sum(worker.memory_info().rss for worker in workers(server)) / _MIB
+    return sum(float(worker.memory_info().rss) for worker in workers(server)) / _MIB
 
 
 @contextmanager

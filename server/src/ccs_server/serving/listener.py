@@ -77,11 +77,15 @@ def open_no_more(listener: socket.socket) -> None:
 
     A listener that is closed resets the connections that wait in its queue, though their clients have been told that
     they are connected and may have sent their requests. The kernel can be kept from starting new ones (on Linux; what
-    it drops, clients send again), so that the queue can be emptied before the listener is closed.
+    it drops, clients send again), so that the queue can be emptied before the listener is closed. Where the kernel lets
+    no ordinary user do so, a queue of next to nothing has to do.
     """
     if sys.platform != "linux":
         return
     program = b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_SYN)
     memory = ctypes.create_string_buffer(program)
     filter_ = struct.pack("HP", len(_DROP_SYN), ctypes.addressof(memory))
-    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
+    except PermissionError:
+        listener.listen(0)

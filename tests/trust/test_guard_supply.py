@@ -1,0 +1,137 @@
+"""What is shipped holds what it should, and runs as anybody, on a file system that it cannot write to."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+from zipfile import ZipFile
+
+import psutil
+import pytest
+import requests
+
+from ccs_server.embedded import _let_through
+from tests.support.service import CCS, environment
+from tests.trust.conftest import Record
+from tests.trust.reliability import Topic
+
+ROOT = Path(__file__).parents[2]
+NOBODY = 65_534
+UNSHARE = "/usr/bin/unshare"
+
+
+@pytest.mark.parametrize(("path", "package"), [("server", "ccs_server"), ("sdk", "ccs_sdk")])
+def test_a_wheel_holds_its_package_and_nothing_else(
+    path: str, package: str, tmp_path: Path, record: Record
+) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / path, source)
+    # What lies about on a developer's machine must not travel with it.
+    for stray in (
+        ".env",
+        f"src/{package}/.env",
+        f"src/{package}/local.db",
+        f"src/{package}/notes.txt~",
+    ):
+        (source / stray).write_text("SECRET=1")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, source],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with ZipFile(wheel) as archive:
+        names = archive.namelist()
+    allowed = re.compile(
+        rf"{package}/(\w+/)*(\w+\.py|py\.typed|script\.py\.mako)|{package}-[\w.]+\.dist-info/.+"
+    )
+    assert [name for name in names if not allowed.fullmatch(name)] == []
+    expected = {
+        PurePosixPath(file.relative_to(ROOT / path / "src"))
+        for file in (ROOT / path / "src" / package).rglob("*")
+        if file.suffix in {".py", ".mako"} or file.name == "py.typed"
+    }
+    assert {PurePosixPath(name) for name in names if name.startswith(f"{package}/")} == expected
+    record(
+        Topic.SUPPLY_CHAIN,
+        f"The wheel of {package} holds the package and nothing else",
+        f"{len(names)} files",
+    )
+
+
+def test_the_container_is_nobodys_root() -> None:
+    """What the Dockerfile says; that it does what it says takes Docker, which CI may not have (docs/security.md)."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users
+    assert users[-1] not in {"root", "0"}
+    assert not [line for line in lines if re.match(r"(ADD|ENV .*(KEY|TOKEN|PASSWORD))", line)]
+    copied = [
+        line.split()[-2] for line in lines if line.startswith("COPY ") and "--from" not in line
+    ]
+    assert set(copied) <= {"requirements/server.txt", "server"}
+    assert any("--require-hashes" in line for line in lines)
+
+
+# All that is mounted at the root becomes read-only, but for one directory; then root becomes nobody.
+_NOBODY_READING = f"""
+mount --make-rprivate / && mount --bind "$TMPDIR" "$TMPDIR" && mount -o remount,bind,ro / &&
+exec setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups "$@"
+"""
+
+
+def _may_mount() -> bool:
+    return (
+        subprocess.run([UNSHARE, "--mount", "true"], check=False, capture_output=True).returncode
+        == 0
+    )
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not _may_mount(), reason="needs root, and a kernel that lets it mount"
+)
+def test_it_runs_as_nobody_on_a_file_system_that_cannot_be_written(
+    tmp_path: Path, record: Record
+) -> None:
+    """As in the container, embedded PostgreSQL and all."""
+    tmp_path.chmod(0o777)
+    for path in (tmp_path / "any", Path(sys.executable).resolve()):
+        _let_through(path)
+    env = environment(
+        TMPDIR=str(tmp_path),
+        CCS_DATA_DIR=str(tmp_path / "data"),
+        HOME="/nonexistent",
+        PYTHONDONTWRITEBYTECODE="1",
+    )
+    serve = [*CCS, "serve", "--port", "0", "--json", "--workers", "1"]
+    process = subprocess.Popen(
+        [UNSHARE, "--mount", "/bin/sh", "-c", _NOBODY_READING, "sh", *serve],
+        env=env, cwd="/", stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout
+    try:
+        ready = process.stdout.readline()
+        assert ready, process.wait(30)
+        said = json.loads(ready)
+        url = f"{said['url']}/v1/account/{said['account']}/ns/properties/p"
+        headers = {"maven-api-key": said["key"]}
+        assert requests.put(url, json=1, headers=headers, timeout=10).status_code == 204
+        assert requests.get(url, headers=headers, timeout=10).json() == 1
+        assert requests.get(f"{said['url']}/docs", timeout=10).ok
+        service = psutil.Process(process.pid)
+        users = {child.uids().effective for child in [service, *service.children(recursive=True)]}
+        assert users == {NOBODY}
+        mounts = Path(f"/proc/{process.pid}/mounts").read_text().splitlines()
+        assert any(line.split()[1] == "/" and "ro" in line.split()[3].split(",") for line in mounts)
+    finally:
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()
+    record(
+        Topic.SUPPLY_CHAIN,
+        "`ccs serve` runs as nobody on a read-only file system, but for its data and temporary directories",
+        "with its embedded PostgreSQL, in a mount namespace",
+    )
