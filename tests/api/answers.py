@@ -16,6 +16,7 @@ PHRASES = {
     413: {"Content Too Large", "Payload Too Large", "Request Entity Too Large"},
     414: {"URI Too Long", "Request-URI Too Long"},
     415: {"Unsupported Media Type"},
+    429: {"Too Many Requests"},
 }
 LEAKS = re.compile(
     r"<!doctype|<html|traceback|psycopg|sqlalchemy|werkzeug|insert into|select ", re.IGNORECASE

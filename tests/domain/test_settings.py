@@ -4,6 +4,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import limits
 import pytest
 
 from ccs_server.settings import SettingError, Settings
@@ -41,6 +42,10 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("CCS_DATA_DIR", "/srv/ccs", "data_dir", Path("/srv/ccs")),
         ("CCS_PURGE_INTERVAL", "0.5", "purge_interval", 0.5),
         ("CCS_TOKEN_LIFETIME", "60", "token_lifetime", 60),
+        ("CCS_LOG_LEVEL", "DEBUG", "log_level", "debug"),
+        ("CCS_RATE_LIMIT", "5/minute", "rate_limit", limits.parse("5/minute")),
+        ("CCS_CORS_ORIGINS", "*", "cors_origins", {"*"}),
+        ("CCS_CORS_ORIGINS", "https://a, http://b:1,", "cors_origins", {"https://a", "http://b:1"}),
     ],
 )
 def test_it_is_read_as_its_type(variable: str, text: str, field: str, value: object) -> None:
@@ -58,6 +63,12 @@ def test_it_is_read_as_its_type(variable: str, text: str, field: str, value: obj
         ("CCS_CONNECT_TIMEOUT", "0"),
         ("CCS_TOKEN_LIFETIME", "-1"),
         ("CCS_TOKEN_LIFETIME", "1.5"),
+        ("CCS_LOG_LEVEL", "loud"),
+        ("CCS_RATE_LIMIT", "many"),
+        ("CCS_CORS_ORIGINS", "example.com"),
+        ("CCS_CORS_ORIGINS", "https://example.com/"),
+        ("CCS_CORS_ORIGINS", "https://Example.com"),
+        ("CCS_CORS_ORIGINS", "https://example.com https://example.org"),
     ],
 )
 def test_what_cannot_be_read_is_told(variable: str, text: str) -> None:

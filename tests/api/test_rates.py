@@ -1,0 +1,95 @@
+"""CCS_RATE_LIMIT: how many requests an account may make."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import limits
+import pytest
+from limits.storage import MemoryStorage
+
+from ccs_server.api.rates import RateLimiter
+from ccs_server.domain.errors import TooManyRequests
+from ccs_server.settings import SettingError, Settings
+from tests.api.answers import assert_error
+from tests.support.service import Account, Server, environment, serving
+
+RATE = limits.parse("3/hour")
+
+
+@pytest.fixture(scope="module")
+def limited(database_url: str) -> Iterator[Server]:
+    env = environment(CCS_DATABASE_URL=database_url, CCS_RATE_LIMIT="3/hour")
+    with serving("--workers", "1", env=env) as server:
+        yield server
+
+
+def test_v1_and_v2_count_together_and_accounts_apart(
+    limited: Server, account: Account, other_account: Account
+) -> None:
+    here, other = (
+        replace(account, server_url=limited.url),
+        replace(other_account, server_url=limited.url),
+    )
+    for _ in range(2):
+        assert here.v1("GET", "").status_code == 200
+    assert here.v2("GET", f"/context/document/{account.id}/absent").status_code == 404
+    for refused in (
+        here.v1("GET", ""),
+        here.v2("GET", f"/context/document/{account.id}/absent"),
+        here.v1("PATCH", "/ns/properties", json={"a": 1}),
+    ):
+        assert_error(refused, 429)
+        assert 1 <= int(refused.headers["Retry-After"]) <= 3600
+    assert other.v1("GET", "").status_code == 200
+    assert account.v1("GET", "/ns/properties").json() == {}
+
+
+def test_nobody_uses_up_anothers_rate(
+    limited: Server, account: Account, other_account: Account
+) -> None:
+    here = replace(account, server_url=limited.url)
+    for _ in range(5):
+        assert (
+            here.call("GET", f"/v1/account/{account.id}", {"maven-api-key": "x"}).status_code == 403
+        )
+        theirs = {"maven-api-key": other_account.key}
+        assert here.call("GET", f"/v1/account/{account.id}", theirs).status_code == 403
+    assert here.v1("GET", "").status_code == 200
+
+
+class _Failing(MemoryStorage):
+    """A storage that is away."""
+
+    asked = 0
+
+    def acquire_sliding_window_entry(self, *_: Any, **__: Any) -> bool:
+        self.asked += 1
+        raise ConnectionError
+
+
+def test_a_storage_that_fails_lets_requests_pass_and_is_left_alone_for_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    storage = _Failing()
+    limiter = RateLimiter(RATE, storage)
+    for _ in range(10):
+        limiter.count("a")
+    assert storage.asked == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_window_slides() -> None:
+    limiter = RateLimiter(RATE, MemoryStorage())
+    for _ in range(3):
+        limiter.count("a")
+    with pytest.raises(TooManyRequests, match="3 per 1 hour") as refused:
+        limiter.count("a")
+    assert 1 <= refused.value.retry_after <= 3600
+    limiter.count("b")
+
+
+def test_it_is_off_by_default_and_wants_a_storage_that_there_is() -> None:
+    assert RateLimiter.of(Settings()) is None
+    with pytest.raises(SettingError, match="CCS_RATE_LIMIT_STORAGE"):
+        RateLimiter.of(Settings(rate_limit=RATE, rate_limit_storage="nothing://host"))
