@@ -51,7 +51,10 @@ def instances(
         running = [server]
         for shift in (HOUR, -HOUR):
             env = environment(
-                CCS_DATABASE_URL=database_url, PYTHONPATH=str(shifted), TEST_CLOCK_SHIFT=str(shift)
+                CCS_DATABASE_URL=database_url,
+                CCS_DRAIN_TIME="0.01",
+                PYTHONPATH=str(shifted),
+                TEST_CLOCK_SHIFT=str(shift),
             )
             running.append(stack.enter_context(serving("--workers", "1", env=env)))
         yield running

@@ -32,7 +32,7 @@ DEADLOCKS = Statement.of(
 @pytest.fixture(scope="module")
 def server(database_url: str, form: Form) -> Iterator[Server]:
     """A service of many workers, so that PostgreSQL has to do with many clients at once."""
-    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_DRAIN_TIME="0.01")
     with serving("--workers", form(short="4", full="8"), env=env) as server:
         yield server
 

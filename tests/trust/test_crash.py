@@ -41,7 +41,13 @@ class Service:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self.database_url = EmbeddedPostgres(data_dir).url
-        self._env = environment(CCS_DATA_DIR=str(data_dir), CCS_ACCESS_LOG="off")
+        # A service that is killed cannot remove its temporary files: they go with the data directory.
+        self._env = environment(
+            TMPDIR=str(data_dir),
+            CCS_DATA_DIR=str(data_dir),
+            CCS_ACCESS_LOG="off",
+            CCS_DRAIN_TIME="0.01",
+        )
         self._running = ExitStack()
         self._log = (data_dir / "service.log").open("w")
         self._server = self._start("0")
