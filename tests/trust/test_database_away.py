@@ -26,6 +26,8 @@ from tests.trust.sdk_apps import Apps
 from tests.trust.witnesses import Witnesses
 
 CLIENTS = 24
+MAX_CONNECTIONS = 30
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ccs'"
 CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 2, 1.5
 # The longest of its waits: for a connection, or for an answer (and a second more, should PostgreSQL itself be frozen);
 # twice, because a request may have to wait for a thread first; and what a busy machine adds.
@@ -81,7 +83,11 @@ def directory() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def cluster(directory: Path) -> Iterator[Cluster]:
     """A cluster for few connections."""
-    with Cluster(directory / "cluster").create(max_connections="30").removed_afterwards() as made:
+    with (
+        Cluster(directory / "cluster")
+        .create(max_connections=str(MAX_CONNECTIONS))
+        .removed_afterwards() as made
+    ):
         made.start()
         yield made
 
@@ -116,15 +122,14 @@ def paused(cluster: Cluster) -> Iterator[None]:
 @contextmanager
 def out_of_connections(cluster: Cluster) -> Iterator[None]:
     """Others take every connection there is."""
-    with ExitStack() as hogs:
-        while True:
+    with ExitStack() as stack:
+        hogs: list[psycopg.Connection[tuple[object, ...]]] = []
+        while len(hogs) < MAX_CONNECTIONS:
             try:
-                last = hogs.enter_context(closing(cluster.connect()))
+                hogs.append(stack.enter_context(closing(cluster.connect())))
             except psycopg.OperationalError as error:
                 assert "too many clients" in str(error)  # noqa: PT017 - any other error is one
-                cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ccs'"
-                if last.execute(cut).rowcount == 0:
-                    break
+                hogs[-1].execute(CUT)
         yield
 
 
@@ -200,9 +205,7 @@ def test_cut_connections_are_replaced(
             cut = 0
             for _ in range(cuts):
                 witnesses.await_writes(chance.randrange(1, 30))
-                cut += operator.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ccs'"
-                ).rowcount
+                cut += operator.execute(CUT).rowcount
             ended = monotonic()
             witnesses.await_writes(100)
         witnesses.read_all()
