@@ -24,9 +24,8 @@ class Seen:
 
     def p99(self, *statuses: int) -> float:
         """The 99th percentile of the latencies of answers with these statuses, in seconds."""
-        return quantiles((time for status in statuses for time in self.latencies[status]), n=100)[
-            98
-        ]
+        times = (time for status in statuses for time in self.latencies[status])
+        return quantiles(times, n=100, method="inclusive")[98]
 
     def rate(self, *statuses: int) -> float:
         """Answers with these statuses, per second."""

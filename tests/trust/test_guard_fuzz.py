@@ -92,7 +92,7 @@ def _alive(server: Server, log: Path) -> Iterator[None]:
 
 
 def test_the_document_is_kept(server: Server, account: Account, form: Form, record: Record) -> None:
-    examples = form(short=2, full=420)
+    examples = form(short=1, full=420)
     statuses: Counter[int] = Counter()
     for result in api.get_all_operations():
         assert isinstance(result, Ok)
@@ -112,7 +112,7 @@ def test_the_document_is_kept(server: Server, account: Account, form: Form, reco
         "Schemathesis, every check: the service keeps its OpenAPI document",
         f"{statuses.total()} requests, 0 failures, 0 answers of 500 or more",
     )
-    assert statuses.total() >= form(short=100, full=20_000)
+    assert statuses.total() >= form(short=40, full=20_000)
 
 
 def _explored(
@@ -148,7 +148,7 @@ def _validated(case: Case, server: Server, account: Account) -> int:
 
 def test_no_bytes_break_it(server: Server, account: Account, form: Form, record: Record) -> None:
     """Memory is compared with what it is after a quarter of them: all code has run by then, all caches are full."""
-    batches = form(short=2_000, full=100_000) // BATCH
+    batches = form(short=1_000, full=100_000) // BATCH
     statuses: Counter[int | None] = Counter()
     before = 0.0
 
@@ -242,7 +242,7 @@ def test_slow_clients_keep_nobody_waiting(
 ) -> None:
     """They are far more than a worker's threads for bodies, and every one of them is gone within some seconds."""
     make, drop = SLOW[slow]
-    count = form(short=150, full=400)
+    count = form(short=80, full=400)
     clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(count)]
     try:
         for client in clients:

@@ -234,7 +234,7 @@ def _telling(answer: Response) -> Iterator[tuple[str, str]]:
 
 def test_the_time_does_not_tell_either(cast: Cast, form: Form, record: Record) -> None:
     """Medians of interleaved calls differ by less than a tenth of a millisecond, or of themselves."""
-    rounds = form(short=150, full=3000)
+    rounds = form(short=80, full=3000)
     reading = next(
         o for o in GUARDED if str(o).endswith("{session}/properties") and o.method == "GET"
     )

@@ -90,7 +90,7 @@ def _reading(account: Account) -> bytes:
 def test_what_is_too_much_is_refused_and_the_rest_served(
     server: Server, url: str, form: Form, record: Record
 ) -> None:
-    seconds = form(short=2.0, full=10.0)
+    seconds = form(short=1.5, full=10.0)
     account = _account(server, url)
     request = _reading(account)
 
@@ -142,16 +142,16 @@ def test_one_accounts_flood_does_not_slow_another(
     url: str, form: Form, record: Record, server: Server
 ) -> None:
     """The flood has gone on for a while: an account's first second lets pass at once what it may do in one."""
-    seconds = form(short=2.0, full=10.0)
+    seconds = form(short=1.5, full=15.0)
     env = environment(
         CCS_DATABASE_URL=url,
         CCS_ACCESS_LOG="off",
         CCS_CREDENTIAL_CACHE="60",
-        CCS_RATE_LIMIT="25/second",
+        CCS_RATE_LIMIT="30/second",
     )
     flooding, other = _account(server, url), _account(server, url)
     with serving("--workers", str(WORKERS), env=env) as limited:
-        calm = Arrivals(limited.port, _reading(other), 20, seconds)
+        calm = Arrivals(limited.port, _reading(other), 10, seconds)
         flood = Arrivals(limited.port, _reading(flooding), CAPACITY, seconds + 2.5)
         calm.run()
         alone = calm.run()
