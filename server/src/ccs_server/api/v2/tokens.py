@@ -37,7 +37,8 @@ def tenant_of(token: str) -> str:
     """
     try:
         key_id = jwt.get_unverified_header(token).get("kid", "")
-        key = signing_keys().find(key_id)
+        # Another process may have signed with a key that was made since this one looked.
+        key = signing_keys().find(key_id) or _loaded_signing_keys().find(key_id)
         if key is None:
             raise _refused("not signed by a key of this service")
         claims = jwt.decode(token, key.public_key, [ALGORITHM], options=_OPTIONS)
@@ -53,11 +54,12 @@ def tenant_of(token: str) -> str:
 
 def signing_keys() -> SigningKeys:
     """The keys in force, as they were at most a few seconds ago."""
-    lifetime = services().settings.token_lifetime
-    memory = services().signing_keys
-    return memory.get(_MEMORY_KEY) or memory.put(
-        _MEMORY_KEY, load_signing_keys(database(), lifetime)
-    )
+    return services().signing_keys.get(_MEMORY_KEY) or _loaded_signing_keys()
+
+
+def _loaded_signing_keys() -> SigningKeys:
+    loaded = load_signing_keys(database(), services().settings.token_lifetime)
+    return services().signing_keys.put(_MEMORY_KEY, loaded)
 
 
 def _refused(reason: str) -> Unauthenticated:
