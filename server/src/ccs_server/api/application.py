@@ -17,7 +17,7 @@ from werkzeug.routing import MapAdapter
 from ccs_server.api.body import BodyRequest, leave_no_body
 from ccs_server.api.observation import Observer
 from ccs_server.api.protection import protected
-from ccs_server.api.routing import Match, NameConverter, PropertyRoutes, read_path
+from ccs_server.api.routing import Match, NameConverter, Routes, read_path
 
 
 class _NoSessions(SessionInterface):
@@ -41,7 +41,7 @@ class Application(Flask):
         self.url_map.converters["name"] = NameConverter
         self._observer = observer
         self._url_limit = url_limit
-        self._property_routes: PropertyRoutes | None = None
+        self._routes: Routes | None = None
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Views are never coroutines."""
@@ -53,13 +53,33 @@ class Application(Flask):
             return super().create_url_adapter(None)
         environ = request.environ
         path = read_path(environ, self._url_limit)
-        if self._property_routes is None:
-            self._property_routes = PropertyRoutes(self.url_map.iter_rules())
-        match = self._property_routes.match(environ["REQUEST_METHOD"], path)
+        if self._routes is None:
+            self._routes = Routes(self.url_map.iter_rules())
+        match = self._routes.match(environ["REQUEST_METHOD"], path)
         if match is not None:
             return match
         environ["PATH_INFO"] = path.encode().decode("latin-1")
         return super().create_url_adapter(request)
+
+    def full_dispatch_request(self) -> Response:
+        """From a request with a route to its answer: the blueprint's checks, the view, whatever error they raise."""
+        request: Request = request_ctx.request
+        rule = request.url_rule
+        if rule is None or request.method == "OPTIONS":
+            return super().full_dispatch_request()
+        try:
+            for check in self.before_request_funcs.get(request.blueprint, ()):
+                check()
+            answer: Any = self.view_functions[rule.endpoint](**(request.view_args or {}))
+        except Exception as error:  # noqa: BLE001 - Flask answers it, and raises it again if nothing does
+            answer = self.handle_user_exception(error)
+        return self.finalize_request(answer)
+
+    def do_teardown_request(self, exc: BaseException | None = None) -> None:
+        """Nothing is registered for the end of a request."""
+
+    def do_teardown_appcontext(self, exc: BaseException | None = None) -> None:
+        """Nor for that of its context."""
 
     def process_response(self, response: Response) -> Response:
         """The last step of every request, whatever became of it."""

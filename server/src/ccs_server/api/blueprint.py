@@ -1,9 +1,12 @@
 """How queries and fixed bodies reach their schemas: every refusal is a 400 (webargs would answer 422)."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 import flask_smorest
+from flask import Response, request
+from flask.views import MethodView
 from flask_smorest.utils import deepupdate
 from marshmallow import Schema
 from msgspec import MsgspecError
@@ -50,3 +53,26 @@ class Blueprint(flask_smorest.Blueprint):
             return view
 
         return document
+
+
+class Resource(MethodView):
+    """A resource: a method for each of its HTTP methods. One instance serves all requests."""
+
+    init_every_request = False
+
+    @classmethod
+    def as_view(cls, name: str, *class_args: Any, **class_kwargs: Any) -> Callable[..., Any]:  # noqa: ANN401
+        """As Flask's, with the method looked up once and not at each request."""
+        described = super().as_view(name, *class_args, **class_kwargs)
+        resource = cls(*class_args, **class_kwargs)
+        views: dict[str, Callable[..., Response]] = {
+            method: getattr(resource, method.lower()) for method in cls.methods or ()
+        }
+        if "GET" in views:
+            views["HEAD"] = views["GET"]
+
+        @wraps(described)
+        def view(**arguments: str) -> Response:
+            return views[request.method](**arguments)
+
+        return view

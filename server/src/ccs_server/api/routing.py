@@ -2,7 +2,8 @@
 
 The paths of properties carry nearly all requests, and their rule is one that werkzeug's router does not know: the
 first segment `properties` after the namespace ends the address, and what follows it, slashes included, is a name. So
-one regular expression matches them. All other paths, and the methods that these do not have, are werkzeug's.
+one regular expression matches them, and another one those of documents, to be as fast. Other paths that have parts,
+and the methods that these do not have, are werkzeug's.
 """
 
 import re
@@ -16,6 +17,10 @@ from werkzeug.routing import PathConverter, Rule
 _PROPERTIES = re.compile(
     "/v1/account/(?P<account>[^/]+)/(?P<namespace>[^/]+)(?:/(?P<session>[^/]+))??"
     "/properties(?:/(?P<name>.+))?",
+    re.DOTALL,
+)
+_DOCUMENT = re.compile(
+    "/v2/context/document/(?P<account>[^/]+)/(?P<namespace>[^/]+)(?:/(?P<session>[^/]+))?",
     re.DOTALL,
 )
 _ALIAS = "/v1/brand/"
@@ -67,30 +72,36 @@ class Match(NamedTuple):
         return self
 
 
-class PropertyRoutes:
-    """The rules of the paths of properties, found by method and by which parts a path has."""
+class Routes:
+    """The rules that are found here, by method, and by the path or by which parts it has."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self._rules: dict[tuple[str, bool, bool], Rule] = {
-            (method, "session" in rule.arguments, "name" in rule.arguments): rule
-            for rule in rules
-            if "/properties" in rule.rule and rule.rule.startswith("/v1/account/")
+        self._of_paths: dict[tuple[str, str], Match] = {}
+        self._of_properties: dict[tuple[str, frozenset[str]], Rule] = {}
+        self._of_documents: dict[tuple[str, frozenset[str]], Rule] = {}
+        for rule in rules:
             # Flask answers OPTIONS by what werkzeug knows of the path.
-            for method in (rule.methods or set()) - {"OPTIONS"}
-        }
+            for method in (rule.methods or set()) - {"OPTIONS"}:
+                key = method, frozenset(rule.arguments)
+                if not rule.arguments:
+                    self._of_paths[method, rule.rule] = Match(rule, {})
+                elif rule.rule.startswith("/v1/account/") and "/properties" in rule.rule:
+                    self._of_properties[key] = rule
+                elif rule.rule.startswith("/v2/context/document/"):
+                    self._of_documents[key] = rule
 
     def match(self, method: str, path: str) -> Match | None:
         """The match, or None where werkzeug has to look."""
-        match = _PROPERTIES.fullmatch(path)
-        if match is None:
-            return None
-        account, namespace, session, name = match.groups()
-        rule = self._rules.get((method, session is not None, name is not None))
-        if rule is None:
-            return None
-        arguments = {"account": account, "namespace": namespace}
-        if session is not None:
-            arguments["session"] = session
-        if name is not None:
-            arguments["name"] = name
-        return Match(rule, arguments)
+        known = self._of_paths.get((method, path))
+        if known is not None:
+            return known
+        for expression, rules in (
+            (_PROPERTIES, self._of_properties),
+            (_DOCUMENT, self._of_documents),
+        ):
+            match = expression.fullmatch(path)
+            if match is not None:
+                parts = {name: part for name, part in match.groupdict().items() if part is not None}
+                rule = rules.get((method, frozenset(parts)))
+                return Match(rule, parts) if rule else None
+        return None

@@ -3,10 +3,10 @@
 from typing import Any
 
 from flask import Response
-from flask.views import MethodView
 
 from ccs_server.api import openapi as docs
 from ccs_server.api.answers import json_answer, no_content
+from ccs_server.api.blueprint import Resource
 from ccs_server.api.services import database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, blueprint
 from ccs_server.api.v1.schemas import NamespaceAnswer, NamespaceBody, TtlQuery
@@ -15,10 +15,8 @@ from ccs_server.store import namespaces
 
 
 @blueprint.route("/<account>", parameters=[ACCOUNT])
-class Namespaces(MethodView):
+class Namespaces(Resource):
     """The namespaces of an account."""
-
-    init_every_request = False
 
     @blueprint.doc(
         operationId="registerNamespace",
@@ -44,10 +42,8 @@ class Namespaces(MethodView):
 
 
 @blueprint.route("/<account>/<namespace>", parameters=[ACCOUNT, NAMESPACE])
-class Namespace(MethodView):
+class Namespace(Resource):
     """A namespace as a whole."""
-
-    init_every_request = False
 
     @blueprint.doc(
         operationId="deleteNamespace", responses=docs.NO_CONTENT | docs.errors(400, 401, 403)

@@ -4,11 +4,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from flask import Response, request
-from flask.views import MethodView
 from werkzeug.datastructures import MIMEAccept
 
 from ccs_server.api import openapi as docs
 from ccs_server.api.answers import json_answer, no_content, text_answer
+from ccs_server.api.blueprint import Resource
 from ccs_server.api.body import read_properties, read_property
 from ccs_server.api.services import database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAME, NAMESPACE, SESSION, blueprint
@@ -66,10 +66,8 @@ def _delete_docs(operation_id: str) -> dict[str, Any]:
 
 
 @blueprint.route("/<account>/<namespace>/properties", parameters=[ACCOUNT, NAMESPACE])
-class NamespaceProperties(MethodView):
+class NamespaceProperties(Resource):
     """The properties of a namespace that belong to no session."""
-
-    init_every_request = False
 
     @blueprint.doc(**_save_all_docs("saveNamespaceProperties"))
     def patch(self, account: str, namespace: str) -> Response:
@@ -97,10 +95,8 @@ class NamespaceProperties(MethodView):
 @blueprint.route(
     "/<account>/<namespace>/properties/<name:name>", parameters=[ACCOUNT, NAMESPACE, NAME]
 )
-class NamespaceProperty(MethodView):
+class NamespaceProperty(Resource):
     """One property of a namespace that belongs to no session."""
-
-    init_every_request = False
 
     @blueprint.doc(**_save_one_docs("saveNamespaceProperty"))
     def put(self, account: str, namespace: str, name: str) -> Response:
@@ -121,10 +117,8 @@ class NamespaceProperty(MethodView):
 @blueprint.route(
     "/<account>/<namespace>/<session>/properties", parameters=[ACCOUNT, NAMESPACE, SESSION]
 )
-class SessionProperties(MethodView):
+class SessionProperties(Resource):
     """The properties of a session."""
-
-    init_every_request = False
 
     @blueprint.doc(**_save_all_docs("saveSessionProperties"))
     def patch(self, account: str, namespace: str, session: str) -> Response:
@@ -153,10 +147,8 @@ class SessionProperties(MethodView):
     "/<account>/<namespace>/<session>/properties/<name:name>",
     parameters=[ACCOUNT, NAMESPACE, SESSION, NAME],
 )
-class SessionProperty(MethodView):
+class SessionProperty(Resource):
     """One property of a session."""
-
-    init_every_request = False
 
     @blueprint.doc(**_save_one_docs("saveSessionProperty"))
     def put(self, account: str, namespace: str, session: str, name: str) -> Response:

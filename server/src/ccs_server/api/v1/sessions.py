@@ -3,10 +3,10 @@
 from typing import Any
 
 from flask import Response
-from flask.views import MethodView
 
 from ccs_server.api import openapi as docs
 from ccs_server.api.answers import json_answer, no_content
+from ccs_server.api.blueprint import Resource
 from ccs_server.api.services import database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, SESSION, blueprint
 from ccs_server.api.v1.schemas import (
@@ -25,10 +25,8 @@ from ccs_server.store.document import Document
 
 
 @blueprint.route("/<account>/<namespace>/session-ids", parameters=[ACCOUNT, NAMESPACE])
-class SessionIds(MethodView):
+class SessionIds(Resource):
     """The ids of the sessions of a namespace."""
-
-    init_every_request = False
 
     @blueprint.doc(
         operationId="listSessionIds",
@@ -53,10 +51,8 @@ class SessionIds(MethodView):
 
 
 @blueprint.route("/<account>/<namespace>/session-properties", parameters=[ACCOUNT, NAMESPACE])
-class SessionsWithProperties(MethodView):
+class SessionsWithProperties(Resource):
     """The sessions of a namespace with their properties."""
-
-    init_every_request = False
 
     @blueprint.doc(operationId="listSessionProperties", responses=docs.errors(400, 401, 403, 413))
     @blueprint.response(200, SessionPropertiesAnswer(many=True))
@@ -74,10 +70,8 @@ class SessionsWithProperties(MethodView):
 
 
 @blueprint.route("/<account>/namespace/<namespace>/session", parameters=[ACCOUNT, NAMESPACE])
-class SessionTtls(MethodView):
+class SessionTtls(Resource):
     """The times to live that are set on sessions of a namespace."""
-
-    init_every_request = False
 
     @blueprint.doc(
         operationId="setSessionTtl",
@@ -122,10 +116,8 @@ class SessionTtls(MethodView):
 @blueprint.route(
     "/<account>/namespace/<namespace>/session/<session>", parameters=[ACCOUNT, NAMESPACE, SESSION]
 )
-class Session(MethodView):
+class Session(Resource):
     """A session as a whole."""
-
-    init_every_request = False
 
     @blueprint.doc(
         operationId="deleteSession", responses=docs.NO_CONTENT | docs.errors(400, 401, 403)

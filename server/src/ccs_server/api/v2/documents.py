@@ -1,11 +1,11 @@
 """Rows 21–25 of the contract: documents."""
 
 from flask import Response
-from flask.views import MethodView
 from msgspec import UNSET, Raw
 from msgspec.json import Decoder, encode
 
 from ccs_server.api.answers import json_answer
+from ccs_server.api.blueprint import Resource
 from ccs_server.api.body import read_typed
 from ccs_server.api.services import database, services
 from ccs_server.api.v2 import schemas
@@ -27,10 +27,8 @@ _delete = Decoder(schemas.Delete)
 
 
 @blueprint.route("/create")
-class Creation(MethodView):
+class Creation(Resource):
     """Creating documents and adding to them."""
-
-    init_every_request = False
 
     @blueprint.doc(**schemas.create_docs("createDocument"))
     def post(self) -> Response:
@@ -50,10 +48,8 @@ class Creation(MethodView):
 
 
 @blueprint.route("/<account>/<namespace>", parameters=[ACCOUNT, NAMESPACE])
-class NamespaceDocument(MethodView):
+class NamespaceDocument(Resource):
     """The document of a namespace."""
-
-    init_every_request = False
 
     @blueprint.doc(**schemas.read_docs("getNamespaceDocument"))
     def get(self, account: str, namespace: str) -> Response:
@@ -62,10 +58,8 @@ class NamespaceDocument(MethodView):
 
 
 @blueprint.route("/<account>/<namespace>/<session>", parameters=[ACCOUNT, NAMESPACE, SESSION])
-class SessionDocument(MethodView):
+class SessionDocument(Resource):
     """The document of a session."""
-
-    init_every_request = False
 
     @blueprint.doc(**schemas.read_docs("getSessionDocument"))
     def get(self, account: str, namespace: str, session: str) -> Response:
@@ -74,10 +68,8 @@ class SessionDocument(MethodView):
 
 
 @blueprint.route("/properties")
-class DocumentProperties(MethodView):
+class DocumentProperties(Resource):
     """Some properties of a document."""
-
-    init_every_request = False
 
     @blueprint.doc(**schemas.filter_docs("getDocumentProperties"))
     def post(self) -> Response:
@@ -97,10 +89,8 @@ class DocumentProperties(MethodView):
 
 
 @blueprint.route("/property/delete")
-class PropertyDeletion(MethodView):
+class PropertyDeletion(Resource):
     """Deleting properties of a document."""
-
-    init_every_request = False
 
     @blueprint.doc(**schemas.delete_docs("deleteDocumentProperties"))
     def delete(self) -> Response:
@@ -112,10 +102,8 @@ class PropertyDeletion(MethodView):
 
 
 @blueprint.route("/delete")
-class Deletion(MethodView):
+class Deletion(Resource):
     """Deleting documents."""
-
-    init_every_request = False
 
     @blueprint.doc(**schemas.delete_docs("deleteDocument"))
     def delete(self) -> Response:

@@ -1,11 +1,11 @@
 """The login of v2."""
 
 from flask import Response, request
-from flask.views import MethodView
 from msgspec.json import encode
 
 from ccs_server.api import openapi as docs
 from ccs_server.api.answers import json_answer
+from ccs_server.api.blueprint import Resource
 from ccs_server.api.services import database, services
 from ccs_server.api.v2.blueprint import keys_blueprint, login_blueprint
 from ccs_server.api.v2.tokens import issue_token, signing_keys
@@ -38,10 +38,8 @@ def _docs(operation_id: str) -> docs.Doc:
 
 
 @login_blueprint.route("/login")
-class Login(MethodView):
+class Login(Resource):
     """User name and password in, token out."""
-
-    init_every_request = False
 
     @login_blueprint.doc(**_docs("login"))
     def post(self) -> Response:
@@ -55,10 +53,8 @@ class Login(MethodView):
 
 
 @keys_blueprint.route("/jwks.json")
-class Keys(MethodView):
+class Keys(Resource):
     """The public keys that verify tokens."""
-
-    init_every_request = False
 
     @keys_blueprint.doc(
         operationId="getSigningKeys",
