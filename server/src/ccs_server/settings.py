@@ -91,7 +91,7 @@ class Settings:
     drain_time: float = 0.5
     shutdown_timeout: int = 20
     queue_length: int = 32
-    queue_time: float = 0.025
+    queue_time: float = 0.1
     request_time: float = 20.0
     connection_limit: int = 1000
     header_limit: int = 65_536
