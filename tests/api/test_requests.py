@@ -207,3 +207,12 @@ def test_a_refused_body_does_no_harm_to_the_next_request(
                 assert_error(response, response.status_code)
             read = session.get(url, headers={"maven-api-key": account.key}, timeout=10)
             assert read.json() == {}
+
+
+@pytest.mark.parametrize(
+    "path", ["/orders/properties", "/orders/properties/a", "/orders/s1/properties"]
+)
+def test_options_names_the_methods_of_a_path_of_properties(account: Account, path: str) -> None:
+    response = account.v1("OPTIONS", path)
+    assert response.status_code == 200
+    assert {"GET", "DELETE", "OPTIONS"} <= set(response.headers["Allow"].split(", "))
