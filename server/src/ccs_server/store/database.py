@@ -74,6 +74,7 @@ class Database:
             connect_args=self._connect_arguments(str(location.query.get("options", ""))),
         )
         event.listen(self.engine, "connect", self._attach_wire)
+        event.listen(self.engine, "close", _close_wire)
         self._idle: deque[_Lease] = deque()
         self._is_down = False
         self._trying = Lock()
@@ -186,6 +187,10 @@ class Database:
             timeout=self.settings.statement_timeout + _GRACE_SECONDS,
             prepare=not self.settings.transaction_pooler,
         )
+
+
+def _close_wire(_connection: Connection, entry: ConnectionPoolEntry) -> None:
+    entry.info["wire"].close()
 
 
 def _close(lease: _Lease) -> None:

@@ -1,22 +1,34 @@
 """One connection as the hot path uses it: statements prepared once, no wait without an end.
 
 SQLAlchemy's engine makes psycopg connections; a statement goes straight to the libpq connection below, where a
-SQLAlchemy `text()` would cost 285 µs more (docs/performance.md).
+SQLAlchemy `text()` would cost 285 µs more (docs/performance.md). libpq waits for an answer as long as it takes, in a
+single call that lets other threads run: waiting in steps, to look at the clock, would make each statement cost three
+changes of threads. So a thread of the process watches over all of them, and cuts those that wait for too long.
 """
 
+import os
 import select
+import socket
 from collections.abc import Sequence
-from time import monotonic
-from typing import NamedTuple, Self
+from contextlib import suppress
+from threading import Lock, Thread
+from time import monotonic, sleep
+from typing import NamedTuple, Self, cast
+from weakref import WeakSet
 
 from psycopg import OperationalError
 from psycopg.pq import DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
-from ccs_server.domain.errors import Unavailable
-from ccs_server.store.faults import TIMED_OUT, UNREACHABLE, fault_from_sqlstate
+from ccs_server.domain.errors import ContextError, Unavailable
+from ccs_server.store.faults import TIMED_OUT, UNREACHABLE, StoreFault, fault_from_sqlstate
 
 _REFUSED = ExecStatus.FATAL_ERROR
+
+_LOOK_SECONDS = 0.1
+
+# What was used this short a time ago is not asked whether it is still there: the answer may be out of date as soon.
+_FRESH_SECONDS = 0.01
 
 
 class Statement(NamedTuple):
@@ -32,7 +44,7 @@ class Statement(NamedTuple):
 
 
 class Wire:
-    """A libpq connection on which every wait ends after `timeout` seconds.
+    """A libpq connection on which every wait ends soon after `timeout` seconds.
 
     With `prepare` false each statement is parsed anew, which any transaction pooler in front of the database allows.
 
@@ -45,13 +57,18 @@ class Wire:
         self._timeout = timeout
         self._prepare = prepare
         self._prepared: set[bytes] = set()
+        self._used_at = monotonic()
+        self._is_waiting = False
         self.is_silent = False
+        # libpq closes its descriptor when it likes, and the number may be another connection's then: this one is ours.
+        self._socket = socket.socket(fileno=os.dup(pgconn.socket))
         self._readable = select.poll()
-        self._readable.register(pgconn.socket, select.POLLIN)
+        self._readable.register(self._socket, select.POLLIN)
+        _watch.add(self)
 
     def is_stale(self) -> bool:
         """Whether the server has said something unasked: it has closed this idle connection."""
-        return bool(self._readable.poll(0))
+        return monotonic() - self._used_at > _FRESH_SECONDS and bool(self._readable.poll(0))
 
     def execute(self, statement: Statement, params: Sequence[bytes | None] = ()) -> PGresult:
         """Runs one statement, in the transaction that is open or in one of its own.
@@ -61,53 +78,77 @@ class Wire:
             InvalidInput: the database cannot store a value.
             StoreFault: the database refused the statement.
         """
+        self._used_at = monotonic()
+        self._is_waiting = True
         try:
-            if not self._prepare:
-                self._pgconn.send_query_params(statement.sql, params)
-                return self._result()
-            if statement.name not in self._prepared:
-                self._pgconn.send_prepare(statement.name, statement.sql)
-                self._result()
-                self._prepared.add(statement.name)
-            self._pgconn.send_query_prepared(statement.name, params)
-            return self._result()
+            result = self._run(statement, params)
         except OperationalError as error:
-            raise Unavailable(UNREACHABLE) from error
-
-    def _result(self) -> PGresult:
-        pgconn = self._pgconn
-        deadline = monotonic() + self._timeout
-        while pgconn.flush():
-            self._wait(select.POLLIN | select.POLLOUT, deadline)
-            pgconn.consume_input()
-        result = self._next_result(deadline)
-        if result is None:
-            raise Unavailable(UNREACHABLE)
-        # Until the server says that it is ready for more, which may come in a packet of its own.
-        while self._next_result(deadline) is not None:
-            pass
+            raise Unavailable(TIMED_OUT if self.is_silent else UNREACHABLE) from error
+        finally:
+            self._is_waiting = False
         if result.status == _REFUSED:
-            sqlstate = (result.error_field(DiagnosticField.SQLSTATE) or b"08000").decode()
-            primary = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or b""
-            raise fault_from_sqlstate(sqlstate, primary.decode(errors="replace"))
+            raise self._fault(result)
         return result
 
-    def _next_result(self, deadline: float) -> PGresult | None:
-        """Like PQgetResult, which would wait without an end where the connection has more to say."""
-        pgconn = self._pgconn
-        # consume_input also sends: the answer to a large statement may have been read by the loop of flush() already.
-        while pgconn.is_busy():
-            if not self._readable.poll(int(self._timeout * 1000)) or monotonic() > deadline:
-                raise self._timed_out()
-            pgconn.consume_input()
-        return pgconn.get_result()
+    def _run(self, statement: Statement, params: Sequence[bytes | None]) -> PGresult:
+        if not self._prepare:
+            return self._pgconn.exec_params(statement.sql, params)
+        if statement.name not in self._prepared:
+            result = self._pgconn.prepare(statement.name, statement.sql)
+            if result.status == _REFUSED:
+                return result
+            self._prepared.add(statement.name)
+        # Its annotation knows no NULL, though it takes None for it as exec_params does.
+        return self._pgconn.exec_prepared(statement.name, cast("Sequence[bytes]", params))
 
-    def _wait(self, events: int, deadline: float) -> None:
-        poll = select.poll()
-        poll.register(self._pgconn.socket, events)
-        if not poll.poll(max(0, int((deadline - monotonic()) * 1000))):
-            raise self._timed_out()
+    def _fault(self, result: PGresult) -> ContextError | StoreFault:
+        if self.is_silent:
+            return Unavailable(TIMED_OUT)
+        sqlstate = (result.error_field(DiagnosticField.SQLSTATE) or b"08000").decode()
+        primary = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or b""
+        return fault_from_sqlstate(sqlstate, primary.decode(errors="replace"))
 
-    def _timed_out(self) -> Unavailable:
-        self.is_silent = True
-        return Unavailable(TIMED_OUT)
+    def cut_if_overdue(self) -> None:
+        """Ends a wait that has lasted too long: libpq then finds the connection closed."""
+        if self._is_waiting and monotonic() - self._used_at > self._timeout:
+            self.is_silent = True
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Gives back what this holds beside the libpq connection, which its owner closes."""
+        with _watch.lock:
+            self._socket.close()
+
+
+class _Watch:
+    """The thread of this process that cuts overdue waits. `lock` keeps a socket from being closed as it is cut."""
+
+    def __init__(self) -> None:
+        self.begin()
+        # A forked process has none of its parent's threads, and its locks as they were.
+        os.register_at_fork(after_in_child=self.begin)
+
+    def begin(self) -> None:
+        """Begins with nothing to watch."""
+        self.lock = Lock()
+        self._wires: WeakSet[Wire] = WeakSet()
+        self._thread: Thread | None = None
+
+    def add(self, wire: Wire) -> None:
+        """Watches over the wire for as long as it exists."""
+        with self.lock:
+            self._wires.add(wire)
+            if self._thread is None:
+                self._thread = Thread(target=self._look, name="overdue-statements", daemon=True)
+                self._thread.start()
+
+    def _look(self) -> None:
+        while True:
+            sleep(_LOOK_SECONDS)
+            with self.lock:
+                for wire in self._wires:
+                    wire.cut_if_overdue()
+
+
+_watch = _Watch()
