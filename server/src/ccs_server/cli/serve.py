@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from logging.config import dictConfig
 from types import FrameType
@@ -47,13 +49,16 @@ def serve(host: str, port: int, workers: int, *, migrate: bool, as_json: bool) -
     signal.signal(signal.SIGTERM, _end)
     dictConfig(logging_of(Settings.from_environment().log_level))
     try:
-        listener = listen(host, port)
+        listeners = listen(host, port, workers)
     except ListenError as error:
         raise click.ClickException(str(error)) from error
-    with listener, opened_store() as opened:
-        greeting = Greeting(*address_of(listener), _prepare(opened, migrate=migrate))
+    with ExitStack() as stack:
+        for listener in listeners:
+            stack.enter_context(listener)
+        opened = stack.enter_context(opened_store())
+        greeting = Greeting(*address_of(listeners[0]), _prepare(opened, migrate=migrate))
         text = greeting.as_json() if as_json else greeting.as_text()
-        _run(opened, listener, workers, Greeter(greeting, partial(click.echo, text)))
+        _run(opened, listeners, workers, Greeter(greeting, partial(click.echo, text)))
 
 
 def _prepare(opened: Store, *, migrate: bool) -> ApiKey | None:
@@ -66,7 +71,7 @@ def _prepare(opened: Store, *, migrate: bool) -> ApiKey | None:
     return None
 
 
-def _run(opened: Store, listener: socket.socket, count: int, greeter: Greeter) -> None:
+def _run(opened: Store, listeners: Sequence[socket.socket], count: int, greeter: Greeter) -> None:
     # Workers are forked: they share the memory of what is loaded here, and no connection.
     opened.database.release()
     multiprocessing.set_start_method("fork")
@@ -77,7 +82,7 @@ def _run(opened: Store, listener: socket.socket, count: int, greeter: Greeter) -
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
 
         workers = Workers(
-            partial(create_app, opened.settings), listener, opened.settings, count=count
+            partial(create_app, opened.settings), listeners, opened.settings, count=count
         )
         with Upkeep(opened.database, opened.settings, opened.embedded), greeter:
             workers.run()

@@ -1,4 +1,9 @@
-"""The socket that all workers accept connections from."""
+"""The sockets that workers accept connections from: one address, a socket for each worker.
+
+Of a socket that they shared, the worker that wakes first would take a burst of connections whole, and keep them, while
+the others lie idle: a pool of connections is such a burst. So the kernel deals them out (on Linux; elsewhere there is
+one socket for all).
+"""
 
 import ctypes
 import errno
@@ -29,8 +34,8 @@ class ListenError(Exception):
     """The address cannot be listened on; the message is one sentence that says why."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any that is free.
+def listen(host: str, port: int, count: int = 1) -> list[socket.socket]:
+    """`count` listening sockets of one address; port 0 takes any that is free.
 
     Raises:
         ListenError: the address is not this machine's, or is taken.
@@ -49,9 +54,24 @@ def listen(host: str, port: int) -> socket.socket:
                 sleep(0.05)
                 continue
             raise ListenError(_sentence(error, host, port)) from error
+        return _with_others(listener, count)
+
+
+def _with_others(first: socket.socket, count: int) -> list[socket.socket]:
+    listeners = [first]
+    if sys.platform == "linux":
+        # Only now: bound with this option, the first would have joined another service of the same user.
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listeners += (
+            socket.create_server(
+                first.getsockname()[:2], family=first.family, backlog=BACKLOG, reuse_port=True
+            )
+            for _ in range(count - 1)
+        )
+    for listener in listeners:
         # Accepted connections inherit it: an answer is one packet, and nothing is gained by waiting for more.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
+    return listeners
 
 
 def _sentence(error: OSError, host: str, port: int) -> str:

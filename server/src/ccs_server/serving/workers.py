@@ -1,8 +1,8 @@
-"""Granian's worker processes, on one listener, with an end that loses no request.
+"""Granian's worker processes, with an end that loses no request.
 
-Granian (2.8) gives every worker a listener of its own, and a worker that is told to end closes its idle connections
-at once. Both lose requests that are on their way: those of connections in a closed listener's queue, and those on
-kept-alive connections whose clients do not know yet. So the end has four steps:
+Granian (2.8) closes the listener of a worker that is told to end, and its idle connections, at once. Both lose
+requests that are on their way: those of connections in the listener's queue, and those on kept-alive connections
+whose clients do not know yet. So the listeners are ours, and the end has four steps:
 
 1. Workers say `Connection: close` with every answer and /readyz says 503, for `drain_time`: clients and proxies that
    are at work learn that they must go elsewhere, each by an answer.
@@ -17,7 +17,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Thread
 from time import sleep
 from typing import Any, cast
@@ -49,7 +49,9 @@ _OTHER_FILES = 100
 
 
 class Workers(MPServer):
-    """Worker processes that serve the application that `load` makes in each of them.
+    """Worker processes, one for each listener, that serve the application that `load` makes in each of them.
+
+    A listener stays open when its worker fails: connections wait in its queue for the worker's successor.
 
     Raises:
         SettingError: the system does not allow as many connections as the settings.
@@ -58,13 +60,13 @@ class Workers(MPServer):
     def __init__(
         self,
         load: Callable[[], WSGIApplication],
-        listener: socket.socket,
+        listeners: Sequence[socket.socket],
         settings: Settings,
         *,
         count: int,
     ) -> None:
         _allow_files(settings.connection_limit + _OTHER_FILES)
-        host, port = address_of(listener)
+        host, port = address_of(listeners[0])
         super().__init__(
             target="ccs",
             address=host,
@@ -87,7 +89,7 @@ class Workers(MPServer):
             workers_kill_timeout=settings.shutdown_timeout,
         )
         self._load = load
-        self._listener = listener
+        self._listeners = listeners
         self._settings = settings
         self._lifeline = os.pipe()
 
@@ -99,10 +101,11 @@ class Workers(MPServer):
         """
         self.serve(target_loader=self._load_in_worker, wrap_loader=False)
 
-    def _spawn_worker(self, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401 - granian's own
+    def _spawn_worker(self, idx: int, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401 - granian's own
         # Set this late because granian warns of so many: they are there to wait, and few are ever started.
         self.blocking_threads = THREADS
-        return super()._spawn_worker(*args, **options)
+        self._shd = self._handles[idx % len(self._handles)]
+        return super()._spawn_worker(idx, *args, **options)
 
     def _load_in_worker(self) -> Admission:
         # Until granian sets its own handler, the one of the supervisor is in force, which would swallow the signal.
@@ -110,7 +113,7 @@ class Workers(MPServer):
         # A terminal sends ^C to the whole group, but the supervisor alone decides when workers end.
         os.setpgid(0, 0)
         follow_parent(*self._lifeline)
-        keep_cutting_off(self._listener, self._settings.request_time)
+        keep_cutting_off(self._listeners[0], self._settings.request_time)
         app = Drainable(self._load())
         signal.signal(_DRAIN_SIGNAL, app.drain)
         # What granian would wrap an application in, in this process: Admission is called as that wrapper is.
@@ -120,11 +123,13 @@ class Workers(MPServer):
         )
 
     def _init_shared_socket(self) -> None:
-        descriptor = self._listener.fileno()
         # Granian's stubs do not know these attributes' types, nor that of the Rust constructor.
-        self._shd: Any = cast("Any", SocketHolder)(descriptor, False, BACKLOG)  # noqa: FBT003
-        self._sfd: Any = descriptor
-        self._sso = self._listener
+        self._shd: Any
+        self._handles = [
+            cast("Any", SocketHolder)(listener.fileno(), False, BACKLOG)  # noqa: FBT003
+            for listener in self._listeners
+        ]
+        self._sso = None
 
     def signal_handler_reload(self, *_: object) -> None:
         """There is nothing to reload: the environment of a process does not change. A lost terminal ends it."""
@@ -136,7 +141,8 @@ class Workers(MPServer):
             if worker.is_alive():
                 os.kill(worker.inner.pid, _DRAIN_SIGNAL)
         sleep(self._settings.drain_time)
-        open_no_more(self._listener)
+        for listener in self._listeners:
+            open_no_more(listener)
         sleep(_HANDSHAKE_SECONDS)
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
 
