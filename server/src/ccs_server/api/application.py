@@ -40,6 +40,7 @@ class Application(Flask):
         self.url_map.merge_slashes = False
         self.url_map.converters["name"] = NameConverter
         self._observer = observer
+        observer.attach_to(self)
         self._url_limit = url_limit
         self._routes: Routes | None = None
 
