@@ -74,7 +74,10 @@ class Application(Flask):
             answer: Any = self.view_functions[rule.endpoint](**(request.view_args or {}))
         except Exception as error:  # noqa: BLE001 - Flask answers it, and raises it again if nothing does
             answer = self.handle_user_exception(error)
-        return self.finalize_request(answer)
+        # Views and error handlers of this service answer with Responses; what Flask would make of others, it makes.
+        return self.process_response(
+            answer if isinstance(answer, Response) else self.make_response(answer)
+        )
 
     def do_teardown_request(self, exc: BaseException | None = None) -> None:
         """Nothing is registered for the end of a request."""

@@ -6,10 +6,12 @@ numbers keep every digit. Only a body that may repeat a member or hold U+0000 is
 
 import json
 import re
+from io import BytesIO
 from itertools import accumulate
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar, cast
 
-from flask import Request, Response, request
+from flask import Request, Response
+from flask.globals import request_ctx
 from msgspec import DecodeError, Raw, ValidationError
 from msgspec.json import Decoder, encode
 from msgspec.json import format as compact
@@ -41,22 +43,33 @@ _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class BodyRequest(Request):
-    """A request whose body is held to its limit also when it comes in chunks; werkzeug would cut it off there."""
+    """A request whose body is read in one go where its length is known, and held to its limit where it is not."""
 
-    def get_data(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - werkzeug's overloads
-        """The whole body.
+    def read_all(self) -> bytes:
+        """The whole body, or as much as came of it; to be called once.
 
         Raises:
             RequestEntityTooLarge: it is over MAX_BODY_BYTES.
         """
-        data = super().get_data(*args, **kwargs)
+        length = self.environ.get("CONTENT_LENGTH", "")
+        if (
+            length.isdecimal()
+            and int(length) <= MAX_BODY_BYTES
+            and "HTTP_TRANSFER_ENCODING" not in self.environ
+        ):
+            # Werkzeug would look for its own limits first, and wrap the stream.
+            body: bytes = self.environ["wsgi.input"].read(int(length))
+            self.stream = BytesIO()
+            return body
+        body = self.get_data(cache=False)
+        # Werkzeug cuts a body that comes in chunks off at its limit.
         if (
             self.content_length is None
-            and len(data) == MAX_BODY_BYTES
+            and len(body) == MAX_BODY_BYTES
             and self.environ["wsgi.input"].read(1)
         ):
             raise RequestEntityTooLarge
-        return data
+        return body
 
 
 def leave_no_body(request: Request, response: Response) -> None:
@@ -80,10 +93,11 @@ def read_json() -> bytes:
         InvalidInput: it ended before its time.
         RequestEntityTooLarge: it is over MAX_BODY_BYTES.
     """
-    body = request.get_data(cache=False)
+    request = cast("BodyRequest", request_ctx.request)
+    body = request.read_all()
     environ = request.environ
     # Servers hand over what has come when the client went away: of `1234` that may be `12`, which is JSON too.
-    if environ.get("CONTENT_LENGTH", "") != str(len(body)) and not _is_whole(body):
+    if environ.get("CONTENT_LENGTH", "") != str(len(body)) and not _is_whole(request, body):
         raise InvalidInput(_CUT_OFF, "body")
     if (
         body
@@ -94,7 +108,7 @@ def read_json() -> bytes:
     return body
 
 
-def _is_whole(body: bytes) -> bool:
+def _is_whole(request: Request, body: bytes) -> bool:
     """Whether a body whose length was given otherwise, or not at all, cannot be the beginning of a longer one."""
     given = request.content_length
     if given is not None:
