@@ -15,7 +15,7 @@ from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter
 
 from ccs_server.api.body import BodyRequest, leave_no_body
-from ccs_server.api.observation import Observer
+from ccs_server.api.observation import Observer, request_id_of
 from ccs_server.api.protection import protected
 from ccs_server.api.routing import Match, NameConverter, Routes, read_path
 
@@ -75,8 +75,8 @@ class Application(Flask):
         except Exception as error:  # noqa: BLE001 - Flask answers it, and raises it again if nothing does
             answer = self.handle_user_exception(error)
         # Views and error handlers of this service answer with Responses; what Flask would make of others, it makes.
-        return self.process_response(
-            answer if isinstance(answer, Response) else self.make_response(answer)
+        return self._finish(
+            request, answer if isinstance(answer, Response) else self.make_response(answer)
         )
 
     def do_teardown_request(self, exc: BaseException | None = None) -> None:
@@ -87,15 +87,19 @@ class Application(Flask):
 
     def process_response(self, response: Response) -> Response:
         """The last step of every request, whatever became of it."""
+        return self._finish(request_ctx.request, response)
+
+    def _finish(self, request: Request, response: Response) -> Response:
         if self.after_request_funcs:
             response = super().process_response(response)
         if response.status_code >= HTTPStatus.BAD_REQUEST:
-            leave_no_body(request_ctx.request, response)
-        self._observer.observe(request_ctx.request, response)
+            leave_no_body(request, response)
+        self._observer.observe(request, response)
         return response
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Notes when the request began, and protects its answer."""
         environ["ccs.started"] = perf_counter()
+        environ["ccs.request_id"] = request_id_of(environ)
         answer: Iterable[bytes] = super().wsgi_app(environ, protected(environ, start_response))
         return answer

@@ -87,14 +87,12 @@ class Observer:
         app.extensions[_NAME] = self
 
     def observe(self, request: Request, response: Response) -> None:
-        """Gives the answer its request id, and sees to it that it is counted, timed and logged."""
+        """Sees to it that the answer is counted, timed and logged."""
         environ = request.environ
-        request_id = request_id_of(environ)
-        response.headers[REQUEST_ID] = request_id
         rule = request.url_rule
         self._seen.append(
             _Seen(
-                request_id,
+                environ["ccs.request_id"],
                 environ["REQUEST_METHOD"],
                 environ["PATH_INFO"],
                 rule.rule if rule else "",

@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from ccs_server.api.observation import REQUEST_ID
+
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
@@ -38,6 +40,7 @@ def protected(environ: WSGIEnvironment, start_response: StartResponse) -> StartR
         status: str, headers: Headers, exc_info: "OptExcInfo | None" = None
     ) -> Callable[[bytes], object]:
         headers += added
+        headers.append((REQUEST_ID, environ["ccs.request_id"]))
         return start_response(status, headers, exc_info)
 
     return start

@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 
-from flask import request
+from flask.globals import request_ctx
 
 from ccs_server.api.services import services
 from ccs_server.domain.credentials import is_secret, key_id_of
@@ -23,6 +23,7 @@ def check_key() -> None:
         InvalidInput: the account in the path is no account id.
         TooManyRequests: the account is over its rate.
     """
+    request = request_ctx.request
     key = request.environ.get("HTTP_MAVEN_API_KEY")
     if not key:
         raise Unauthenticated(f"Send a key of the account in the header {HEADER}.")
