@@ -1,5 +1,6 @@
 """`ccs serve` as a process, from an empty directory to its end."""
 
+import json
 import os
 import signal
 import socket
@@ -167,6 +168,23 @@ def test_it_ends_well_on_every_signal_that_asks_for_it(
     with serving("--workers", "1", env=env) as server:
         server.process.send_signal(number)
         assert server.process.wait(TIMEOUT_SECONDS) == 0
+
+
+def test_every_request_has_its_line_in_the_log_those_just_before_the_end_too(
+    database_url: str, tmp_path: Path
+) -> None:
+    log, sent = tmp_path / "log", [f"request-{number}" for number in range(150)]
+    env = environment(CCS_DATABASE_URL=database_url)
+    with log.open("w") as file, serving(env=env, log=file) as server, requests.Session() as session:
+        for request_id in sent:
+            answer = session.get(f"{server.url}/v1/account/a", headers={"X-Request-ID": request_id})
+            assert answer.status_code == 401
+        assert server.stop() == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    assert sorted(line["request_id"] for line in lines) == sorted(sent)
+    assert {(line["method"], line["path"], line["status"]) for line in lines} == {
+        ("GET", "/v1/account/a", 401)
+    }
 
 
 def test_it_purges_by_itself(database: Database, database_url: str) -> None:

@@ -19,6 +19,7 @@ from ccs_server.store.signing_keys import load_signing_keys
 from tests.api.test_openapi import described_by_the_application
 from tests.support import databases, raw_http
 from tests.support.service import Account, Server, ccs, environment, serving
+from tests.support.waiting import wait_until
 from tests.trust.conftest import Record
 from tests.trust.operations import KEY, Operation, Place, fill, operations
 from tests.trust.reliability import Topic
@@ -169,6 +170,8 @@ def test_nothing_secret_is_said(stage: Stage, record: Record) -> None:
     raw_http.send(
         stage.server.url, f"GET /{stage.secrets['a wrong key']} \x01 HTTP/9\r\n\r\n".encode()
     )
+    # Lines are written some at a time.
+    wait_until(lambda: len(stage.log.read_text().splitlines()) > len(answers))
     places = {
         "the log": stage.log.read_text(),
         "PostgreSQL's log": "".join(file.read_text() for file in _logs_of(stage.cluster)),
@@ -176,7 +179,6 @@ def test_nothing_secret_is_said(stage: Stage, record: Record) -> None:
         "errors": "".join(answer.text for answer in answers if not _own_answer(answer)),
         "headers": "".join(str(answer.headers) for answer in answers),
     }
-    assert len(places["the log"].splitlines()) > len(answers)
     assert "ccs_request_duration_seconds" in places["the metrics"]
     found = [
         (what, where)

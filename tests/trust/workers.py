@@ -22,6 +22,15 @@ def memory(server: Server) -> float:
     return sum(float(worker.memory_info().rss) for worker in workers(server)) / _MIB
 
 
+def connections(server: Server) -> int:
+    """How many of their clients' connections the workers hold."""
+    return sum(
+        connection.laddr.port == server.port and connection.status != psutil.CONN_LISTEN
+        for worker in workers(server)
+        for connection in worker.net_connections("tcp")
+    )
+
+
 @contextmanager
 def unharmed(server: Server) -> Iterator[None]:
     """Fails unless the same workers live at the end of the block."""

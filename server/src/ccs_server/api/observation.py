@@ -10,7 +10,7 @@ from secrets import token_hex
 from select import PIPE_BUF
 from sys import stderr
 from threading import Lock, Thread, main_thread
-from time import perf_counter, sleep, time
+from time import perf_counter, sleep
 from typing import NamedTuple, cast
 from weakref import ref
 from wsgiref.types import WSGIEnvironment
@@ -56,14 +56,14 @@ blueprint = Blueprint("metrics", __name__)
 
 
 class _Seen(NamedTuple):
-    """What is told of a request; when it ended is in seconds since the epoch, its duration in seconds."""
+    """What is told of a request; its duration is in seconds."""
 
     request_id: str
     method: str
     path: str
     rule: str
     status: int
-    ended: float
+    ended: datetime
     duration: float
 
 
@@ -97,7 +97,7 @@ class Observer:
                 environ["PATH_INFO"],
                 rule.rule if rule else "",
                 response.status_code,
-                time(),
+                datetime.now(UTC),
                 perf_counter() - environ["ccs.started"],
             )
         )
@@ -140,7 +140,7 @@ class Observer:
 
 def _line(seen: _Seen) -> bytes:
     line = {
-        "time": datetime.fromtimestamp(seen.ended, UTC),
+        "time": seen.ended,
         "request_id": seen.request_id,
         "method": seen.method,
         "path": seen.path,
