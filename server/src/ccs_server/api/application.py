@@ -10,11 +10,10 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Request, Response
-from flask.globals import request_ctx
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter
 
-from ccs_server.api.body import BodyRequest, leave_no_body
+from ccs_server.api.body import BodyRequest, current_request, leave_no_body
 from ccs_server.api.observation import Observer, request_id_of
 from ccs_server.api.protection import protected
 from ccs_server.api.routing import Match, NameConverter, Routes, read_path
@@ -64,7 +63,7 @@ class Application(Flask):
 
     def full_dispatch_request(self) -> Response:
         """From a request with a route to its answer: the blueprint's checks, the view, whatever error they raise."""
-        request: Request = request_ctx.request
+        request = current_request()
         rule = request.url_rule
         if rule is None or request.method == "OPTIONS":
             return super().full_dispatch_request()
@@ -87,7 +86,7 @@ class Application(Flask):
 
     def process_response(self, response: Response) -> Response:
         """The last step of every request, whatever became of it."""
-        return self._finish(request_ctx.request, response)
+        return self._finish(current_request(), response)
 
     def _finish(self, request: Request, response: Response) -> Response:
         if self.after_request_funcs:

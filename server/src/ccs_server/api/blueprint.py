@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import flask_smorest
-from flask import Response, request
+from flask import Response
 from flask.views import MethodView
 from flask_smorest.utils import deepupdate
 from marshmallow import Schema
@@ -14,7 +14,7 @@ from msgspec.json import decode
 from webargs.flaskparser import FlaskParser
 from werkzeug import Request
 
-from ccs_server.api.body import MALFORMED, read_json
+from ccs_server.api.body import MALFORMED, current_request, read_json
 from ccs_server.domain.errors import InvalidInput
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -73,6 +73,6 @@ class Resource(MethodView):
 
         @wraps(described)
         def view(**arguments: str) -> Response:
-            return views[request.method](**arguments)
+            return views[current_request().method](**arguments)
 
         return view

@@ -8,10 +8,9 @@ import json
 import re
 from io import BytesIO
 from itertools import accumulate
-from typing import NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
-from flask import Request, Response
-from flask.globals import request_ctx
+from flask import Request, Response, request
 from msgspec import DecodeError, Raw, ValidationError
 from msgspec.json import Decoder, encode
 from msgspec.json import format as compact
@@ -72,6 +71,13 @@ class BodyRequest(Request):
         return body
 
 
+def current_request() -> BodyRequest:
+    """The request at hand: what Flask's proxy stands for, which takes seven times as long for each attribute."""
+    proxy: Any = request
+    found: BodyRequest = proxy._get_current_object()  # noqa: SLF001 - documented by Flask for such uses
+    return found
+
+
 def leave_no_body(request: Request, response: Response) -> None:
     """Reads what is left of the body of a request that is refused; tells the client to close where that is too much.
 
@@ -93,7 +99,7 @@ def read_json() -> bytes:
         InvalidInput: it ended before its time.
         RequestEntityTooLarge: it is over MAX_BODY_BYTES.
     """
-    request = cast("BodyRequest", request_ctx.request)
+    request = current_request()
     body = request.read_all()
     environ = request.environ
     # Servers hand over what has come when the client went away: of `1234` that may be `12`, which is JSON too.

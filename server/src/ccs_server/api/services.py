@@ -1,7 +1,7 @@
 """What the views need, made once for an app and found through it."""
 
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import Any, Self
 
 from flask import Flask, current_app
 
@@ -45,7 +45,10 @@ class Services:
 
 def services() -> Services:
     """The services of the app that handles the current request."""
-    return cast("Services", current_app.extensions[_NAME])
+    # Not through Flask's proxy, as in `current_request`.
+    app: Any = current_app
+    found: Services = app._get_current_object().extensions[_NAME]  # noqa: SLF001
+    return found
 
 
 def database() -> Database:

@@ -202,8 +202,9 @@ def _read_ahead(environ: WSGIEnvironment) -> None:
 
 def _answer(app: WSGIApplication, reply: Reply, environ: WSGIEnvironment) -> None:
     start = _Start()
+    environ.update(_ENVIRONMENT)
     try:
-        body = _whole(app(_ENVIRONMENT | environ, start))
+        body = _whole(app(environ, start))
     except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer
         # The application answers its own faults; this is one that it could not.
         _log.exception("The application failed.")

@@ -2,8 +2,7 @@
 
 from hashlib import sha256
 
-from flask.globals import request_ctx
-
+from ccs_server.api.body import current_request
 from ccs_server.api.services import services
 from ccs_server.domain.credentials import is_secret, key_id_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated
@@ -23,7 +22,7 @@ def check_key() -> None:
         InvalidInput: the account in the path is no account id.
         TooManyRequests: the account is over its rate.
     """
-    request = request_ctx.request
+    request = current_request()
     key = request.environ.get("HTTP_MAVEN_API_KEY")
     if not key:
         raise Unauthenticated(f"Send a key of the account in the header {HEADER}.")

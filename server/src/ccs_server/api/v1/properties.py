@@ -9,7 +9,7 @@ from werkzeug.datastructures import MIMEAccept
 from ccs_server.api import openapi as docs
 from ccs_server.api.answers import json_answer, no_content, text_answer
 from ccs_server.api.blueprint import Resource
-from ccs_server.api.body import read_properties, read_property
+from ccs_server.api.body import current_request, read_properties, read_property
 from ccs_server.api.services import database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAME, NAMESPACE, SESSION, blueprint
 from ccs_server.domain.errors import InvalidInput, NotFound
@@ -179,7 +179,7 @@ def _save_all(document: Document) -> Response:
 
 def _read_all(document: Document) -> Response:
     # Werkzeug reads a query slowly, and nearly no request has one.
-    include = _include() if request.environ["QUERY_STRING"] else None
+    include = _include() if current_request().environ["QUERY_STRING"] else None
     if not include:
         return json_answer(reading.read_all(database(), document))
     return json_answer(reading.read_some(database(), document, include.split(",")))
