@@ -7,10 +7,11 @@ from typing import Any
 import limits
 import pytest
 from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
 
 from ccs_server.api.rates import RateLimiter
 from ccs_server.domain.errors import TooManyRequests
-from ccs_server.settings import SettingError, Settings
+from ccs_server.settings import Rate, SettingError, Settings
 from tests.api.answers import assert_error
 from tests.support.service import Account, Server, environment, serving
 
@@ -72,7 +73,7 @@ def test_a_storage_that_fails_lets_requests_pass_and_is_left_alone_for_a_while(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     storage = _Failing()
-    limiter = RateLimiter(RATE, storage)
+    limiter = RateLimiter(RATE, SlidingWindowCounterRateLimiter(storage))
     for _ in range(10):
         limiter.count("a")
     assert storage.asked == 1
@@ -80,7 +81,7 @@ def test_a_storage_that_fails_lets_requests_pass_and_is_left_alone_for_a_while(
 
 
 def test_a_window_slides() -> None:
-    limiter = RateLimiter(RATE, MemoryStorage())
+    limiter = RateLimiter(RATE, SlidingWindowCounterRateLimiter(MemoryStorage()))
     for _ in range(3):
         limiter.count("a")
     with pytest.raises(TooManyRequests, match="3 per 1 hour") as refused:
@@ -92,4 +93,4 @@ def test_a_window_slides() -> None:
 def test_it_is_off_by_default_and_wants_a_storage_that_there_is() -> None:
     assert RateLimiter.of(Settings()) is None
     with pytest.raises(SettingError, match="CCS_RATE_LIMIT_STORAGE"):
-        RateLimiter.of(Settings(rate_limit=RATE, rate_limit_storage="nothing://host"))
+        RateLimiter.of(Settings(rate_limit=Rate("3/hour"), rate_limit_storage="nothing://host"))

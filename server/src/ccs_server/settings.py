@@ -5,12 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from math import inf
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Literal, NewType, Self, get_args
 from urllib.parse import urlsplit
 
-import limits
 import platformdirs
-from limits import RateLimitItem
 
 
 class SettingError(Exception):
@@ -46,6 +44,18 @@ def _origins(text: str) -> frozenset[str]:
     return origins
 
 
+Rate = NewType("Rate", str)
+"""A rate as the package `limits` reads it."""
+
+
+def _rate(text: str) -> Rate:
+    # Most services limit no rates, and do without the 3 MB of it.
+    from limits import parse  # noqa: PLC0415
+
+    parse(text)
+    return Rate(text)
+
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -65,7 +75,7 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     int: (_natural, "a whole number from 1"),
     LogLevel: (_level, "debug, info, warning or error"),
     frozenset[str]: (_origins, "origins such as https://example.com, with commas between, or *"),
-    RateLimitItem | None: (limits.parse, "a rate such as 100/second or 5000/minute"),
+    Rate | None: (_rate, "a rate such as 100/second or 5000/minute"),
 }
 
 
@@ -98,7 +108,7 @@ class Settings:
     url_limit: int = 16_384
     namespace_limit: int = 10_000
     list_limit: int = 100_000
-    rate_limit: RateLimitItem | None = None
+    rate_limit: Rate | None = None
     rate_limit_storage: str | None = field(default=None, repr=False)
     cors_origins: frozenset[str] = frozenset()
     access_log: bool = True

@@ -2,14 +2,14 @@
 
 import logging
 from time import monotonic, time
-from typing import Self, cast
-
-from limits import RateLimitItem
-from limits.storage import Storage, storage_from_string
-from limits.strategies import SlidingWindowCounterRateLimiter
+from typing import TYPE_CHECKING, Self
 
 from ccs_server.domain.errors import TooManyRequests
 from ccs_server.settings import SettingError, Settings
+
+if TYPE_CHECKING:
+    from limits import RateLimitItem
+    from limits.strategies import RateLimiter as Counter
 
 _log = logging.getLogger("ccs.rates")
 
@@ -23,9 +23,9 @@ _PAUSE_SECONDS = 5.0
 class RateLimiter:
     """Counts the requests of accounts, in a storage that instances share or, in memory, for this process alone."""
 
-    def __init__(self, rate: RateLimitItem, storage: Storage) -> None:
+    def __init__(self, rate: "RateLimitItem", counter: "Counter") -> None:
         self._rate = rate
-        self._counter = SlidingWindowCounterRateLimiter(storage)
+        self._counter = counter
         self._paused_until = 0.0
 
     @classmethod
@@ -37,11 +37,17 @@ class RateLimiter:
         """
         if settings.rate_limit is None:
             return None
+        # Imported where it is wanted, as in the settings.
+        from limits import parse  # noqa: PLC0415
+        from limits.storage import storage_from_string  # noqa: PLC0415
+        from limits.strategies import SlidingWindowCounterRateLimiter  # noqa: PLC0415
+
         url = settings.rate_limit_storage or _IN_MEMORY
         options = {} if url == _IN_MEMORY else _TIMEOUTS
         try:
-            storage = cast("Storage", storage_from_string(url, **options))
-            return cls(settings.rate_limit, storage)
+            storage = storage_from_string(url, **options)
+            counter = SlidingWindowCounterRateLimiter(storage)
+            return cls(parse(settings.rate_limit), counter)
         except Exception as error:
             raise SettingError(
                 "CCS_RATE_LIMIT_STORAGE must be the URL of a Redis, such as redis://localhost:6379, "
