@@ -25,6 +25,7 @@ from tests.trust.reliability import Topic
 from tests.trust.workers import memory, unharmed
 
 STATEMENT_SECONDS = 0.02
+STALL_SECONDS = 0.15
 WORKERS = 2
 SEATS = 2
 CAPACITY = WORKERS * SEATS / STATEMENT_SECONDS
@@ -124,6 +125,19 @@ def test_what_is_too_much_is_refused_and_the_rest_served(
         f"{overload.p99(200) * 1000:.0f} ms (normally {normal.p99(200) * 1000:.0f}, after "
         f"{after.p99(200) * 1000:.0f}); {growth:+.1f} MiB",
     )
+
+
+def test_a_stall_of_the_database_is_no_overload(server: Server, url: str) -> None:
+    """What waits for it is served when it is over, however many they are."""
+    arrivals = Arrivals(server.port, _reading(_account(server, url)), 400, STALL_SECONDS)
+    arrivals.run()
+    database = Database(url, Settings())
+    with ThreadPoolExecutor(1) as executor, database.engine.connect() as other:
+        with other.execution_options(isolation_level="READ COMMITTED").begin():
+            other.execute(text("LOCK TABLE property"))
+            meanwhile = executor.submit(arrivals.run)
+            sleep(STALL_SECONDS)
+        assert meanwhile.result().statuses.keys() == {200}
 
 
 @pytest.mark.usefixtures("_slow")

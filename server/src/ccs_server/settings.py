@@ -100,7 +100,7 @@ class Settings:
     purge_interval: float = 60.0
     drain_time: float = 0.5
     shutdown_timeout: int = 20
-    queue_length: int = 32
+    queue_length: int = 16
     queue_time: float = 0.1
     request_time: float = 20.0
     connection_limit: int = 1000

@@ -4,7 +4,7 @@ Granian (2.8) hands each request to one of its threads, which would call the WSG
 in time, and a thread that calls the application waits for a body for as long as the client likes. So what granian's
 threads call is this: a thread that brings a request reads its body and puts it in line. If one of a few seats is free
 it sits down and serves the line until nobody is left; else it goes to fetch the next. Where the line is long and moves
-slowly, those who have waited longest are refused, in some microseconds each.
+slowly, and has done so for a while, those who have waited longest are refused, in some microseconds each.
 
 Bodies are read before a seat is taken, by threads that are there for nothing else: a slow one keeps nobody waiting,
 and is cut off in the end (`stalled`).
@@ -36,12 +36,20 @@ SEATS = 2
 READERS = 61
 """Bodies that a worker waits for at once."""
 
-THREADS = SEATS + 1 + READERS
-"""Granian's threads: on seats, fetching the next request meanwhile, waiting for bodies. It starts them as needed."""
+REGULARS = SEATS + 1
+"""Threads that fetch requests: those on seats, and one that sees what waits meanwhile."""
+
+THREADS = REGULARS + READERS
+"""Granian's threads: the regulars, and those that wait for bodies. It starts them as needed."""
 
 _REST_SECONDS = 0.01
-_OPEN_SECONDS = 1.0
-_AWAY_SECONDS = 1.0
+_HELD_UP = 4
+_AWAY_SECONDS = 0.1
+_LOOK_EVERY_SECONDS = 0.5
+_LOOK_SECONDS = 0.02
+
+_STALL_SECONDS = 0.2
+"""A line that has moved slowly for no longer than this has met with a stall, of a disk say, which is no overload."""
 
 # An orchestrator that is told that a busy service is dead restarts it, which helps nobody.
 _NEVER_REFUSED = "/healthz"
@@ -102,8 +110,9 @@ _FAILED = _ErrorAnswer(
 class Admission:
     """What granian's threads call: serves the requests that they bring, a few at a time.
 
-    Where more than `queue_length` wait, those who have waited longer than `queue_time` seconds are refused. Either
-    alone would be wrong: a long line that moves fast is no overload, nor is a slow database with a few clients.
+    Where more than `queue_length` wait, and for some time now everybody has waited longer than `queue_time` seconds,
+    those who have are refused. Each alone would be wrong: a long line that moves fast is no overload, nor is a slow
+    database with a few clients, nor a moment's stall (as in CoDel, RFC 8289: it is the standing queue that counts).
     """
 
     def __init__(self, app: WSGIApplication, *, queue_length: int, queue_time: float) -> None:
@@ -114,61 +123,69 @@ class Admission:
         self._seats = deque(range(SEATS))
         self._readers = deque(range(READERS))
         self._line: deque[tuple[float, Reply, WSGIEnvironment]] = deque()
+        self._moved_fast_at = 0.0
         self._regulars: dict[int, float] = {}
         self._door = Lock()
-        self._door_open_until = 0.0
 
     def __call__(self, reply: Reply, environ: WSGIEnvironment) -> None:
         """Takes a request; it may be answered by another thread, later."""
-        if environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ:
+        has_body = environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ
+        if has_body:
             try:
                 reader = self._readers.pop()
             except IndexError:
                 _refuse(_BUSY_UNREAD, reply, environ)
                 return
-            # It may take long, and others shall fetch meanwhile.
-            self._regulars.pop(get_ident(), None)
             try:
                 _read_ahead(environ)
             finally:
                 self._readers.append(reader)
         self._line.append((monotonic(), reply, environ))
         # Looked at again after a seat was left: whoever came meanwhile and found none free has gone.
-        while self._line:
+        all_sit = False
+        while self._line and not all_sit:
             try:
                 seat = self._seats.pop()
             except IndexError:
-                break
+                all_sit = True
+                continue
             try:
                 self._serve()
             finally:
                 self._seats.append(seat)
-        self._rest()
+        if not self._is_regular():
+            with self._door:
+                while not self._is_regular():
+                    sleep(_REST_SECONDS)
+        elif all_sit and not has_body:
+            self._rest()
 
-    def _rest(self) -> None:
-        """Keeps a thread from fetching the next request at once, unless it is a regular or the line is long.
+    def _is_regular(self) -> bool:
+        """Whether this thread is one of the few that fetch requests; it becomes one if there is a place.
 
         A few threads that do all the work find it in their caches; were it dealt out to all threads, each request
-        would cost half as much again. So as many as there are seats are regulars, who fetch at once. The others leave
-        by a door that opens for one at a time, to see whether requests wait while the regulars are held up. When the
-        line gets long the door stands open, because what waits in granian's queue is not seen to wait.
+        would cost half as much again, and wait for the interpreter's lock behind as many as there are.
         """
         thread, now = get_ident(), monotonic()
-        if thread in self._regulars or len(self._regulars) < SEATS:
-            self._regulars[thread] = now
-            return
-        if len(self._line) > self._length:
-            self._door_open_until = now + _OPEN_SECONDS
-        with self._door:
-            if monotonic() > self._door_open_until:
-                sleep(_REST_SECONDS)
-                self._forget_regulars_before(now - _AWAY_SECONDS)
+        if thread not in self._regulars and len(self._regulars) >= REGULARS:
+            for other, seen in list(self._regulars.items()):
+                # It waits for a body or for a request, or has ended.
+                if now - seen > _AWAY_SECONDS:
+                    self._regulars.pop(other, None)
+            return False
+        self._regulars[thread] = now
+        return True
 
-    def _forget_regulars_before(self, earliest: float) -> None:
-        """Those who were not seen since are held up, or have ended."""
-        for thread, seen in list(self._regulars.items()):
-            if seen < earliest:
-                self._regulars.pop(thread, None)
+    def _rest(self) -> None:
+        """Keeps a regular that found no seat from fetching the next request at once.
+
+        Those who sit fetch for themselves when the line has come to its end, and nothing is gained if another thread
+        does it for them. But what waits in granian's queue is not seen to wait: so all of it is fetched when the line
+        shows that they are held up, and for a moment now and then. Nor does it rest after it waited for a body: seats
+        would stay empty meanwhile.
+        """
+        if len(self._line) <= _HELD_UP and monotonic() % _LOOK_EVERY_SECONDS > _LOOK_SECONDS:
+            sleep(_REST_SECONDS)
 
     def _serve(self) -> None:
         line = self._line
@@ -177,14 +194,16 @@ class Admission:
                 came_at, reply, environ = line.popleft()
             except IndexError:
                 return
-            if (
-                len(line) >= self._length
-                and monotonic() - came_at > self._time
-                and environ["PATH_INFO"] != _NEVER_REFUSED
-            ):
+            if self._is_too_late(came_at) and environ["PATH_INFO"] != _NEVER_REFUSED:
                 _refuse(_BUSY, reply, environ)
             else:
                 _answer(self._app, reply, environ)
+
+    def _is_too_late(self, came_at: float) -> bool:
+        now = monotonic()
+        if now - came_at <= self._time:
+            self._moved_fast_at = now
+        return len(self._line) >= self._length and now - self._moved_fast_at > _STALL_SECONDS
 
 
 def _refuse(answer: _ErrorAnswer, reply: Reply, environ: WSGIEnvironment) -> None:
