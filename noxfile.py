@@ -42,7 +42,9 @@ def tests(session: nox.Session) -> None:
 def trust(session: nox.Session) -> None:
     """The full form of tests/trust; writes docs/reliability.md unless the arguments after `--` choose a part."""
     install(session, "dev", *BACKENDS)
-    session.run("pytest", "tests/trust", "--full", *(session.posargs or ["--write-table"]))
+    side_by_side = ("-n", "2", "--dist", "worksteal")
+    arguments = session.posargs or ["--write-table"]
+    session.run("pytest", "tests/trust", "--full", *side_by_side, *arguments)
 
 
 @nox.session

@@ -25,7 +25,7 @@ from tests.trust.reliability import Topic
 from tests.trust.workers import memory, unharmed
 
 STATEMENT_SECONDS = 0.02
-STALL_SECONDS = 0.15
+STALL_SECONDS = 0.5
 WORKERS = 2
 SEATS = 2
 CAPACITY = WORKERS * SEATS / STATEMENT_SECONDS
@@ -129,7 +129,7 @@ def test_what_is_too_much_is_refused_and_the_rest_served(
 
 def test_a_stall_of_the_database_is_no_overload(server: Server, url: str) -> None:
     """What waits for it is served when it is over, however many they are."""
-    arrivals = Arrivals(server.port, _reading(_account(server, url)), 400, STALL_SECONDS)
+    arrivals = Arrivals(server.port, _reading(_account(server, url)), 160, STALL_SECONDS)
     arrivals.run()
     database = Database(url, Settings())
     with ThreadPoolExecutor(1) as executor, database.engine.connect() as other:
@@ -161,7 +161,7 @@ def test_one_accounts_flood_does_not_slow_another(
         CCS_DATABASE_URL=url,
         CCS_ACCESS_LOG="off",
         CCS_CREDENTIAL_CACHE="60",
-        CCS_RATE_LIMIT="30/second",
+        CCS_RATE_LIMIT="10/second",
     )
     flooding, other = _account(server, url), _account(server, url)
     with serving("--workers", str(WORKERS), env=env) as limited:

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from io import BytesIO
+from math import inf
 from threading import Lock, get_ident
 from time import monotonic, sleep
 from typing import Any, Protocol
@@ -48,8 +49,8 @@ _AWAY_SECONDS = 0.1
 _LOOK_EVERY_SECONDS = 0.5
 _LOOK_SECONDS = 0.02
 
-_STALL_SECONDS = 0.2
-"""A line that has moved slowly for no longer than this has met with a stall, of a disk say, which is no overload."""
+_STANDING_SECONDS = 0.2
+"""A line that has moved slowly for no longer than this was held up by a stall, of a disk say: that is no overload."""
 
 # An orchestrator that is told that a busy service is dead restarts it, which helps nobody.
 _NEVER_REFUSED = "/healthz"
@@ -123,7 +124,7 @@ class Admission:
         self._seats = deque(range(SEATS))
         self._readers = deque(range(READERS))
         self._line: deque[tuple[float, Reply, WSGIEnvironment]] = deque()
-        self._moved_fast_at = 0.0
+        self._slow_since = inf
         self._regulars: dict[int, float] = {}
         self._door = Lock()
 
@@ -202,8 +203,10 @@ class Admission:
     def _is_too_late(self, came_at: float) -> bool:
         now = monotonic()
         if now - came_at <= self._time:
-            self._moved_fast_at = now
-        return len(self._line) >= self._length and now - self._moved_fast_at > _STALL_SECONDS
+            self._slow_since = inf
+            return False
+        self._slow_since = min(self._slow_since, now)
+        return len(self._line) >= self._length and now - self._slow_since > _STANDING_SECONDS
 
 
 def _refuse(answer: _ErrorAnswer, reply: Reply, environ: WSGIEnvironment) -> None:
