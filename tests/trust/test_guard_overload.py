@@ -161,7 +161,7 @@ def test_one_accounts_flood_does_not_slow_another(
         CCS_DATABASE_URL=url,
         CCS_ACCESS_LOG="off",
         CCS_CREDENTIAL_CACHE="60",
-        CCS_RATE_LIMIT="10/second",
+        CCS_RATE_LIMIT="20/second",
     )
     flooding, other = _account(server, url), _account(server, url)
     with serving("--workers", str(WORKERS), env=env) as limited:
