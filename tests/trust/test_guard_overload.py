@@ -156,7 +156,7 @@ def test_one_accounts_flood_does_not_slow_another(
     url: str, form: Form, record: Record, server: Server
 ) -> None:
     """The flood has gone on for a while: an account's first second lets pass at once what it may do in one."""
-    seconds = form(short=1.5, full=15.0)
+    seconds = form(short=3.0, full=15.0)
     env = environment(
         CCS_DATABASE_URL=url,
         CCS_ACCESS_LOG="off",
@@ -165,7 +165,7 @@ def test_one_accounts_flood_does_not_slow_another(
     )
     flooding, other = _account(server, url), _account(server, url)
     with serving("--workers", str(WORKERS), env=env) as limited:
-        calm = Arrivals(limited.port, _reading(other), 10, seconds)
+        calm = Arrivals(limited.port, _reading(other), 5, seconds)
         flood = Arrivals(limited.port, _reading(flooding), CAPACITY, seconds + 2.5)
         calm.run()
         alone = calm.run()

@@ -46,6 +46,7 @@ THREADS = REGULARS + READERS
 _REST_SECONDS = 0.01
 _HELD_UP = 4
 _AWAY_SECONDS = 0.1
+_BODY_SECONDS = 0.005
 _LOOK_EVERY_SECONDS = 0.5
 _LOOK_SECONDS = 0.02
 
@@ -137,6 +138,7 @@ class Admission:
             except IndexError:
                 _refuse(_BUSY_UNREAD, reply, environ)
                 return
+            self._expect_back_soon()
             try:
                 _read_ahead(environ)
             finally:
@@ -176,6 +178,12 @@ class Admission:
             return False
         self._regulars[thread] = now
         return True
+
+    def _expect_back_soon(self) -> None:
+        """Lets another thread have this one's place if the body that it is about to wait for is slow."""
+        thread = get_ident()
+        if thread in self._regulars:
+            self._regulars[thread] = monotonic() - _AWAY_SECONDS + _BODY_SECONDS
 
     def _rest(self) -> None:
         """Keeps a regular that found no seat from fetching the next request at once.
