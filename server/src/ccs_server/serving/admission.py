@@ -44,11 +44,11 @@ THREADS = REGULARS + READERS
 """Granian's threads: the regulars, and those that wait for bodies. It starts them as needed."""
 
 _REST_SECONDS = 0.01
-_HELD_UP = 4
+_HELD_UP = 1
 _AWAY_SECONDS = 0.1
 _BODY_SECONDS = 0.005
-_LOOK_EVERY_SECONDS = 0.5
-_LOOK_SECONDS = 0.02
+_LOOK_EVERY_SECONDS = 0.1
+_LOOK_SECONDS = 0.005
 
 _STANDING_SECONDS = 0.2
 """A line that has moved slowly for no longer than this was held up by a stall, of a disk say: that is no overload."""
