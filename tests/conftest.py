@@ -7,11 +7,11 @@ import pytest
 
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
-from ccs_server.store import credentials, schema
+from ccs_server.store import schema
 from ccs_server.store.database import Database
 from tests.support import databases
 from tests.support.clock import Clock
-from tests.support.service import Account, Server, environment, serving
+from tests.support.service import Account, Server, environment, new_account, serving
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -71,19 +71,12 @@ def server(database_url: str) -> Iterator[Server]:
 @pytest.fixture
 def account(server: Server, database: Database) -> Iterator[Account]:
     """A fresh account on `server`."""
-    with _account(server, database) as account:
+    with new_account(server, database) as account:
         yield account
 
 
 @pytest.fixture
 def other_account(server: Server, database: Database) -> Iterator[Account]:
     """Another fresh account on `server`."""
-    with _account(server, database) as account:
+    with new_account(server, database) as account:
         yield account
-
-
-def _account(server: Server, database: Database) -> Account:
-    name = f"test-{token_hex(6)}"
-    key = credentials.create_key(database, name)
-    credential = credentials.create_credential(database, name)
-    return Account(server.url, name, key.key, credential.username, credential.password)

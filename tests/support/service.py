@@ -9,10 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from secrets import token_hex
 from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
 import requests
+
+from ccs_server.store import credentials
+from ccs_server.store.database import Database
 
 CCS = (sys.executable, "-m", "ccs_server")
 TIMEOUT_SECONDS = 30
@@ -124,3 +128,11 @@ class Account:
         answer.raise_for_status()
         token: str = answer.json()["token"]
         return token
+
+
+def new_account(server: Server, database: Database) -> Account:
+    """A fresh account, made in the server's database."""
+    name = f"test-{token_hex(6)}"
+    key = credentials.create_key(database, name)
+    credential = credentials.create_credential(database, name)
+    return Account(server.url, name, key.key, credential.username, credential.password)

@@ -19,7 +19,6 @@ from schemathesis.specs.openapi.checks import allow_header_conformance
 
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
-from ccs_server.store import credentials
 from ccs_server.store.database import Database
 from tests.api.test_openapi import (
     Case,
@@ -29,7 +28,7 @@ from tests.api.test_openapi import (
     follows_the_document,
 )
 from tests.support import databases, raw_http
-from tests.support.service import Account, Server, environment, serving
+from tests.support.service import Account, Server, environment, new_account, serving
 from tests.trust import bytes_fuzz
 from tests.trust.conftest import Form, Record
 from tests.trust.operations import operations
@@ -71,13 +70,8 @@ def server(env: dict[str, str], log: Path) -> Iterator[Server]:
 @pytest.fixture
 def account(server: Server, env: dict[str, str]) -> Iterator[Account]:
     database = Database(env["CCS_DATABASE_URL"], Settings())
-    name = f"fuzz-{token_hex(6)}"
-    key, user = (
-        credentials.create_key(database, name),
-        credentials.create_credential(database, name),
-    )
-    database.release()
-    with Account(server.url, name, key.key, user.username, user.password) as account:
+    with new_account(server, database) as account:
+        database.release()
         yield account
 
 

@@ -13,7 +13,7 @@ from ccs_server.settings import Settings
 from ccs_server.store import credentials, schema
 from ccs_server.store.database import Database
 from tests.support import databases, raw_http
-from tests.support.service import Account, Server, environment, serving
+from tests.support.service import Account, Server, environment, new_account, serving
 from tests.trust.conftest import Record
 from tests.trust.reliability import Topic
 
@@ -42,13 +42,8 @@ def server(url: str) -> Iterator[Server]:
 @pytest.fixture
 def account(server: Server, url: str) -> Iterator[Account]:
     database = Database(url, Settings())
-    name = f"test-{token_hex(6)}"
-    key, user = (
-        credentials.create_key(database, name),
-        credentials.create_credential(database, name),
-    )
-    database.release()
-    with Account(server.url, name, key.key, user.username, user.password) as account:
+    with new_account(server, database) as account:
+        database.release()
         yield account
 
 

@@ -14,11 +14,11 @@ from sqlalchemy import text
 
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
-from ccs_server.store import credentials, schema
+from ccs_server.store import schema
 from ccs_server.store.database import Database
 from tests.support import databases
 from tests.support.clock import SEARCH_PATH
-from tests.support.service import Account, Server, environment, serving
+from tests.support.service import Account, Server, environment, new_account, serving
 from tests.trust.arrivals import Arrivals
 from tests.trust.conftest import Form, Record
 from tests.trust.reliability import Topic
@@ -73,10 +73,8 @@ def _execute(url: str, statement: str) -> None:
 
 def _account(server: Server, url: str) -> Account:
     database = Database(url, Settings())
-    name = f"test-{token_hex(6)}"
-    key = credentials.create_key(database, name).key
+    account = new_account(server, database)
     database.release()
-    account = Account(server.url, name, key, "", "")
     account.v1("PUT", "/ns/properties/p", json=1).raise_for_status()
     return account
 
@@ -156,16 +154,16 @@ def test_one_accounts_flood_does_not_slow_another(
     url: str, form: Form, record: Record, server: Server
 ) -> None:
     """The flood has gone on for a while: an account's first second lets pass at once what it may do in one."""
-    seconds = form(short=3.0, full=15.0)
+    seconds = form(short=1.5, full=15.0)
     env = environment(
         CCS_DATABASE_URL=url,
         CCS_ACCESS_LOG="off",
         CCS_CREDENTIAL_CACHE="60",
-        CCS_RATE_LIMIT="20/second",
+        CCS_RATE_LIMIT="30/second",
     )
     flooding, other = _account(server, url), _account(server, url)
     with serving("--workers", str(WORKERS), env=env) as limited:
-        calm = Arrivals(limited.port, _reading(other), 5, seconds)
+        calm = Arrivals(limited.port, _reading(other), 10, seconds)
         flood = Arrivals(limited.port, _reading(flooding), CAPACITY, seconds + 2.5)
         calm.run()
         alone = calm.run()

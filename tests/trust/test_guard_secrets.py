@@ -18,7 +18,7 @@ from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import load_signing_keys
 from tests.api.test_openapi import described_by_the_application
 from tests.support import databases, raw_http
-from tests.support.service import Account, Server, ccs, environment, serving
+from tests.support.service import Account, Server, ccs, environment, new_account, serving
 from tests.support.waiting import wait_until
 from tests.trust.conftest import Record
 from tests.trust.operations import KEY, Operation, Place, fill, operations
@@ -46,23 +46,18 @@ def stage(cluster: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
     # The embedded PostgreSQL asks for no password, and takes any.
     url = make_url(url).set(password=password).render_as_string(hide_password=False)
     database = Database(url, Settings())
-    name = f"test-{token_hex(6)}"
-    key, user = (
-        credentials.create_key(database, name),
-        credentials.create_credential(database, name),
-    )
-    database.release()
     log = tmp_path_factory.mktemp("secrets") / "log"
     env = environment(CCS_DATABASE_URL=url, CCS_LOG_LEVEL="debug", CCS_ACCESS_LOG="on")
     with (
         log.open("w") as file,
         serving(env=env, log=file) as server,
-        Account(server.url, name, key.key, user.username, user.password) as account,
+        new_account(server, database) as account,
     ):
+        database.release()
         secrets = {
             "the database's password": password,
-            "the key": key.key.rpartition("_")[2],
-            "the password": user.password,
+            "the key": account.key.rpartition("_")[2],
+            "the password": account.password,
             "the token's signature": account.token.rpartition(".")[2],
             "the token's claims": account.token.split(".")[1],
             "a value": f"value{token_hex(8)}",
