@@ -2,8 +2,9 @@
 
 from hashlib import sha256
 
-from flask import g, request
+from flask import Request, g
 
+from ccs_server.api.body import current_request
 from ccs_server.api.services import services
 from ccs_server.api.v2.tokens import tenant_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated
@@ -19,7 +20,8 @@ def check_token() -> None:
         InvalidInput: the account in the path is no account id.
         TooManyRequests: the account is over its rate.
     """
-    token = _token()
+    request = current_request()
+    token = _token(request)
     digest = sha256(token.encode(errors="surrogatepass")).digest()
     known = services()
     tenants = known.tenants_of_tokens
@@ -43,7 +45,7 @@ def check_tenant(account: str) -> str:
     return account
 
 
-def _token() -> str:
+def _token(request: Request) -> str:
     scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() == "bearer" and token:
         return str(token.strip())
