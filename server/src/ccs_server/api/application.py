@@ -14,7 +14,7 @@ from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter
 
 from ccs_server.api.body import BodyRequest, current_request, leave_no_body
-from ccs_server.api.observation import Observer, request_id_of
+from ccs_server.api.observation import Observer
 from ccs_server.api.protection import protected
 from ccs_server.api.routing import Match, NameConverter, Routes, read_path
 
@@ -99,6 +99,5 @@ class Application(Flask):
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Notes when the request began, and protects its answer."""
         environ["ccs.started"] = perf_counter()
-        environ["ccs.request_id"] = request_id_of(environ)
         answer: Iterable[bytes] = super().wsgi_app(environ, protected(environ, start_response))
         return answer

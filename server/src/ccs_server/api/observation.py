@@ -27,6 +27,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 REQUEST_ID = "X-Request-ID"
+_KNOWN = "ccs.request_id"
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the directory where the workers of one instance keep their metrics together."""
 
@@ -92,7 +93,7 @@ class Observer:
         rule = request.url_rule
         self._seen.append(
             _Seen(
-                environ["ccs.request_id"],
+                request_id_of(environ),
                 environ["REQUEST_METHOD"],
                 environ["PATH_INFO"],
                 rule.rule if rule else "",
@@ -104,9 +105,14 @@ class Observer:
         if len(self._seen) >= _AT_ONCE:
             self.write()
         if self._clerk is None:
-            # Not before the first request: there may have been a fork since the app was made.
-            self._clerk = Thread(target=_keep_writing, args=(ref(self),), name="observer")
-            self._clerk.start()
+            self._employ_clerk()
+
+    def _employ_clerk(self) -> None:
+        # Not before the first request: there may have been a fork since the app was made.
+        with self._writing:
+            if self._clerk is None:
+                self._clerk = Thread(target=_keep_writing, args=(ref(self),), name="observer")
+                self._clerk.start()
 
     def write(self) -> None:
         """Counts, times and logs what was seen."""
@@ -165,11 +171,14 @@ def _keep_writing(observer: ref[Observer]) -> None:
 
 
 def request_id_of(environ: WSGIEnvironment) -> str:
-    """The client's own id of the request if it sent a printable one, else a new one."""
-    given = environ.get("HTTP_X_REQUEST_ID")
-    if given and _is_request_id(given):
-        return str(given)
-    return f"{_instance}-{os.getpid():x}-{next(_numbers):x}"
+    """The request's id: the client's own if it sent a printable one, else one that is made the first time."""
+    known: str | None = environ.get(_KNOWN)
+    if known is None:
+        known = environ.get("HTTP_X_REQUEST_ID", "")
+        if not _is_request_id(known):
+            known = f"{_instance}-{os.getpid():x}-{next(_numbers):x}"
+        environ[_KNOWN] = known
+    return known
 
 
 @blueprint.get("/metrics")

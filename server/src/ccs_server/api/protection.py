@@ -1,10 +1,10 @@
-"""What every answer tells browsers: to guess, keep and run nothing, and which pages may see it."""
+"""What every answer says: the request's id; to browsers, to guess, keep and run nothing, and which pages may see it."""
 
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from ccs_server.api.observation import REQUEST_ID
+from ccs_server.api.observation import REQUEST_ID, request_id_of
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -33,14 +33,14 @@ PAGES = "/docs"
 
 
 def protected(environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
-    """`start_response` with these headers added to the answer's own."""
+    """`start_response` with these headers, and the request's id, added to the answer's own."""
     added = _PAGE_HEADERS if environ["PATH_INFO"].startswith(PAGES) else API_HEADERS
 
     def start(
         status: str, headers: Headers, exc_info: "OptExcInfo | None" = None
     ) -> Callable[[bytes], object]:
         headers += added
-        headers.append((REQUEST_ID, environ["ccs.request_id"]))
+        headers.append((REQUEST_ID, request_id_of(environ)))
         return start_response(status, headers, exc_info)
 
     return start
