@@ -6,8 +6,8 @@ threads call is this: a thread that brings a request reads its body and puts it 
 it sits down and serves the line until nobody is left; else it goes to fetch the next. Where the line is long and moves
 slowly, and has done so for a while, those who have waited longest are refused, in some microseconds each.
 
-Bodies are read before a seat is taken, by threads that are there for nothing else: a slow one keeps nobody waiting,
-and is cut off in the end (`stalled`).
+Bodies are read before a seat is taken. Who waits for a slow one is soon replaced, by one of many threads that are there
+for nothing else: it keeps nobody waiting, and is cut off in the end (`stalled`).
 """
 
 import logging
@@ -43,10 +43,17 @@ REGULARS = SEATS + 1
 THREADS = REGULARS + READERS
 """Granian's threads: the regulars, and those that wait for bodies. It starts them as needed."""
 
+# How often a thread without a place asks for one, and how long a regular that found no seat leaves fetching to others.
 _REST_SECONDS = 0.01
+
+# More than this many in line are waiting for seats that others hold, not just for their turn.
 _HELD_UP = 1
+
+# A regular that was not seen for so long, or has waited so long for a body, gives its place away.
 _AWAY_SECONDS = 0.1
 _BODY_SECONDS = 0.005
+
+# For so long, ten times a second, nobody rests.
 _LOOK_EVERY_SECONDS = 0.1
 _LOOK_SECONDS = 0.005
 
@@ -144,24 +151,27 @@ class Admission:
             finally:
                 self._readers.append(reader)
         self._line.append((monotonic(), reply, environ))
-        # Looked at again after a seat was left: whoever came meanwhile and found none free has gone.
-        all_sit = False
-        while self._line and not all_sit:
-            try:
-                seat = self._seats.pop()
-            except IndexError:
-                all_sit = True
-                continue
-            try:
-                self._serve()
-            finally:
-                self._seats.append(seat)
+        found_seat = self._sit()
         if not self._is_regular():
             with self._door:
                 while not self._is_regular():
                     sleep(_REST_SECONDS)
-        elif all_sit and not has_body:
+        elif not found_seat and not has_body:
             self._rest()
+
+    def _sit(self) -> bool:
+        """Serves the line until nobody is left; False if others have all seats, and will."""
+        # Looked at again after a seat was left: whoever came meanwhile and found none free has gone.
+        while self._line:
+            try:
+                seat = self._seats.pop()
+            except IndexError:
+                return False
+            try:
+                self._serve()
+            finally:
+                self._seats.append(seat)
+        return True
 
     def _is_regular(self) -> bool:
         """Whether this thread is one of the few that fetch requests; it becomes one if there is a place.
@@ -237,7 +247,7 @@ def _answer(app: WSGIApplication, reply: Reply, environ: WSGIEnvironment) -> Non
         body = _whole(app(environ, start))
     except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer
         # The application answers its own faults; this is one that it could not.
-        _log.exception("The application failed.")
+        _log.exception("The application failed on request %s.", request_id_of(environ))
         _FAILED.send(reply, environ)
     else:
         reply.response_bytes(start.status, start.headers, body)
