@@ -39,8 +39,13 @@ class Lab:
         """A running service in the database of this name; both are made when first asked for."""
         if name not in self._instances:
             url = self.postgres.create(name)
-            # The purge runs when a part of the benchmark starts it, and not while another measures.
-            settings = {"CCS_DATABASE_URL": url, "CCS_PURGE_INTERVAL": "86400"}
+            settings = {
+                "CCS_DATABASE_URL": url,
+                # The purge runs when a part of the benchmark starts it, and not while another measures.
+                "CCS_PURGE_INTERVAL": "86400",
+                # As many as there are connections at most: no stack refuses them, however long the disk stalls.
+                "CCS_QUEUE_LENGTH": "64",
+            }
             self._instances[name] = Instance(name, self.directory, settings)
         return self._instances[name]
 

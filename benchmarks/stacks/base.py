@@ -61,7 +61,11 @@ class HttpStack(Stack):
 
     def measure(self, operation: str, load: Load) -> Measurement:
         run = wrk.run if wrk.is_installed() else python.run
-        return run(self.operations[operation], self.port, self.sessions, load)
+        try:
+            return run(self.operations[operation], self.port, self.sessions, load)
+        except WrongAnswerError as error:
+            where = f"{self.name}, {operation} over {load.connections} connections"
+            raise WrongAnswerError(f"{where}: {error}") from error
 
     def check(self) -> None:
         """Does every operation once and looks closely at what comes of it.
