@@ -32,10 +32,9 @@ def main() -> int:
         sys.exit(f"wrk is needed to load the stacks: {wrk.INSTALL}")
     out: Path = arguments.out or _OUT.get(scale.name, _OUT_OTHERWISE)
     out.mkdir(parents=True, exist_ok=True)
-    results = _results(out / "results.json", kept=bool(arguments.only))
-    _run(scale, results)
-    text = json.dumps(results, indent=1, ensure_ascii=False)
-    (out / "results.json").write_text(text + "\n")
+    file = out / "results.json"
+    results = _results(file, kept=bool(arguments.only))
+    _run(scale, results, file)
     if scale.name != SMOKE.name:
         _report(results, out)
     for stack, lack in results["missing"].items():
@@ -54,7 +53,8 @@ def _results(file: Path, *, kept: bool) -> dict[str, Any]:
     return {"machine": here, "missing": {}, "parts": {}}
 
 
-def _run(scale: Scale, results: dict[str, Any]) -> None:
+def _run(scale: Scale, results: dict[str, Any], file: Path) -> None:
+    """Runs the parts, and writes their figures after each: what ends a run takes no more than a part with it."""
     with lab.opened(scale) as opened:
         results["postgresql"] = opened.postgres.settings()
         results["versions"] = machine.versions()
@@ -69,7 +69,8 @@ def _run(scale: Scale, results: dict[str, Any]) -> None:
                 "load_before": round(os.getloadavg()[0], 2),
                 "figures": PARTS[part](opened),
             }
-        results["missing"] |= opened.missing
+            results["missing"] |= opened.missing
+            file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
 def _report(results: dict[str, Any], out: Path) -> None:
