@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
-from socket import create_server
 from typing import Self
 
 import psycopg
 
 from ccs_server import embedded
+from tests.support.ports import free_port
 from tests.trust.processes import signal_tree
 
 
@@ -19,7 +19,7 @@ class Cluster:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._data = directory / "data"
-        self.port = _free_port()
+        self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -114,9 +114,3 @@ def _run(program: str, *arguments: str) -> None:
     """Runs one of PostgreSQL's programs, as the service does."""
     done = embedded._run(program, *arguments)
     assert done.returncode == 0, f"{program}: {done}"
-
-
-def _free_port() -> int:
-    with create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
