@@ -2,16 +2,22 @@
 
 A row that somebody else has locked is left for the next run, so the purge takes part in no deadlock and delays no
 writer by more than a batch; any number of instances may purge at once. What it costs depends on what there is to
-delete, not on what is stored: expired rows are found by an index that holds no row that never expires.
+delete, not on what is stored: expired rows are found by an index that holds no row that never expires. After each
+batch it rests, so that requests find the database free most of the time.
 """
 
 from collections.abc import Callable
+from time import monotonic, sleep
 from typing import NamedTuple
 
 from ccs_server.store.database import Database
 from ccs_server.store.wire import Statement
 
-BATCH = 1000
+BATCH = 500
+"""Rows deleted by one statement: some milliseconds of a processor, for which a request may have to wait."""
+
+_REST = 3.0
+"""Seconds of rest for each second of work."""
 
 # `expires_at < 'infinity'` says nothing new to us; it says to the planner that the partial index will do.
 DELETE_EXPIRED = Statement.of(
@@ -81,10 +87,12 @@ def purge(
     def drain(statement: Statement) -> int:
         total = 0
         while not stopping():
+            began = monotonic()
             deleted = database.execute(statement, b"%d" % batch).command_tuples or 0
             total += deleted
             if deleted < batch:
                 break
+            sleep(_REST * (monotonic() - began))
         return total
 
     return Purged(
