@@ -98,14 +98,22 @@ def test_two_at_once_share_the_work(
     assert purge(own_database).properties == left
 
 
-def test_it_stops_when_it_is_told_to(
+def test_it_rests_after_each_batch_and_stops_when_it_is_told_to(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
+    """It may be told in the middle of a rest, which is long where the database is slow."""
     fill(connection, NAME, seconds=1, count=30)
     own_clock.advance(seconds=2)
-    answers = iter([False, False])
-    purged = purge(own_database, batch=10, stopping=lambda: next(answers, True))
+    rests: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        rests.append(seconds)
+        return len(rests) > 2
+
+    purged = purge(own_database, batch=10, wait=wait)
     assert purged.properties == 20
+    assert rests[0] == 0
+    assert min(rests[1:3]) > 0
 
 
 def test_it_drains_deleted_namespaces_and_forgets_them_when_no_writer_can_be_left(

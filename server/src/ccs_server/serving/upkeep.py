@@ -61,7 +61,7 @@ class Upkeep:
             _log.warning("The embedded PostgreSQL had ended; it runs again.")
 
     def _purge(self) -> None:
-        purged = purge(self._database, stopping=self._stop.is_set)
+        purged = purge(self._database, wait=self._stop.wait)
         if any(purged):
             _log.info(
                 "Purged %s.", ", ".join(f"{n} {name}" for name, n in purged._asdict().items())

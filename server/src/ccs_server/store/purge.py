@@ -7,7 +7,8 @@ batch it rests, so that requests find the database free most of the time.
 """
 
 from collections.abc import Callable
-from time import monotonic, sleep
+from threading import Event
+from time import monotonic
 from typing import NamedTuple
 
 from ccs_server.store.database import Database
@@ -18,6 +19,8 @@ BATCH = 500
 
 _REST = 3.0
 """Seconds of rest for each second of work."""
+
+_NEVER_STOPPED = Event()
 
 # `expires_at < 'infinity'` says nothing new to us; it says to the planner that the partial index will do.
 DELETE_EXPIRED = Statement.of(
@@ -76,23 +79,28 @@ class Purged(NamedTuple):
 
 
 def purge(
-    database: Database, *, batch: int = BATCH, stopping: Callable[[], bool] = lambda: False
+    database: Database, *, batch: int = BATCH, wait: Callable[[float], bool] = _NEVER_STOPPED.wait
 ) -> Purged:
-    """Deletes what has expired and what deleted namespaces have left, until nothing is left or `stopping()`.
+    """Deletes what has expired and what deleted namespaces have left, until nothing is left or it is told to stop.
+
+    Args:
+        database: where to delete.
+        batch: rows deleted by one statement.
+        wait: rests for so many seconds, or until the purge shall stop, and says whether it shall.
 
     Raises:
         Unavailable: the database cannot be used now; what was deleted so far stays deleted.
     """
 
     def drain(statement: Statement) -> int:
-        total = 0
-        while not stopping():
+        total, rest = 0, 0.0
+        while not wait(rest):
             began = monotonic()
             deleted = database.execute(statement, b"%d" % batch).command_tuples or 0
             total += deleted
             if deleted < batch:
                 break
-            sleep(_REST * (monotonic() - began))
+            rest = _REST * (monotonic() - began)
         return total
 
     return Purged(
