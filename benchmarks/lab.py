@@ -51,8 +51,7 @@ class Lab:
 
     def sample(self, stack: Stack, operation: str, load: Load) -> Sample:
         """Measures, and counts the CPU that was spent meanwhile."""
-        stack.prepare()
-        before, database_before = stack.usage(), self.postgres.usage()
+        before, database_before = stack.begin(), self.postgres.usage()
         measurement = stack.measure(operation, load)
         after, database_after = stack.usage(), self.postgres.usage()
         steps = stack.steps(operation)

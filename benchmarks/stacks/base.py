@@ -34,8 +34,9 @@ class Stack(ABC):
             WrongAnswerError: an answer was not the right one.
         """
 
-    def prepare(self) -> None:  # noqa: B027 - most stacks are ready as they are
-        """Called before each measurement of a comparison."""
+    def begin(self) -> Usage:
+        """Makes ready for a measurement; returns what its own programs have used until then."""
+        return self.usage()
 
     def steps(self, operation: str) -> int:
         """How many requests the operation is made of."""

@@ -17,7 +17,7 @@ from benchmarks.operations import (
     TALK,
     compact,
 )
-from benchmarks.processes import free_port, listening, output_of, start, wait_until
+from benchmarks.processes import Usage, free_port, listening, output_of, start, wait_until
 from benchmarks.stacks.base import HttpStack, MissingError, send_to_all, session_numbers
 
 _INSTALL = "apt-get install webdis redis-server"
@@ -68,10 +68,11 @@ class Webdis(HttpStack):
         self.operations = _operations()
         send_to_all(self.port, _save(DOCUMENT), session_numbers(sessions))
 
-    def prepare(self) -> None:
+    def begin(self) -> Usage:
         """Starts webdis anew: it answers clients that have gone, and so whoever has a connection of the same number."""
         self.programs[0].stop()
         self._start()
+        return super().begin()
 
     def _start(self) -> None:
         webdis = start("webdis", ["webdis", self._directory / "webdis.json"], self._directory)
