@@ -78,8 +78,7 @@ def test_nobody_waits_for_a_redis_that_is_away(
 ) -> None:
     """Requests pass uncounted, and are counted again when it is back."""
     account = everywhere[0]
-    while account.v1("GET", "/ns/properties").status_code != 429:
-        pass
+    wait_until(lambda: account.v1("GET", "/ns/properties").status_code == 429)
     redis.process.send_signal(away)
     waits = []
     for _ in range(RATE + 1):
