@@ -12,8 +12,10 @@ from benchmarks.operations import DOCUMENT, compact
 from benchmarks.stacks.service import ACCOUNT
 
 _COPY: LiteralString = (
-    "COPY property (account, namespace_id, session_id, name, value, size, expires_at) FROM STDIN"
+    "COPY property"
+    " (account, namespace_id, session_id, name, value, size, expires_at, purge_at) FROM STDIN"
 )
+NULL = r"\N"
 Properties = list[tuple[str, str]]
 
 
@@ -69,7 +71,8 @@ def _blocks(
     expires_at: datetime | None,
 ) -> Iterator[str]:
     before = f"{ACCOUNT}\t{namespace_id}\t"
-    expiry = expires_at.isoformat() if expires_at else "infinity"
+    moment = expires_at.isoformat() if expires_at else None
+    expiry = f"{moment or 'infinity'}\t{moment or NULL}"
     after = [
         f"\t{name}\t{value}\t{len(compact(name)) + len(value) + 2}\t{expiry}\n"
         for name, value in sorted(properties)

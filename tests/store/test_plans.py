@@ -109,8 +109,8 @@ def test_a_statement_enters_an_index_at_its_range(full_database: Database, name:
             continue
         entered = node.get("Index Cond", "")
         index = node["Index Name"]
-        if index == "ix_property_expires_at":
-            assert "expires_at <= now()" in entered
+        if index == "ix_property_purge_at":
+            assert "purge_at <= now()" in entered
         elif index in KEYS:
             assert f"{KEYS[index]} = " in entered
         else:

@@ -7,13 +7,19 @@ import pytest
 from sqlalchemy import Connection, text
 
 from ccs_server.store.database import Database
-from ccs_server.store.purge import DELETE_EXPIRED, purge
+from ccs_server.store.document import Document
+from ccs_server.store.namespaces import register_namespace
+from ccs_server.store.purge import PURGE_EXPIRED, purge
+from ccs_server.store.reading import read_all
+from ccs_server.store.saving import save
 from tests.support.clock import Clock
+from tests.support.waiting import wait_until
 
 FILL = """
-    INSERT INTO property (account, namespace_id, session_id, name, value, size, expires_at)
-    SELECT :account, :namespace, 's', 'p' || n, '1', 1, now() + make_interval(secs => :seconds)
-    FROM generate_series(1, :count) AS n
+    INSERT INTO property (account, namespace_id, session_id, name, value, size, expires_at, purge_at)
+    SELECT :account, :namespace, 's', 'p' || n, '1', 1, expires_at, expires_at
+    FROM (SELECT now() + make_interval(secs => :seconds) AS expires_at) AS place,
+        generate_series(1, :count) AS n
 """
 
 
@@ -84,6 +90,93 @@ def test_it_leaves_rows_that_somebody_holds_and_does_not_wait(
     assert purge(own_database).properties == 0
 
 
+def test_what_was_saved_again_is_put_off_until_it_expires(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    register_namespace(own_database, NAME, "ns", 60)
+    document = Document(NAME, "ns", "s")
+    save(own_database, document, b'{"a": 1, "b": 1}')
+    own_clock.advance(seconds=40)
+    save(own_database, document, b'{"a": 2}')
+    own_clock.advance(seconds=21)
+    assert purge(own_database).properties == 1
+    assert read_all(own_database, document) == b'{ "a" : 2 }'
+    own_clock.advance(seconds=38)
+    assert purge(own_database).properties == 0
+    own_clock.advance(seconds=2)
+    assert purge(own_database).properties == 1
+    assert stored(connection, NAME) == 0
+
+
+def test_what_is_put_off_by_the_batch_does_not_end_it_early(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    fill(connection, NAME, seconds=1, count=30)
+    connection.execute(text("UPDATE property SET expires_at = now() + interval '1 day'"))
+    fill(connection, NAME, namespace=2, seconds=2, count=5)
+    own_clock.advance(seconds=3)
+    assert purge(own_database, batch=10).properties == 5
+
+
+def test_a_shorter_time_to_live_is_purged_at_its_own_time(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    document = Document(NAME, "ns", "s")
+    for ttl in (0, 3600, 60):
+        register_namespace(own_database, NAME, "ns", ttl)
+        save(own_database, document, b'{"a": 1}')
+    own_clock.advance(seconds=61)
+    assert purge(own_database).properties == 1
+    assert stored(connection, NAME) == 0
+
+
+def test_what_never_expires_any_more_is_not_looked_at_again(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    document = Document(NAME, "ns", "s")
+    for ttl in (60, 0):
+        register_namespace(own_database, NAME, "ns", ttl)
+        save(own_database, document, b'{"a": 1}')
+    own_clock.advance(seconds=61)
+    assert purge(own_database).properties == 0
+    assert connection.execute(text("SELECT purge_at FROM property")).scalar_one() is None
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(1, 0), (1e6, 1)])
+def test_it_looks_at_what_an_instance_of_an_older_release_has_saved(
+    own_database: Database, connection: Connection, own_clock: Clock, seconds: float, left: int
+) -> None:
+    """Which knows no `purge_at`: the column has a default for it."""
+    connection.execute(
+        text(
+            "INSERT INTO property (account, namespace_id, session_id, name, value, size, expires_at)"
+            " VALUES (:account, 3, 's', 'p', '1', 1, now() + make_interval(secs => :seconds))"
+        ),
+        {"account": NAME, "seconds": seconds},
+    )
+    own_clock.advance(seconds=2)
+    purge(own_database)
+    assert stored(connection, NAME) == left
+    own_clock.advance(seconds=1e6)
+    purge(own_database)
+    assert stored(connection, NAME) == 0
+
+
+def test_a_save_that_prolongs_a_life_changes_no_index(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    register_namespace(own_database, NAME, "ns", 60)
+    for _ in range(3):
+        save(own_database, Document(NAME, "ns", "s"), b'{"a": 1, "b": 1}')
+        own_clock.advance(seconds=10)
+    # A connection's statistics are told when it ends.
+    own_database.release()
+    updates = text(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'property'"
+    )
+    wait_until(lambda: connection.execute(updates).one() == (4, 4))
+
+
 def test_two_at_once_share_the_work(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
@@ -150,14 +243,16 @@ def test_its_cost_depends_on_what_has_expired_and_not_on_what_is_stored(
 ) -> None:
     fill(connection, NAME, namespace=1, seconds=1e6, count=20_000)
     fill(connection, NAME, namespace=2, seconds=-1, count=10)
-    connection.execute(text("UPDATE property SET expires_at = 'infinity' WHERE name < 'p5'"))
+    connection.execute(
+        text("UPDATE property SET expires_at = 'infinity', purge_at = NULL WHERE name < 'p5'")
+    )
     connection.execute(text("ANALYZE property"))
     connection.execute(text("SET enable_seqscan = on"))
-    sql = DELETE_EXPIRED.sql.decode().replace("$1", "1000")
+    sql = PURGE_EXPIRED.sql.decode().replace("$1", "1000")
     plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}")
     (explained,) = plan.scalar_one()
     shown = str(explained)
-    assert "'Index Name': 'ix_property_expires_at'" in shown
+    assert "'Index Name': 'ix_property_purge_at'" in shown
     assert "Seq Scan" not in shown
     root = explained["Plan"]
     assert root["Shared Hit Blocks"] + root["Shared Read Blocks"] < 200, "20,000 rows are 200 pages"

@@ -5,13 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import NullPool, create_engine, make_url
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 from ccs_server.domain.errors import Unavailable
 from ccs_server.embedded import EmbeddedPostgres, programs
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.database import Database
+from ccs_server.store.purge import purge
 from ccs_server.store.tables import metadata
 from tests.support.databases import create_database
 
@@ -54,6 +55,26 @@ def test_revisions_are_numbers_so_that_a_later_one_compares_greater() -> None:
     revisions = [script.revision for script in scripts.walk_revisions()]
     assert all(len(revision) == 4 and revision.isdigit() for revision in revisions)
     assert revisions == sorted(revisions, reverse=True)
+
+
+def test_what_was_saved_before_the_purge_had_its_own_moments_is_purged_when_it_expires(
+    empty_database_url: str,
+) -> None:
+    schema.migrate(empty_database_url, "0001")
+    database = Database(empty_database_url, Settings())
+    save = """
+        INSERT INTO property (account, namespace_id, session_id, name, value, size, expires_at)
+        VALUES ('a', 1, 's', 'expired', '1', 1, now() - interval '1 s'),
+            ('a', 1, 's', 'expires', '1', 1, now() + interval '1 day'),
+            ('a', 1, 's', 'stays', '1', 1, 'infinity')
+    """
+    with database.engine.connect() as connection:
+        connection.execute(text(save))
+        schema.migrate(empty_database_url)
+        assert purge(database).properties == 1
+        left = "SELECT name, purge_at = expires_at FROM property ORDER BY name"
+        assert connection.execute(text(left)).all() == [("expires", True), ("stays", None)]
+    database.release()
 
 
 def test_many_may_migrate_at_once(empty_database_url: str) -> None:

@@ -1,9 +1,13 @@
 """The purge: deletes rows that no reader can see any more, in small batches that wait for nobody.
 
 A row that somebody else has locked is left for the next run, so the purge takes part in no deadlock and delays no
-writer by more than a batch; any number of instances may purge at once. What it costs depends on what there is to
-delete, not on what is stored: expired rows are found by an index that holds no row that never expires. After each
-batch it rests, so that requests find the database free most of the time.
+writer by more than a batch; any number of instances may purge at once. After each batch it rests, so that requests find
+the database free most of the time.
+
+What it costs depends on what there is to delete, not on what is stored: it looks at a row when the row's `purge_at` has
+come, which is never for one that never expires. A row that was saved again since then, and lives longer, is put off
+until it expires. So a save need not move `purge_at`, nor change its index, and a row is put off once in its time to
+live at the most, however often it is saved.
 """
 
 from collections.abc import Callable
@@ -15,27 +19,42 @@ from ccs_server.store.database import Database
 from ccs_server.store.wire import Statement
 
 BATCH = 500
-"""Rows deleted by one statement: some milliseconds of a processor, for which a request may have to wait."""
+"""Rows that one statement looks at: some milliseconds of a processor, for which a request may have to wait."""
 
 _REST = 3.0
 """Seconds of rest for each second of work."""
 
 _NEVER_STOPPED = Event()
 
-# `expires_at < 'infinity'` says nothing new to us; it says to the planner that the partial index will do.
-DELETE_EXPIRED = Statement.of(
+# Each statement takes one batch, and gives how many rows it has looked at and how many of them it has deleted.
+
+# A row that was saved again while the statement ran is left for the next run: its new version is not the statement's.
+PURGE_EXPIRED = Statement.of(
     "purge_expired",
-    """DELETE FROM property WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM property
-        WHERE expires_at <= now() AND expires_at < 'infinity'
-        ORDER BY expires_at LIMIT $1::bigint
+    """WITH due AS MATERIALIZED (
+        SELECT ctid, expires_at <= now() AS has_expired FROM property
+        WHERE purge_at <= now()
+        ORDER BY purge_at LIMIT $1::bigint
         FOR UPDATE SKIP LOCKED
-    ))""",
+    ), put_off AS (
+        UPDATE property SET purge_at = nullif(expires_at, 'infinity')
+        WHERE ctid = ANY (ARRAY(SELECT ctid FROM due WHERE NOT has_expired))
+    ), deleted AS (
+        DELETE FROM property WHERE ctid = ANY (ARRAY(SELECT ctid FROM due WHERE has_expired))
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM deleted)""",
 )
 
 
-def _of_deleted_namespaces(table: str) -> Statement:
+def _deletion(name: str, delete: str) -> Statement:
     return Statement.of(
+        name, f"WITH deleted AS ({delete} RETURNING 1) SELECT count(*), count(*) FROM deleted"
+    )
+
+
+def _of_deleted_namespaces(table: str) -> Statement:
+    return _deletion(
         f"purge_{table}_of_deleted_namespaces",
         f"""DELETE FROM {table} WHERE ctid = ANY (ARRAY(
             SELECT r.ctid FROM deleted_namespace d
@@ -55,7 +74,7 @@ DELETE_SESSION_TTLS = _of_deleted_namespaces("session_ttl")
 
 # A writer that found the namespace before it was deleted may still be about to commit a row; no statement lives as long
 # as this.
-FORGET_NAMESPACES = Statement.of(
+FORGET_NAMESPACES = _deletion(
     "purge_deleted_namespaces",
     """DELETE FROM deleted_namespace WHERE (account, namespace_id) IN (
         SELECT account, namespace_id FROM deleted_namespace d
@@ -85,7 +104,7 @@ def purge(
 
     Args:
         database: where to delete.
-        batch: rows deleted by one statement.
+        batch: rows that one statement looks at.
         wait: rests for so many seconds, or until the purge shall stop, and says whether it shall.
 
     Raises:
@@ -96,15 +115,16 @@ def purge(
         total, rest = 0, 0.0
         while not wait(rest):
             began = monotonic()
-            deleted = database.execute(statement, b"%d" % batch).command_tuples or 0
+            result = database.execute(statement, b"%d" % batch)
+            looked_at, deleted = (int(result.get_value(0, column) or 0) for column in (0, 1))
             total += deleted
-            if deleted < batch:
+            if looked_at < batch:
                 break
             rest = _REST * (monotonic() - began)
         return total
 
     return Purged(
-        properties=drain(DELETE_EXPIRED) + drain(DELETE_PROPERTIES),
+        properties=drain(PURGE_EXPIRED) + drain(DELETE_PROPERTIES),
         session_ttls=drain(DELETE_SESSION_TTLS),
         namespaces=drain(FORGET_NAMESPACES),
     )

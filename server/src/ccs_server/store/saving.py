@@ -28,7 +28,8 @@ _SAVE_V2 = {
     "expires_at": """now() + interval '1 second' * least($7::bigint,
         coalesce(nullif($6::bigint, 0), nullif(target.ttl, 0), $7::bigint))""",
     "stamp": """, stamped AS (
-        UPDATE property p SET expires_at = place.expires_at
+        UPDATE property p
+        SET expires_at = place.expires_at, purge_at = least(p.purge_at, place.purge_at)
         FROM place
         WHERE p.account = $1 AND p.namespace_id = place.id AND p.session_id = $3
             AND p.expires_at > now() AND p.name NOT IN (SELECT name FROM given)
@@ -55,17 +56,21 @@ _SAVE = """
             ON p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
             AND p.expires_at > now() AND p.name NOT IN (SELECT name FROM given)
     ), place AS MATERIALIZED (
-        SELECT target.id, {expires_at} AS expires_at
-        FROM target, kept, (SELECT coalesce(sum(size), 0) AS size FROM given) AS new
+        SELECT id, expires_at, nullif(expires_at, 'infinity') AS purge_at
+        FROM (SELECT target.id, {expires_at} AS expires_at FROM target) AS expiring,
+            kept, (SELECT coalesce(sum(size), 0) AS size FROM given) AS new
         WHERE kept.size + new.size * $5::integer < {limit}
     ), saved AS (
-        INSERT INTO property (account, namespace_id, session_id, name, value, size, expires_at)
-        SELECT $1, place.id, $3, given.name, given.value, given.size, place.expires_at
+        INSERT INTO property
+            (account, namespace_id, session_id, name, value, size, expires_at, purge_at)
+        SELECT $1, place.id, $3, name, value, size, expires_at, purge_at
         FROM place, given
         -- Rows are locked in this order by every save, so two of them never wait for each other in a ring.
-        ORDER BY given.name
+        ORDER BY name
         ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
-        SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at
+        SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at,
+            -- The purge looks again at what has not expired by then.
+            purge_at = least(property.purge_at, excluded.purge_at)
     ){stamp}
     SELECT place.id IS NOT NULL FROM target LEFT JOIN place ON true
 """

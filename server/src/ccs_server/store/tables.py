@@ -83,13 +83,16 @@ property_ = Table(
     Column("value", JSON, nullable=False),
     Column("size", Integer, nullable=False),
     Column("expires_at", Moment, nullable=False, server_default=text("'infinity'")),
+    # When the purge looks at the row; null: never. A save that moves the expiry leaves this, unless it would be too
+    # late: the indexes stay as they are where no indexed column changes. The default is for who does not know of it.
+    Column("purge_at", Moment, server_default=text("'-infinity'")),
     postgresql_with=_UPDATED_OFTEN,
 )
 
 Index(
-    "ix_property_expires_at",
-    property_.c.expires_at,
-    postgresql_where=text("expires_at < 'infinity'"),
+    "ix_property_purge_at",
+    property_.c.purge_at,
+    postgresql_where=property_.c.purge_at.is_not(None),
 )
 
 api_key = Table(
