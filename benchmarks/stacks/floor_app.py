@@ -82,8 +82,8 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
 def save(
     connection: Connection, account: bytes, namespace: bytes, session: bytes, body: bytes
 ) -> None:
-    result = connection.execute(SAVE, (account, namespace, session, body, b"64"))
-    assert result.ntuples, "not saved"
+    result = connection.execute(SAVE, (account, namespace, session, body))
+    assert result.command_tuples, "not saved"
 
 
 def delete_session(connection: Connection, place: tuple[bytes, bytes, bytes]) -> None:

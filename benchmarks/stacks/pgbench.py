@@ -36,9 +36,9 @@ class Pgbench(Stack):
         self._statements: dict[str, tuple[Statement, tuple[str, ...]]] = {
             "read_all": (READ_ALL, ()),
             "read_one": (READ_ONE, (ONE,)),
-            "patch_1": (SAVE, (one, "64")),
-            "put_1": (SAVE, (one, "64")),
-            "patch_10": (SAVE, (ten, "64")),
+            "patch_1": (SAVE, (one,)),
+            "put_1": (SAVE, (one,)),
+            "patch_10": (SAVE, (ten,)),
         }
         self.operations = {name: Operation.of(Request("SQL", name)) for name in self._statements}
 
