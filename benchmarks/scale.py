@@ -34,8 +34,9 @@ class Scale:
 FULL = Scale(
     name="full",
     parts=("comparison", "latency", "growth", "sessions", "deletion", "purge", "limits", "startup"),
-    seconds=3,
-    rounds=3,
+    seconds=2,
+    # Many and short: a stall of the disk spoils a round or two, and the median is of the others.
+    rounds=5,
     connections=(16, 64),
     operations=tuple(TITLES),
     load_fractions=(0.1, 0.25, 0.5, 0.75, 0.9),

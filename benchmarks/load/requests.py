@@ -17,6 +17,10 @@ class WrongAnswerError(Exception):
     """A stack answered otherwise than it must: a figure from it would mean nothing."""
 
 
+class NoAnswerError(Exception):
+    """No answer came as long as the load lasted: something stood still, and there is nothing to measure."""
+
+
 @dataclass(frozen=True)
 class Request:
     """An HTTP request with places for the session and the value, and what answers it rightly."""

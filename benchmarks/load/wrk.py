@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.load.requests import FIRST_SESSION, Operation, WrongAnswerError
+from benchmarks.load.requests import FIRST_SESSION, NoAnswerError, Operation, WrongAnswerError
 
 INSTALL = "apt-get install wrk"
 _SCRIPT = Path(__file__).with_name("drive.lua")
@@ -52,6 +52,7 @@ def run(operation: Operation, port: int, sessions: int, load: Load) -> Measureme
 
     Raises:
         WrongAnswerError: an answer was not the right one, or a connection failed.
+        NoAnswerError: there was none.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".lua", encoding="latin-1") as plan:
         plan.write(_plan(operation, port, sessions, load))
@@ -65,11 +66,13 @@ def run(operation: Operation, port: int, sessions: int, load: Load) -> Measureme
     if figures is None:
         raise RuntimeError(f"wrk failed: {finished.stdout}{finished.stderr}")
     requests, duration, p50, p99, longest, wrong, conflicts, failed = map(int, figures[1].split())
-    if wrong or failed or not requests:
+    if wrong or failed:
         raise WrongAnswerError(
             f"{wrong} of {requests} answers were wrong and {failed} connections failed;"
             f" the first wrong answer: {figures[2].strip()}"
         )
+    if not requests:
+        raise NoAnswerError(f"no answer in {load.seconds:g} s")
     return Measurement(
         requests - conflicts, duration / 1e6, p50 / 1e3, p99 / 1e3, longest / 1e3, conflicts
     )

@@ -47,6 +47,7 @@ def run(lab: Lab) -> dict[str, Any]:
                 }
                 for (operation, stack_name, connections), rounds in samples.items()
             ],
+            "stalls": {stack.name: stack.stalls for stack in stacks if stack.stalls},
             "memory": {stack.name: _memory(stack) for stack in stacks if stack.programs},
         }
 

@@ -26,6 +26,7 @@ class Comparison:
     def __init__(self, figures: Mapping[str, Any]) -> None:
         self.stacks: Mapping[str, str] = figures["stacks"]
         self.memory: Mapping[str, Any] = figures["memory"]
+        self.stalls: Mapping[str, int] = figures["stalls"]
         self._rounds: dict[tuple[str, str, int], list[dict[str, float]]] = {
             (sample["operation"], sample["stack"], sample["connections"]): sample["rounds"]
             for sample in figures["samples"]

@@ -69,6 +69,8 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     yield "## Every operation on every stack"
     yield ""
     yield "Medians of the rounds, least and greatest in brackets; CPU is per operation."
+    for stack, times in comparison.stalls.items():
+        yield f"{times} measurements of {stack} were made again: no answer had come in all of one."
     yield ""
     for name, title in stacks.items():
         yield f"- **{name}**: {title}"

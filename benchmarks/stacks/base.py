@@ -5,7 +5,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.load import Client, Load, Measurement, Operation, WrongAnswerError, python, wrk
+from benchmarks.load import (
+    Client,
+    Load,
+    Measurement,
+    NoAnswerError,
+    Operation,
+    WrongAnswerError,
+    python,
+    wrk,
+)
 from benchmarks.load.requests import FIRST_SESSION, Request, filled
 from benchmarks.processes import Program, Usage, usage_of
 
@@ -20,6 +29,8 @@ class Stack(ABC):
     name: str
     title: str
     on_postgres = True
+    stalls = 0
+    """Measurements that were made again, since no answer had come in all of one: the machine's disk stood still."""
 
     def __init__(self, sessions: int) -> None:
         self.sessions = sessions
@@ -32,6 +43,7 @@ class Stack(ABC):
 
         Raises:
             WrongAnswerError: an answer was not the right one.
+            NoAnswerError: there was none, three times in a row.
         """
 
     def begin(self) -> Usage:
@@ -61,12 +73,20 @@ class HttpStack(Stack):
         """The properties that a session has."""
 
     def measure(self, operation: str, load: Load) -> Measurement:
+        for _ in range(2):
+            try:
+                return self._measure(operation, load)
+            except NoAnswerError:
+                self.stalls += 1
+        return self._measure(operation, load)
+
+    def _measure(self, operation: str, load: Load) -> Measurement:
         run = wrk.run if wrk.is_installed() else python.run
         try:
             return run(self.operations[operation], self.port, self.sessions, load)
-        except WrongAnswerError as error:
+        except (NoAnswerError, WrongAnswerError) as error:
             where = f"{self.name}, {operation} over {load.connections} connections"
-            raise WrongAnswerError(f"{where}: {error}") from error
+            raise type(error)(f"{where}: {error}") from error
 
     def check(self) -> None:
         """Does every operation once and looks closely at what comes of it.
