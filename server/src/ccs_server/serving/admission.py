@@ -49,8 +49,8 @@ _REST_SECONDS = 0.01
 # More than this many in line are waiting for seats that others hold, not just for their turn.
 _HELD_UP = 1
 
-# A regular that fetches nothing for so long, or has waited so long for a body, gives its place away.
-_IDLE_SECONDS = 0.1
+# A regular that was not seen for so long, or has waited so long for a body, gives its place away.
+_AWAY_SECONDS = 0.1
 _BODY_SECONDS = 0.005
 
 # For so long, ten times a second, nobody rests.
@@ -145,7 +145,7 @@ class Admission:
             except IndexError:
                 _refuse(_BUSY_UNREAD, reply, environ)
                 return
-            self._keep_place(_BODY_SECONDS)
+            self._expect_back_soon()
             try:
                 _read_ahead(environ)
             finally:
@@ -167,11 +167,9 @@ class Admission:
                 seat = self._seats.pop()
             except IndexError:
                 return False
-            self._keep_place(inf)
             try:
                 self._serve()
             finally:
-                self._keep_place(_IDLE_SECONDS)
                 self._seats.append(seat)
         return True
 
@@ -183,19 +181,19 @@ class Admission:
         """
         thread, now = get_ident(), monotonic()
         if thread not in self._regulars and len(self._regulars) >= REGULARS:
-            for other, until in list(self._regulars.items()):
+            for other, seen in list(self._regulars.items()):
                 # It waits for a body or for a request, or has ended.
-                if until < now:
+                if now - seen > _AWAY_SECONDS:
                     self._regulars.pop(other, None)
             return False
-        self._regulars[thread] = now + _IDLE_SECONDS
+        self._regulars[thread] = now
         return True
 
-    def _keep_place(self, seconds: float) -> None:
-        """Lets others have this thread's place when it has not been back for so long, if it has one."""
+    def _expect_back_soon(self) -> None:
+        """Lets another thread have this one's place if the body that it is about to wait for is slow."""
         thread = get_ident()
         if thread in self._regulars:
-            self._regulars[thread] = monotonic() + seconds
+            self._regulars[thread] = monotonic() - _AWAY_SECONDS + _BODY_SECONDS
 
     def _rest(self) -> None:
         """Keeps a regular that found no seat from fetching the next request at once.
