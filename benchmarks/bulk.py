@@ -15,7 +15,7 @@ _COPY: LiteralString = (
     "COPY property"
     " (account, namespace_id, session_id, name, value, size, expires_at, purge_at) FROM STDIN"
 )
-NULL = r"\N"
+_NULL = r"\N"
 Properties = list[tuple[str, str]]
 
 
@@ -72,7 +72,7 @@ def _blocks(
 ) -> Iterator[str]:
     before = f"{ACCOUNT}\t{namespace_id}\t"
     moment = expires_at.isoformat() if expires_at else None
-    expiry = f"{moment or 'infinity'}\t{moment or NULL}"
+    expiry = f"{moment or 'infinity'}\t{moment or _NULL}"
     after = [
         f"\t{name}\t{value}\t{len(compact(name)) + len(value) + 2}\t{expiry}\n"
         for name, value in sorted(properties)
