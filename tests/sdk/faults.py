@@ -28,7 +28,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class _Exchange(BaseHTTPRequestHandler):
+class Exchange(BaseHTTPRequestHandler):
     """One request on its way; a fault says what becomes of it."""
 
     protocol_version = "HTTP/1.1"
@@ -84,40 +84,40 @@ class _Exchange(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-Fault: TypeAlias = Callable[[_Exchange], None]
+Fault: TypeAlias = Callable[[Exchange], None]
 
 
-def pass_on(exchange: _Exchange) -> None:
+def pass_on(exchange: Exchange) -> None:
     """No fault: the server's own answer."""
     exchange.send(exchange.forward())
 
 
-def reset_before(exchange: _Exchange) -> None:
+def reset_before(exchange: Exchange) -> None:
     """The connection breaks before the server hears of the request."""
     exchange.reset()
 
 
-def reset_after(exchange: _Exchange) -> None:
+def reset_after(exchange: Exchange) -> None:
     """The server acts, and the connection breaks before its answer."""
     exchange.forward()
     exchange.reset()
 
 
-def truncate(exchange: _Exchange) -> None:
+def truncate(exchange: Exchange) -> None:
     """The answer's body ends in the middle."""
     whole = exchange.forward()
     exchange.send(whole, len(whole.body) // 2)
     exchange.close_connection = True
 
 
-def say_nothing(exchange: _Exchange) -> None:
+def say_nothing(exchange: Exchange) -> None:
     """The server acts, and its answer does not come for as long as the client waits."""
     exchange.forward()
     exchange.rfile.read(1)  # ends when the client hangs up
     exchange.close_connection = True
 
 
-def stall(exchange: _Exchange) -> None:
+def stall(exchange: Exchange) -> None:
     """The answer's head and half of its body come, the rest does not for as long as the client waits."""
     whole = exchange.forward()
     exchange.send(whole, len(whole.body) // 2)
@@ -171,7 +171,7 @@ class _Listener(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, proxy: FaultProxy) -> None:
-        super().__init__(("127.0.0.1", 0), _Exchange)
+        super().__init__(("127.0.0.1", 0), Exchange)
         self.proxy = proxy
 
     def get_request(self) -> tuple[socket.socket, object]:

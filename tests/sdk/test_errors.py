@@ -5,6 +5,7 @@ import pickle
 import traceback
 from base64 import b64encode
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,24 @@ def test_no_repr_shows_a_secret(documents: DocumentClient, account: Account) -> 
     for secret in (account.key, account.password, token.value):
         assert secret not in "".join(shown)
     assert account.id in shown[0]
+
+
+def test_a_client_is_not_pickled(client: ContextClient, documents: DocumentClient) -> None:
+    documents.login()
+    things: list[object] = [client, client.namespace("airline"), documents]
+    for thing in things:
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            with pytest.raises(TypeError, match=r"Make one in each process instead\."):
+                pickle.dumps(thing, protocol)
+        with pytest.raises(TypeError, match=r"cannot be pickled"):
+            deepcopy(thing)
+
+
+def test_a_password_that_cannot_be_sent_is_refused_without_showing_it() -> None:
+    with pytest.raises(errors.ConfigurationError) as refused:
+        DocumentClient("http://x", "acme", username="anna", password=f"{PASSWORD}\ud800")
+    assert refused.value.__context__ is None
+    assert PASSWORD not in str(refused.value)
 
 
 def _holds_no_secret(error: CCSError) -> None:

@@ -167,6 +167,60 @@ def test_what_will_not_pass_is_not_tried_again(
     assert len(proxy.seen) == 1
 
 
+V1_WRITES: list[Callable[[ContextClient], None]] = [
+    *(write.write for write in WRITES.values()),
+    lambda client: client.register_namespace("airline", ttl=60),
+    lambda client: client.set_session_ttl("airline", "conv-1", 60),
+    lambda client: client.delete_session("airline", "conv-1"),
+]
+PORTALS = [
+    faults.answer(200, b"<html>a login page</html>", Content_Type="text/html"),
+    faults.answer(200, b""),
+    faults.answer(200, b"{}", Content_Type="application/json"),
+    faults.answer(202, b""),
+]
+
+
+@pytest.mark.parametrize("portal", PORTALS)
+@pytest.mark.parametrize("write", V1_WRITES)
+def test_a_write_is_done_only_if_the_service_says_so(
+    write: Callable[[ContextClient], None], portal: Fault, proxy: FaultProxy, far: ContextClient
+) -> None:
+    proxy.faults.append(portal)
+    with pytest.raises(BadAnswerError, match="check base_url"):
+        write(far)
+    assert len(proxy.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "portal",
+    [
+        *PORTALS,
+        faults.answer(200, b'{"documentKey": "a:b:", "tenantId": "a"}'),
+        faults.answer(200, b'{"documentKey": "a:b:", "tenantId": "a", "success": false}'),
+    ],
+)
+def test_a_document_is_saved_only_if_the_service_says_so(
+    portal: Fault, proxy: FaultProxy, far_documents: DocumentClient
+) -> None:
+    far_documents.login()
+    calls: list[Callable[[], object]] = [
+        lambda: far_documents.save("airline", {"a": 1}),
+        lambda: far_documents.delete("airline"),
+        lambda: far_documents.delete_properties("airline", ["a"]),
+    ]
+    proxy.faults.extend([portal] * len(calls))
+    for call in calls:
+        with pytest.raises(BadAnswerError, match="check base_url"):
+            call()
+
+
+def test_a_login_page_is_no_login(proxy: FaultProxy, far_documents: DocumentClient) -> None:
+    proxy.faults.append(faults.answer(200, b"<html>a login page</html>"))
+    with pytest.raises(BadAnswerError):
+        far_documents.save("airline", {"a": 1})
+
+
 def test_retries_are_off_with_one_argument(proxy: FaultProxy, account: Account) -> None:
     proxy.faults.append(faults.reset_before)
     with (
@@ -291,6 +345,48 @@ def test_threads_that_begin_together_log_in_once(
     paths = [seen.path.rpartition("/")[2] for seen in proxy.seen]
     assert paths.count("login") == 1
     assert paths.count("create") == threads
+
+
+def test_threads_do_not_stand_in_line_for_a_login_that_does_not_come(
+    proxy: FaultProxy, account: Account
+) -> None:
+    threads = 10
+    together = threading.Barrier(threads)
+    proxy.faults.extend([faults.say_nothing] * threads)
+
+    def save(number: int) -> float:
+        together.wait(timeout=10)
+        begin = time.monotonic()
+        with pytest.raises(TimedOutError):
+            client.save("airline", {"number": number})
+        return time.monotonic() - begin
+
+    with (
+        DocumentClient(
+            proxy.url, account.id, username="anna", password="secret", timeout=0.3, retry=None
+        ) as client,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        waits = list(pool.map(save, range(threads)))
+    assert max(waits) < 1.5  # one after the other, the last would wait for 3 seconds
+
+
+def test_each_thread_retries_a_login_by_its_own_policy(
+    proxy: FaultProxy, far_documents: DocumentClient
+) -> None:
+    threads = 4
+    together = threading.Barrier(threads)
+    proxy.faults.append(faults.answer(503))
+
+    def save(number: int) -> None:
+        together.wait(timeout=10)
+        far_documents.save("airline", {"number": number}, session_id=f"conv-{number}")
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(save, range(threads)))
+    paths = [seen.path.rpartition("/")[2] for seen in proxy.seen]
+    assert paths.count("create") == threads
+    assert 2 <= paths.count("login") <= 1 + threads
 
 
 def test_a_token_that_is_refused_again_is_an_error(

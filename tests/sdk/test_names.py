@@ -1,26 +1,27 @@
-"""Any allowed name works, and what is not allowed is refused in the words of the service."""
+"""Any allowed name works, and no argument reaches another place than the one that it names."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ccs_sdk import (
+    DEFAULT_SESSION,
     JSON,
+    BadRequestError,
     ContextClient,
     DocumentClient,
     InvalidArgumentError,
     PropertyNotFoundError,
-    StatusError,
+    TooLargeError,
+    _names,
 )
-from ccs_sdk import _names as ours
 from ccs_server.domain import names as theirs
-from ccs_server.domain.errors import InvalidInput
-from tests.sdk.faults import FaultProxy
+from tests.sdk.faults import Answer, Exchange, FaultProxy
 from tests.support.service import Account
 
 AWKWARD_IN_BOTH = [
@@ -60,6 +61,12 @@ AWKWARD_NAMES = [
     "image/png",
     "/a",
     "//a",
+    "a/",
+    "a//",
+    "/",
+    "//",
+    "a,/",
+    "a/../",
     "a//b",
     "a/../b",
     "a/./b",
@@ -69,7 +76,7 @@ AWKWARD_NAMES = [
     "a/properties/b",
     "session-ids",
 ]
-BODY_ONLY = [".", "..", "a/", "/", "//", "a,/", "a/../"]
+BODY_ONLY = [".", ".."]
 AWKWARD_SESSIONS = [*AWKWARD_IN_BOTH, ".", "..", "property"]
 
 
@@ -137,6 +144,7 @@ def test_any_session_id_works(
     [
         ("..", "a", "airline/%2E%2E/properties/a"),
         (".", "a/../b", "airline/%2E/properties/a%2F..%2Fb"),
+        ("a", "b/", "airline/a/properties/b%2F"),
         ("a b", "%2e", "airline/a%20b/properties/%252e"),
     ],
 )
@@ -172,160 +180,203 @@ def test_names_and_texts_of_any_kind_come_back(
     assert place.all() == {}
 
 
-Check = Callable[[str], object]
-CHECKS: dict[str, tuple[Check, Check]] = {
-    "account": (ours.check_account, theirs.check_account),
-    "namespace": (ours.check_namespace, theirs.check_namespace),
-    "nameSpace": (ours.check_document_namespace, theirs.check_namespace_v2),
-    "session": (ours.check_session, theirs.check_session),
-    "property": (ours.check_property, theirs.check_property),
-}
-BAD = {
-    "account": ["", "a b", "a" * 65, "é", "a\n"],
-    "namespace": ["", "a b", "a" * 129, "a.b", "é", "a\n", *sorted(theirs.RESERVED_NAMESPACES)],
-    "nameSpace": ["", "a-b", "a" * 129, "é", *sorted(theirs.RESERVED_NAMESPACES)],
-    "session": [
-        *["", "a/b", "a" * 257, "\0", "\x1f", "\x7f", "\x9f", "\ud800", "a\n"],
-        *sorted(theirs.RESERVED_SESSIONS),
-    ],
-    "property": ["", "a" * 257, "\0", "\n", "\x85", "\udfff"],
-}
-GOOD = {
-    "account": ["a", "a" * 64, "A-z_0"],
-    "namespace": ["a-b", "a" * 128, "Sde", "sde_"],
-    "nameSpace": ["a_b", "a" * 128],
-    "session": AWKWARD_SESSIONS,
-    "property": [*AWKWARD_NAMES, *BODY_ONLY],
-}
-
-
-def _cases(table: dict[str, list[str]]) -> list[tuple[str, str]]:
-    return [(kind, name) for kind, names in table.items() for name in names]
-
-
-@pytest.mark.parametrize(("kind", "name"), _cases(BAD), ids=lambda text: ascii(text)[:40])
-def test_bad_names_are_refused_in_the_words_of_the_service(kind: str, name: str) -> None:
-    our_check, their_check = CHECKS[kind]
-    with pytest.raises(InvalidInput) as their_refusal:
-        their_check(name)
-    with pytest.raises(InvalidArgumentError) as our_refusal:
-        our_check(name)
-    assert str(our_refusal.value) == their_refusal.value.message
-    assert our_refusal.value.status == 400
-
-
-@pytest.mark.parametrize(("kind", "name"), _cases(GOOD), ids=lambda text: ascii(text)[:40])
-def test_good_names_pass_both(kind: str, name: str) -> None:
-    our_check, their_check = CHECKS[kind]
-    assert our_check(name) == their_check(name)
-
-
-def test_the_tables_are_the_same() -> None:
-    assert ours.RESERVED_NAMESPACES == theirs.RESERVED_NAMESPACES
-    assert ours.RESERVED_SESSIONS == theirs.RESERVED_SESSIONS
-    assert ours.DEFAULT_SESSION == theirs.DEFAULT_SESSION
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A request that the service refuses, and the call that the SDK refuses in its place."""
-
-    method: str
-    path: str
-    body: bytes | None
-    call: Callable[[ContextClient], object]
-
-
-JSON_BODY = b'{"name": "airline", "sessionId": "conv-1"}'
-DEEP = "[" * 101 + "]" * 101
-REFUSALS: dict[str, Refusal] = {
-    "ttl": Refusal(
-        "POST", "?ttlSecond=-1", JSON_BODY, lambda sdk: sdk.register_namespace("airline", ttl=-1)
-    ),
-    "ttl that is no integer": Refusal(
-        "POST",
-        "/namespace/airline/session?ttlSecond=1.5",
-        JSON_BODY,
-        lambda sdk: sdk.set_session_ttl("airline", "conv-1", timedelta(seconds=1.5)),
-    ),
-    "page": Refusal(
-        "GET",
-        "/airline/session-ids?page=-1",
-        None,
-        lambda sdk: sdk.iter_sessions("airline").page(-1),
-    ),
-    "page size": Refusal(
-        "GET",
-        "/airline/session-ids?perPage=1001",
-        None,
-        lambda sdk: sdk.iter_sessions("airline", page_size=1_001),
-    ),
-    "nesting": Refusal(
-        "PUT",
-        "/airline/properties/a",
-        DEEP.encode(),
-        lambda sdk: sdk.set_property("airline", "a", json.loads(DEEP)),
-    ),
-    "null character": Refusal(
-        "PUT",
-        "/airline/properties/a",
-        b'"\\u0000"',
-        lambda sdk: sdk.set_property("airline", "a", "\0"),
-    ),
-    "body size": Refusal(
-        "PUT",
-        "/airline/properties/a",
-        b'"%b"' % (b"x" * 1_048_576),
-        lambda sdk: sdk.set_property("airline", "a", "x" * 1_048_576),
-    ),
-}
-
-
-@pytest.mark.parametrize("what", REFUSALS)
-def test_other_refusals_are_in_the_words_of_the_service_too(
-    what: str, account: Account, client: ContextClient
+@pytest.mark.parametrize("name", ["a/", "/", "a//"])
+def test_a_slash_at_the_end_of_a_name_travels_with_it(
+    name: str, proxy: FaultProxy, account: Account
 ) -> None:
-    refusal = REFUSALS[what]
-    headers = {"Content-Type": "application/json"} if refusal.body else None
-    answer = account.v1(refusal.method, refusal.path, data=refusal.body, headers=headers)
-    with pytest.raises(StatusError) as refused:
-        refusal.call(client)
-    assert refused.value.status == answer.status_code
-    assert refused.value.message == answer.json()["message"]
-    assert refused.value.request_id is None  # nothing was sent
+    def accept(exchange: Exchange) -> None:
+        exchange.send(
+            Answer(
+                *(
+                    (200, {"Content-Length": "1"}, b"1")
+                    if exchange.command == "GET"
+                    else (204, {}, b"")
+                )
+            )
+        )
+
+    proxy.faults.extend([accept] * 3)
+    with ContextClient(proxy.url, account.id, api_key=account.key) as client:
+        client.set_property("airline", name, 1)
+        assert client.get_property("airline", name) == 1
+        client.delete_property("airline", name)
+    path = f"/v1/account/{account.id}/airline/properties/{name.replace('/', '%2F')}"
+    assert [(seen.method, seen.path) for seen in proxy.seen] == [
+        ("PUT", path),
+        ("GET", path),
+        ("DELETE", path),
+    ]
+
+
+def test_deleting_a_name_with_a_slash_at_its_end_keeps_the_name_without(
+    client: ContextClient,
+) -> None:
+    client.set_properties("airline", {"a": 1, "a/": 2})
+    client.delete_property("airline", "a/")
+    assert client.get_properties("airline") == {"a": 1}
+
+
+def test_what_the_sdk_knows_of_names_is_what_the_service_knows() -> None:
+    assert DEFAULT_SESSION == theirs.DEFAULT_SESSION
+    assert _names.PATH_WORDS == theirs.RESERVED_SESSIONS
+
+
+BAD_CALLS: dict[str, Callable[[ContextClient], object]] = {
+    "namespace with a slash": lambda client: client.namespace("airline/conv-1"),
+    "namespace that is empty": lambda client: client.delete_namespace(""),
+    "session with a slash": lambda client: client.namespace("airline").session("a/b"),
+    "session that is empty": lambda client: client.get_properties("airline", session_id=""),
+    "session that is a path": lambda client: client.delete_properties(
+        "airline", session_id="properties"
+    ),
+    "session that is another path": lambda client: client.get_properties(
+        "airline", session_id="session-ids"
+    ),
+    "session without characters": lambda client: client.delete_session("airline", "\ud800"),
+    "property that is empty": lambda client: client.delete_property("airline", ""),
+    "property without characters": lambda client: client.get_property("airline", "\ud800"),
+    "one of several properties": lambda client: client.get_properties("airline", only=["a", ""]),
+    "user of scopes": lambda client: client.scopes("airline", user_id="a/b"),
+    "value": lambda client: client.set_property("airline", "a", float("nan")),
+    "value nested too deeply": lambda client: client.set_property("airline", "a", json.loads(DEEP)),
+    "page": lambda client: client.iter_sessions("airline").page(1.5),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    "page size": lambda client: list(client.iter_sessions("airline", page_size=1.5)),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+}
+DEEP = "[" * 101 + "]" * 101
+
+
+@pytest.fixture
+def nowhere() -> Iterator[ContextClient]:
+    """A client without a service: whatever it sends fails as a connection, not as an argument."""
+    with ContextClient("http://127.0.0.1:1", "acme", api_key="key", retry=None) as nowhere:
+        yield nowhere
+
+
+@pytest.mark.parametrize("call", BAD_CALLS)
+def test_what_would_reach_another_place_is_not_sent(call: str, nowhere: ContextClient) -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        BAD_CALLS[call](nowhere)
+    assert refused.value.status == 400
+    assert refused.value.request_id is None
+
+
+WRONG_TYPES: list[tuple[Callable[[Any], object], str]] = [
+    (lambda c: c.namespace(1), "A namespace must be a str, not int."),
+    (lambda c: c.namespace("a").session(12345), "A session id must be a str, not int."),
+    (lambda c: c.namespace("a").session(uuid4()), "A session id must be a str, not UUID."),
+    (lambda c: c.get_properties("a", session_id=7), "A session id must be a str, not int."),
+    (lambda c: c.get_property("a", b"b"), "A property name must be a str, not bytes."),
+    (lambda c: c.set_property("a", None, 1), "A property name must be a str, not NoneType."),
+    (lambda c: c.namespace("a").only(["b", 1]), "A property name must be a str, not int."),
+    (lambda c: 7 in c.namespace("a"), "A property name must be a str, not int."),
+    (lambda c: c.scopes("a", user_id=7), "A user_id must be a str, not int."),
+    (
+        lambda c: c.set_properties("a", [("b", 1)]),
+        "Properties must be a mapping of names to values, not list.",
+    ),
+    (
+        lambda c: c.register_namespace("a", ttl="60"),
+        "A ttl must be a timedelta or an int of whole seconds.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "sentence"), WRONG_TYPES)
+def test_a_wrong_type_is_refused_with_a_sentence(
+    call: Callable[[Any], object], sentence: str, nowhere: ContextClient
+) -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        call(nowhere)
+    assert refused.value.message == sentence
+
+
+@pytest.mark.parametrize("names", ["step", "", None, 7])
+def test_a_bare_string_is_no_list_of_names(
+    names: Any, nowhere: ContextClient, documents: DocumentClient
+) -> None:
+    documents.save("airline", {"s": 1, "t": 2, "e": 3, "p": 4})
+    calls: list[Callable[[], object]] = [
+        lambda: nowhere.namespace("airline").only(names),
+        lambda: documents.get_properties("airline", names),
+        lambda: documents.delete_properties("airline", names),
+    ]
+    for call in calls:
+        with pytest.raises(InvalidArgumentError, match="as a list or another collection"):
+            call()
+    assert documents.get("airline").payload == {"s": 1, "t": 2, "e": 3, "p": 4}
+
+
+def test_any_other_collection_of_names_will_do(documents: DocumentClient) -> None:
+    documents.save("airline", {"a": 1, "b": 2, "c": 3})
+    for names in (["a", "b"], ("a", "b"), {"a", "b"}, {"a": 0, "b": 0}.keys(), iter(["a", "b"])):
+        assert documents.get_properties("airline", names) == {"a": 1, "b": 2}
+
+
+REFUSED_BY_THE_SERVICE: dict[str, tuple[Callable[[ContextClient], object], str]] = {
+    "characters of a namespace": (
+        lambda client: client.namespace("a b").all(),
+        "A namespace must be 1 to 128 characters of A-Z, a-z, 0-9, '_' and '-'.",
+    ),
+    "reserved namespace": (
+        lambda client: client.set_property("sde", "a", 1),
+        "The namespace 'sde' is reserved; use another one.",
+    ),
+    "length of a session id": (
+        lambda client: client.namespace("airline").session("a" * 257).all(),
+        "A sessionId must be 1 to 256 characters, none of them a control character or '/'.",
+    ),
+    "control character of a property": (
+        lambda client: client.set_property("airline", "a\n", 1),
+        "A property name must be 1 to 256 characters, none of them a control character.",
+    ),
+    "empty name in a body": (
+        lambda client: client.set_properties("airline", {"a": 1, "": 2}),
+        "A property name must be 1 to 256 characters, none of them a control character.",
+    ),
+    "null character": (
+        lambda client: client.set_property("airline", "a", "\0"),
+        "The body holds U+0000, which cannot be stored; leave it out.",
+    ),
+    "ttl": (
+        lambda client: client.register_namespace("airline", ttl=-1),
+        "ttlSecond: Must be greater than or equal to 0 and less than or equal to 2147483647.",
+    ),
+    "page size": (
+        lambda client: list(client.iter_sessions("airline", page_size=1_001)),
+        "perPage: Must be greater than or equal to 1 and less than or equal to 1000.",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED_BY_THE_SERVICE)
+def test_other_rules_are_the_services_own(what: str, client: ContextClient) -> None:
+    call, sentence = REFUSED_BY_THE_SERVICE[what]
+    with pytest.raises(BadRequestError) as refused:
+        call(client)
+    assert refused.value.message == sentence
+    assert refused.value.request_id
+    assert client.list_namespaces() == []
+
+
+def test_a_body_that_is_too_large_is_not_sent(nowhere: ContextClient) -> None:
+    with pytest.raises(TooLargeError, match="has 1,048,578 bytes; send at most 1,048,576"):
+        nowhere.set_property("airline", "a", "x" * 1_048_576)
+
+
+def test_a_document_that_is_too_large_says_how_large(
+    client: ContextClient, documents: DocumentClient
+) -> None:
+    sentence = "document too large; the body of this request has 800,0{} bytes"
+    with pytest.raises(TooLargeError, match=sentence.format("02")):
+        client.set_property("airline", "a", "x" * 800_000)
+    with pytest.raises(TooLargeError, match="document too large; the body of this request has 8"):
+        documents.save("airline", {"a": "x" * 800_000})
+    assert client.get_properties("airline") == {}
 
 
 def test_an_absence_is_told_in_the_words_of_the_service(client: ContextClient) -> None:
     with pytest.raises(PropertyNotFoundError) as by_path:
         client.get_property("airline", "a")
-    with pytest.raises(PropertyNotFoundError) as by_body:
-        client.get_property("airline", "a/")
-    assert by_path.value.message == by_body.value.message
-
-
-BAD_CALLS: dict[str, Callable[[ContextClient], object]] = {
-    "namespace": lambda client: client.namespace("sde"),
-    "register": lambda client: client.register_namespace("a b"),
-    "delete namespace": lambda client: client.delete_namespace("faas"),
-    "set": lambda client: client.set_property("airline", "", 1),
-    "set many": lambda client: client.set_properties("airline", {"a": 1, "b\n": 2}),
-    "get": lambda client: client.get_property("airline", "\0"),
-    "only": lambda client: client.get_properties("airline", only=["a" * 257]),
-    "delete": lambda client: client.delete_property("airline", "a\t"),
-    "session": lambda client: client.namespace("airline").session("a/b"),
-    "session id": lambda client: client.get_properties("airline", session_id="session-ids"),
-    "session ttl": lambda client: client.set_session_ttl("airline", "", 1),
-    "delete session": lambda client: client.delete_session("airline", "\ud800"),
-    "sessions": lambda client: client.iter_sessions("custom"),
-    "scopes": lambda client: client.scopes("airline", user_id="a/b").user,
-    "value": lambda client: client.set_property("airline", "a", float("nan")),
-}
-
-
-@pytest.mark.parametrize("call", BAD_CALLS)
-def test_a_refusal_costs_no_request(call: str) -> None:
-    with (
-        ContextClient("http://127.0.0.1:1", "acme", api_key="key") as nowhere,
-        pytest.raises(InvalidArgumentError),
-    ):
-        BAD_CALLS[call](nowhere)
+    with pytest.raises(PropertyNotFoundError) as by_query:
+        client.get_property("airline", "..")
+    assert by_path.value.message == by_query.value.message

@@ -6,6 +6,7 @@ import pytest
 
 from ccs_sdk import (
     AuthenticationError,
+    BadRequestError,
     ContextClient,
     DocumentClient,
     InvalidArgumentError,
@@ -87,9 +88,17 @@ def test_a_ttl_over_the_maximum_is_cut_to_it(documents: DocumentClient) -> None:
     assert expires_at - datetime.now(UTC) < timedelta(days=396)
 
 
-@pytest.mark.parametrize("ttl", [-1, True, timedelta(microseconds=1)])
-def test_a_ttl_out_of_range_is_refused(documents: DocumentClient, ttl: timedelta | int) -> None:
-    with pytest.raises(InvalidArgumentError, match="ttlSeconds must be a whole number"):
+@pytest.mark.parametrize("ttl", [-1, timedelta(-1)])
+def test_a_ttl_below_zero_is_refused(documents: DocumentClient, ttl: timedelta | int) -> None:
+    with pytest.raises(BadRequestError, match="ttlSeconds"):
+        documents.save("airline", {"a": 1}, ttl=ttl)
+
+
+@pytest.mark.parametrize("ttl", [True, timedelta(microseconds=1)])
+def test_a_ttl_that_is_no_whole_number_is_refused(
+    documents: DocumentClient, ttl: timedelta | int
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="A ttl must be a timedelta or an int"):
         documents.save("airline", {"a": 1}, ttl=ttl)
 
 

@@ -1,12 +1,24 @@
 """Settings come from arguments or the environment, and are checked when a client is built."""
 
+import inspect
 import math
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pytest
 import requests
 
-from ccs_sdk import ClientOptions, ConfigurationError, ContextClient, DocumentClient
+from ccs_sdk import (
+    ClientClosedError,
+    ClientOptions,
+    ConfigurationError,
+    ContextClient,
+    DocumentClient,
+    InvalidArgumentError,
+)
 from ccs_sdk._options import check_base_url, timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEY = "v3ry-s3cret"
 
@@ -83,20 +95,79 @@ def test_timeouts(timeout: float | tuple[float, float], pair: tuple[float, float
     assert timeouts(timeout) == pair
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"timeout": 0},
-        {"timeout": -1.0},
-        {"timeout": (3.0, 0)},
-        {"timeout": (math.nan, 1)},
-        {"pool_size": 0},
-        {"pool_size": 1.5},
-    ],
-)
-def test_options_that_cannot_work_are_refused(options: ClientOptions) -> None:
-    with pytest.raises(ConfigurationError):
-        ContextClient("http://x", "acme", api_key=KEY, **options)
+MISTYPED: list[tuple[dict[str, Any], str]] = [
+    ({"timeout": 0}, "timeout must be a number of seconds"),
+    ({"timeout": -1.0}, "timeout must be a number of seconds"),
+    ({"timeout": (3.0, 0)}, "timeout must be a number of seconds"),
+    ({"timeout": (math.nan, 1)}, "timeout must be a number of seconds"),
+    ({"timeout": math.inf}, "timeout must be a number of seconds"),
+    ({"timeout": 86_401}, "timeout must be a number of seconds"),
+    ({"timeout": "5"}, "timeout must be a number of seconds"),
+    ({"timeout": (1, 2, 3)}, "timeout must be a number of seconds"),
+    ({"timeout": [1, 2]}, "timeout must be a number of seconds"),
+    ({"timeout": None}, "timeout must be a number of seconds"),
+    ({"timeout": True}, "timeout must be a number of seconds"),
+    ({"retry": 3}, "retry must be a RetryPolicy, not int; for three attempts, give"),
+    ({"retry": False}, "retry must be a RetryPolicy, not bool"),
+    ({"on_retry": "print"}, "on_retry must be a function of a RetryEvent, not str"),
+    ({"pool_size": 0}, "pool_size must be a whole number, 1 or more"),
+    ({"pool_size": 1.5}, "pool_size must be a whole number, 1 or more"),
+    ({"pool_size": "10"}, "pool_size must be a whole number, 1 or more"),
+    ({"decimals": "no"}, "decimals must be a bool, not str"),
+    ({"decimals": None}, "decimals must be a bool, not NoneType"),
+    ({"http_session": requests.Session}, "http_session must be a Session, not type"),
+    ({"base_url": b"http://x"}, "base_url must be a str, not bytes"),
+    ({"account_id": 12345}, "account_id must be a str, not int"),
+    ({"account_id": "a/b"}, "account_id must have at least one character and no '/'"),
+]
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CCS_API_KEY", "CCS_USERNAME", "CCS_PASSWORD"):
+        monkeypatch.setenv(name, KEY)
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("kind", [ContextClient, DocumentClient])
+@pytest.mark.parametrize(("options", "sentence"), MISTYPED)
+def test_an_option_that_cannot_work_is_refused_with_a_sentence(
+    options: dict[str, Any], sentence: str, kind: type[ContextClient | DocumentClient]
+) -> None:
+    arguments: dict[str, Any] = {"base_url": "http://x", "account_id": "acme"} | options
+    with pytest.raises((ConfigurationError, InvalidArgumentError)) as refused:
+        kind(**arguments)
+    assert refused.value.message.startswith(sentence)
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("kind", [ContextClient, DocumentClient])
+@pytest.mark.parametrize("name", ["retries", "time_out", "timeouts", "session"])
+def test_a_misspelt_option_is_refused(
+    name: str, kind: type[ContextClient | DocumentClient]
+) -> None:
+    misspelt: dict[str, Any] = {name: 3}
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+        kind("http://x", "acme", **misspelt)
+
+
+@pytest.mark.parametrize("secret", [12345, b"key"])
+def test_a_secret_of_another_type_is_not_shown(secret: Any) -> None:
+    with pytest.raises(ConfigurationError, match="api_key must be a str") as v1:
+        ContextClient("http://x", "acme", api_key=secret)
+    with pytest.raises(ConfigurationError, match="password must be a str") as v2:
+        DocumentClient("http://x", "acme", username="anna", password=secret)
+    assert str(secret) not in f"{v1.value}{v2.value}"
+
+
+@pytest.mark.parametrize("kind", [ContextClient, DocumentClient])
+def test_the_options_are_written_out(kind: type[ContextClient | DocumentClient]) -> None:
+    parameters = inspect.signature(kind).parameters
+    assert not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    assert set(ClientOptions.__annotations__) < set(parameters)
+    annotations = get_type_hints(kind.__init__)
+    for name, annotation in get_type_hints(ClientOptions).items():
+        assert annotations[name] == annotation
 
 
 class Remembering(requests.Session):
@@ -109,13 +180,74 @@ class Remembering(requests.Session):
         super().close()
 
 
+@pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("kind", [ContextClient, DocumentClient])
-def test_a_given_session_stays_open(
-    kind: type[ContextClient | DocumentClient], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("CCS_API_KEY", "CCS_USERNAME", "CCS_PASSWORD"):
-        monkeypatch.setenv(name, KEY)
+def test_a_given_session_stays_open(kind: type[ContextClient | DocumentClient]) -> None:
     session = Remembering()
     with kind("http://x", "acme", http_session=session):
         pass
     assert not session.closed
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("session", [None, requests.Session()])
+def test_a_closed_client_sends_nothing(session: requests.Session | None) -> None:
+    with ContextClient("http://127.0.0.1:1", "acme", http_session=session) as v1:
+        place = v1.namespace("airline")
+    v2 = DocumentClient("http://127.0.0.1:1", "acme", http_session=session)
+    v2.close()
+    v2.close()
+    calls: list[Callable[[], object]] = [
+        v1.list_namespaces,
+        place.all,
+        lambda: place.set("a", 1),
+        lambda: list(place.iter_sessions()),
+        v2.login,
+        v2.signing_keys,
+        lambda: v2.get("airline"),
+    ]
+    for call in calls:
+        with pytest.raises(ClientClosedError, match="The client is closed; make another one"):
+            call()
+
+
+class Sending(requests.Session):
+    """A session that keeps what it would send with, and sends nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {}
+
+    def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        self.settings = settings
+        response = requests.Response()
+        response.status_code = 204
+        response.request = request
+        return response
+
+
+@pytest.mark.parametrize(
+    ("verify", "used"), [(True, "/from/environment"), (False, False), ("/mine", "/mine")]
+)
+def test_what_a_given_session_verifies_goes_before_the_environment(
+    verify: bool | str, used: bool | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/from/environment")
+    session = Sending()
+    session.verify = verify
+    client = ContextClient("https://x", "acme", api_key=KEY, http_session=session)
+    client.delete_namespace("airline")
+    assert session.settings["verify"] == used
+
+
+def test_the_proxies_of_a_given_session_go_before_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://from-environment")
+    session = Sending()
+    client = ContextClient("https://x", "acme", api_key=KEY, http_session=session)
+    client.delete_namespace("airline")
+    assert session.settings["proxies"]["https"] == "http://from-environment"
+    session.proxies = {"all": "http://mine"}
+    client.delete_namespace("airline")
+    assert session.settings["proxies"] == {"all": "http://mine"}

@@ -40,7 +40,7 @@ def test_a_segment_decodes_to_its_name_and_has_no_slash(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "fits"),
-    [("a", True), ("/", False), ("a/", False), ("/a", True), (".", False), ("..", False)],
+    [("a", True), ("/", True), ("a/", True), ("/a", True), (".", False), ("..", False)],
 )
 def test_names_that_fit_a_path(name: str, fits: bool) -> None:
     assert _paths.fits_path(name) is fits

@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -89,12 +90,17 @@ def test_retry_after_is_a_number_or_a_date(header: str | None, seconds: float | 
     "wrong",
     [
         {"attempts": 0},
+        {"attempts": "3"},
+        {"attempts": 1.5},
+        {"attempts": True},
+        {"total_time": "30"},
+        {"base_delay": None},
         {"total_time": -1.0},
         {"base_delay": -0.1},
         {"max_delay": math.nan},
         {"max_retry_after": -1.0},
     ],
 )
-def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, float]) -> None:
+def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
-        RetryPolicy(**wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        RetryPolicy(**wrong)

@@ -1,7 +1,7 @@
 """What a user's type checker infers; mypy and pyright hold the lines that are never run."""
 
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, assert_type
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, assert_type
 
 import ccs_sdk
 from ccs_sdk import (
@@ -18,6 +18,7 @@ from ccs_sdk import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import ItemsView, KeysView, ValuesView
     from datetime import datetime, timedelta
 
     def v1(client: ccs_sdk.ContextClient) -> None:
@@ -39,6 +40,39 @@ if TYPE_CHECKING:
         client.set_properties("ns", lists)
         client.set_property("ns", "when", datetime.now())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # noqa: DTZ005
 
+    class Leg(TypedDict):
+        origin: str
+        stops: NotRequired[list[str]]
+
+    class Trip(TypedDict, total=False):
+        legs: list[Leg]
+
+    def typed_dicts(
+        client: ccs_sdk.ContextClient, documents: ccs_sdk.DocumentClient, trip: Trip, leg: Leg
+    ) -> None:
+        client.set_properties("ns", trip)
+        client.set_property("ns", "trip", trip)
+        client.set_property("ns", "legs", [leg])
+        client.set_property("ns", "trips", {"first": trip})
+        client.namespace("ns")["trip"] = trip
+        client.namespace("ns").update(trip)
+        documents.save("ns", trip)
+        client.set_property("ns", "when", {"now": datetime.now()})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]  # noqa: DTZ005
+
+    def names(client: ccs_sdk.ContextClient, documents: ccs_sdk.DocumentClient) -> None:
+        handle = client.namespace("ns")
+        handle.only(["a"])
+        handle.only(("a", "b"))
+        handle.only({"a"})
+        handle.only({"a": 1})
+        handle.only({"a": 1}.keys())
+        handle.only(name for name in ["a"])
+        client.get_properties("ns", only=frozenset({"a"}))
+        handle.only("step")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        client.get_properties("ns", only="step")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        documents.get_properties("ns", "step")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        documents.delete_properties("ns", "step")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
     def handles(client: ccs_sdk.ContextClient) -> None:
         namespace = client.namespace("ns")
         assert_type(namespace, NamespaceHandle)
@@ -50,6 +84,14 @@ if TYPE_CHECKING:
         assert_type(session.all(), dict[str, Any])
         assert_type("a" in session, bool)
         assert_type(list(session), list[str])
+        assert_type(dict(session), dict[str, Any])
+        assert_type(session.keys(), KeysView[str])
+        assert_type(session.values(), ValuesView[Any])
+        assert_type(session.items(), ItemsView[str, Any])
+        assert_type(session.pop("a"), Any)
+        assert_type(session.pop("a", None), Any)
+        assert_type(session.setdefault("a", 1), Any)
+        session.ttl = None  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
         session.ttl = 60
         session.ttl = timedelta(minutes=1)
         namespace.ttl = 0
@@ -67,9 +109,14 @@ if TYPE_CHECKING:
         assert_type(client.delete("ns"), DocumentReceipt)
         assert_type(client.login(), Token)
 
-    def options() -> None:
+    def options(more: ccs_sdk.ClientOptions) -> None:
         ccs_sdk.ContextClient(timeout=3, retry=None, decimals=True, on_retry=print)
+        ccs_sdk.ContextClient(**more)
+        ccs_sdk.DocumentClient(**more)
         ccs_sdk.ContextClient(retries=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        ccs_sdk.DocumentClient(time_out=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        ccs_sdk.ContextClient(retry=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        ccs_sdk.ContextClient(timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_the_package_tells_type_checkers_that_it_is_typed() -> None:

@@ -52,7 +52,7 @@ def answer_of(response: requests.Response, request_id: str) -> Answer | CCSError
     fallback = ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else StatusError
     body = _body(response)
     return _BY_STATUS.get(status, fallback)(
-        _message(body, status),
+        _message(body, response),
         status=status,
         body=body,
         request_id=request_id,
@@ -72,9 +72,19 @@ def is_envelope(body: Value) -> bool:
     return isinstance(body, dict) and "code" in body and "message" in body
 
 
-def _message(body: Value, status: int) -> str:
+def _message(body: Value, response: requests.Response) -> str:
+    status = response.status_code
     message: object = body.get("message") if is_envelope(body) else None
-    return message if isinstance(message, str) else f"The server answered {status}."
+    if not isinstance(message, str):
+        return f"The server answered {status}."
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return message + _size(response.request.body)
+    return message
+
+
+def _size(body: object) -> str:
+    """How large the refused body was. How large the document is, only the service knows."""
+    return f"; the body of this request has {len(body):,} bytes" if isinstance(body, bytes) else ""
 
 
 def _sent_at(response: requests.Response) -> datetime:

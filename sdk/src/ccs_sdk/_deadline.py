@@ -1,8 +1,8 @@
-"""When the total time of a call is over."""
+"""Seconds, and when the total time of a call is over."""
 
 import time
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +19,8 @@ class Deadline:
     def remaining(self) -> float:
         """Seconds that are left, perhaps less than none."""
         return self.at - time.monotonic()
+
+
+def is_number(seconds: object) -> TypeGuard[float]:
+    """Whether `seconds` can be a number of seconds: an int or a float, but no bool."""
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool)

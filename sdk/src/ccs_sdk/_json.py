@@ -10,15 +10,25 @@ import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from json.encoder import encode_basestring
-from typing import Any, Final, TypeAlias, TypeGuard
+from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeGuard
 
 from ccs_sdk._integers import integer_digits, parse_integer
 from ccs_sdk.errors import InvalidArgumentError
 
+
+class _TypedDict(Protocol):
+    """Any `TypedDict`, which for type checkers is no `Mapping[str, JSON]`."""
+
+    __required_keys__: ClassVar[frozenset[str]]
+
+
 JSON: TypeAlias = (
-    str | int | float | bool | Decimal | Sequence["JSON"] | Mapping[str, "JSON"] | None
+    str | int | float | bool | Decimal | Sequence["JSON"] | Mapping[str, "JSON"] | _TypedDict | None
 )
 """What can be stored: any JSON value, with `Decimal` for exact decimals."""
+
+JSONObject: TypeAlias = Mapping[str, JSON] | _TypedDict
+"""A JSON object: a mapping by strings, or a `TypedDict`."""
 
 Value: TypeAlias = Any
 """What is read back: any JSON value. Only the caller knows which; type checkers let it be used."""
@@ -31,12 +41,20 @@ UNREADABLE: Final = (ValueError, ArithmeticError, RecursionError)
 """What `decode` raises for what is not JSON, or nests or counts beyond all that is stored."""
 
 
+def check_object(properties: object) -> None:
+    """Raises InvalidArgumentError if `properties` are not a mapping."""
+    if not isinstance(properties, Mapping):
+        raise InvalidArgumentError(
+            f"Properties must be a mapping of names to values, not {type(properties).__name__}."
+        )
+
+
 def encode(value: JSON, *, wrapping: int = 0) -> bytes:
     """The JSON text of `value`, in which `wrapping` levels stand around stored values, as UTF-8.
 
     Raises:
-        InvalidArgumentError: `value` is not JSON: NaN, infinity, U+0000, a lone surrogate, a key
-            that is not a string, an object of another type, or nesting past 100 levels.
+        InvalidArgumentError: `value` is not JSON: NaN, infinity, a lone surrogate, a key that is
+            not a string, an object of another type, or nesting past 100 levels.
     """
     try:
         return _written(value, MAX_NESTING + wrapping).encode()
@@ -50,7 +68,7 @@ def encode(value: JSON, *, wrapping: int = 0) -> bytes:
 def _written(value: object, levels: int) -> str:
     """`value` as JSON text; containers may nest `levels` deep."""
     if isinstance(value, str):
-        return _string(value)
+        return encode_basestring(value)
     if value is None:
         return "null"
     if isinstance(value, int | float | Decimal):
@@ -66,12 +84,6 @@ def _written(value: object, levels: int) -> str:
 
 def _is_container(value: object) -> TypeGuard[Mapping[object, object] | Sequence[object]]:
     return isinstance(value, _CONTAINERS) and not isinstance(value, _BINARY)
-
-
-def _string(value: str) -> str:
-    if "\0" in value:
-        raise InvalidArgumentError("The body holds U+0000, which cannot be stored; leave it out.")
-    return encode_basestring(value)
 
 
 def _number(value: float | Decimal) -> str:
@@ -91,7 +103,7 @@ def _object(value: Mapping[object, object], levels: int) -> str:
             raise InvalidArgumentError(
                 f"The names of an object must be strings; {type(name).__name__} is not."
             )
-        members.append(_string(name) + ":" + _written(member, levels))
+        members.append(encode_basestring(name) + ":" + _written(member, levels))
     return "{" + ",".join(members) + "}"
 
 

@@ -1,75 +1,78 @@
-"""What a name may be (contract, section 1), refused here with the sentences of the service."""
+"""What the SDK itself must know of names: which of them a path can carry.
 
-import re
+Everything else about names (lengths, characters, reserved ones) is for the service to judge. A name
+refused here would reach another place than the one that it names.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeAlias
 
 from ccs_sdk.errors import InvalidArgumentError
 
 DEFAULT_SESSION = "__default__"
 """The session id that means "no session": a namespace's own properties live there."""
 
-RESERVED_NAMESPACES = frozenset(
-    {"consumer", "operational", "conversation", "custom", "sde", "faas"}
-)
-RESERVED_SESSIONS = frozenset({"properties", "session-ids", "session-properties"})
-
-_is_account = re.compile("[A-Za-z0-9_-]{1,64}").fullmatch
-_is_namespace = re.compile("[A-Za-z0-9_-]{1,128}").fullmatch
-_is_document_namespace = re.compile("[A-Za-z0-9_]{1,128}").fullmatch
-# Control characters are Unicode's category Cc; lone surrogates are not characters at all.
-_is_session = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff/]{1,256}").fullmatch
-_is_property = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}").fullmatch
+PATH_WORDS = frozenset({"properties", "session-ids", "session-properties"})
+"""What stands in a path where a session id may, so that it cannot be one."""
 
 
-def check_account(account_id: str) -> str:
-    """Returns `account_id`, or raises InvalidArgumentError."""
-    if not _is_account(account_id):
+class _Strings(Protocol):
+    """A collection of strings, but no string: `str.__contains__` takes strings only."""
+
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, value: object, /) -> bool: ...
+
+
+Names: TypeAlias = _Strings | Iterator[str]
+"""Several names. A bare string is none of these, for it would be taken for its letters."""
+
+
+def check_text(name: object, what: str) -> str:
+    """Returns `name` if it is a string that UTF-8 can carry, or raises InvalidArgumentError."""
+    if not isinstance(name, str):
+        raise InvalidArgumentError(f"{what} must be a str, not {type(name).__name__}.")
+    if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
         raise InvalidArgumentError(
-            "An accountId must be 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'."
-        )
-    return account_id
-
-
-def check_namespace(namespace: str) -> str:
-    """Returns `namespace` if v1 may use it, or raises InvalidArgumentError."""
-    if not _is_namespace(namespace):
-        raise InvalidArgumentError(
-            "A namespace must be 1 to 128 characters of A-Z, a-z, 0-9, '_' and '-'."
-        )
-    return _check_not_reserved(namespace)
-
-
-def check_document_namespace(namespace: str) -> str:
-    """Returns `namespace` if v2, which knows no hyphen, may use it, or raises the same."""
-    if not _is_document_namespace(namespace):
-        raise InvalidArgumentError(
-            "A nameSpace must be 1 to 128 characters of A-Z, a-z, 0-9 and '_'."
-        )
-    return _check_not_reserved(namespace)
-
-
-def _check_not_reserved(namespace: str) -> str:
-    if namespace in RESERVED_NAMESPACES:
-        raise InvalidArgumentError(f"The namespace '{namespace}' is reserved; use another one.")
-    return namespace
-
-
-def check_session(session_id: str) -> str:
-    """Returns `session_id`, `__default__` included, or raises InvalidArgumentError."""
-    if not _is_session(session_id):
-        raise InvalidArgumentError(
-            "A sessionId must be 1 to 256 characters, none of them a control character or '/'."
-        )
-    if session_id in RESERVED_SESSIONS:
-        raise InvalidArgumentError(
-            f"The sessionId '{session_id}' clashes with a path; use another one."
-        )
-    return session_id
-
-
-def check_property(name: str) -> str:
-    """Returns `name`, or raises InvalidArgumentError."""
-    if not _is_property(name):
-        raise InvalidArgumentError(
-            "A property name must be 1 to 256 characters, none of them a control character."
+            f"{what} holds a lone surrogate, which is no character; leave it out."
         )
     return name
+
+
+def check_segment(name: object, what: str) -> str:
+    """Returns `name` if it can be one segment of a path, or raises InvalidArgumentError."""
+    text = check_text(name, what)
+    if not text or "/" in text:
+        raise InvalidArgumentError(f"{what} must have at least one character and no '/'.")
+    return text
+
+
+def check_namespace(namespace: object) -> str:
+    """Returns `namespace`, or raises InvalidArgumentError."""
+    return check_segment(namespace, "A namespace")
+
+
+def check_session(session_id: object) -> str:
+    """Returns `session_id`, or raises InvalidArgumentError."""
+    text = check_segment(session_id, "A session id")
+    if text in PATH_WORDS:  # /{namespace}/properties/properties is a property of the namespace
+        raise InvalidArgumentError(f"The session id '{text}' clashes with a path; use another one.")
+    return text
+
+
+def check_property(name: object) -> str:
+    """Returns `name`, or raises InvalidArgumentError."""
+    text = check_text(name, "A property name")
+    if not text:  # /properties/ is all properties
+        raise InvalidArgumentError("A property name must have at least one character.")
+    return text
+
+
+def check_properties(names: Names) -> list[str]:
+    """Returns the names as a list, or raises InvalidArgumentError."""
+    given: object = names
+    if isinstance(given, str) or not isinstance(given, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArgumentError(
+            f"Give property names as a list or another collection, not as {type(given).__name__}."
+        )
+    return [check_property(name) for name in names]

@@ -1,30 +1,25 @@
 """What both clients take, from arguments or the environment, checked before anything is sent."""
 
 import os
-from typing import TypedDict
+from typing import Final, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 
+from ccs_sdk._deadline import is_number
 from ccs_sdk._retry import OnRetry, RetryPolicy
 from ccs_sdk.errors import ConfigurationError
 
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT: Final = (3.05, 10.0)
+DEFAULT_RETRY: Final = RetryPolicy()
+DEFAULT_POOL_SIZE: Final = 10
+_MAX_TIMEOUT: Final = 86_400  # seconds; sockets count milliseconds in 32 bits
+
 
 class ClientOptions(TypedDict, total=False):
-    """The options of both clients; all may be left out.
-
-    Attributes:
-        timeout: Seconds to wait for a connection and then for each part of the answer: one number
-            for both, or a pair `(connect, read)`. Default `(3.05, 10.0)`.
-        retry: When to try again, see `RetryPolicy`; None never retries.
-        on_retry: Called with a `RetryEvent` before each retry, for logs and metrics.
-        pool_size: How many connections are kept open; give it the number of threads that share the
-            client. Default 10. More threads still work, with connections that are closed after use.
-        decimals: Read numbers with a point or an exponent as `decimal.Decimal`, to their last
-            digit. Default False: as floats.
-        http_session: A `requests.Session` to send with, for proxies, certificates or tests. It
-            stays yours: its own retries and pool are as you set them, and `close()` leaves it open.
-    """
+    """The options of both clients, for functions that pass them on; `ContextClient` says what each means."""
 
     timeout: float | tuple[float, float]
     retry: RetryPolicy | None
@@ -39,6 +34,15 @@ def setting(argument: str | None, name: str, variable: str) -> str:
     value = os.environ.get(variable) if argument is None else argument
     if not value:
         raise ConfigurationError(f"Give {name}, or set {variable}.")
+    return option(name, value, str)
+
+
+def option(name: str, value: object, kind: type[T], hint: str = "") -> T:
+    """`value`, or ConfigurationError if it is not a `kind`. The error does not show it."""
+    if not isinstance(value, kind):
+        raise ConfigurationError(
+            f"{name} must be a {kind.__name__}, not {type(value).__name__}{hint}."
+        )
     return value
 
 
@@ -63,6 +67,32 @@ def check_base_url(url: str) -> str:
 def timeouts(timeout: float | tuple[float, float]) -> tuple[float, float]:
     """The pair (connect, read) in seconds, or ConfigurationError."""
     pair = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-    if not all(seconds > 0 for seconds in pair):  # NaN is not, either
-        raise ConfigurationError("timeout must be more than 0 seconds.")
+    allowed = [is_number(part) and 0 < part <= _MAX_TIMEOUT for part in pair]  # NaN is not
+    if allowed != [True, True]:
+        raise ConfigurationError(
+            "timeout must be a number of seconds, or a pair of them, (connect, read),"
+            f" more than 0 and at most {_MAX_TIMEOUT:,}."
+        )
     return pair
+
+
+def retry_policy(retry: object) -> RetryPolicy | None:
+    """`retry`, or ConfigurationError."""
+    hint = "; for three attempts, give RetryPolicy(attempts=3)"
+    return None if retry is None else option("retry", retry, RetryPolicy, hint)
+
+
+def retry_hook(on_retry: OnRetry | None) -> OnRetry | None:
+    """`on_retry`, or ConfigurationError."""
+    if on_retry is not None and not callable(on_retry):
+        raise ConfigurationError(
+            f"on_retry must be a function of a RetryEvent, not {type(on_retry).__name__}."
+        )
+    return on_retry
+
+
+def check_pool_size(pool_size: object) -> int:
+    """`pool_size`, or ConfigurationError."""
+    if type(pool_size) is not int or pool_size < 1:
+        raise ConfigurationError("pool_size must be a whole number, 1 or more.")
+    return pool_size

@@ -1,11 +1,14 @@
-"""Where things are: every path of the contract, percent-encoded, as it goes onto the wire.
+"""Percent-encoded parts of paths and queries, as they go onto the wire.
 
 A slash of a name travels as `%2F`. The names `.` and `..` travel as `%2E` and `%2E%2E`, because
 HTTP clients take away bare dot segments (RFC 3986, section 5.2.4).
 """
 
 from collections.abc import Iterable
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
+
+from ccs_sdk._integers import integer_digits
+from ccs_sdk.errors import InvalidArgumentError
 
 _MAX_INCLUDE = 4_000  # characters; servers and proxies refuse request lines from 8,000 on
 
@@ -17,18 +20,14 @@ def segment(name: str) -> str:
     return quote(name, safe="")
 
 
-def properties(account: str, namespace: str, session_id: str | None) -> str:
-    """The properties of a session, or, without one, of the namespace itself."""
-    place = namespace if session_id is None else f"{namespace}/{segment(session_id)}"
-    return f"{account}/{place}/properties"
-
-
 def fits_path(name: str) -> bool:
-    """Whether a path can carry the property's name.
+    """Whether a path can carry the property's name: `.` and `..` mean folders on the way."""
+    return name not in {".", ".."}
 
-    The service drops a trailing slash, and `.` and `..` mean folders on the way.
-    """
-    return not name.endswith("/") and name not in {".", ".."}
+
+def session_ttls(namespace: str) -> str:
+    """Where the TTLs of a namespace's sessions are."""
+    return f"/namespace/{segment(namespace)}/session"
 
 
 def include(names: Iterable[str]) -> str | None:
@@ -39,7 +38,20 @@ def include(names: Iterable[str]) -> str | None:
     return query if carried else None
 
 
-def query(**parameters: object) -> str:
-    """The query of those `parameters` that are not None."""
-    given = {name: value for name, value in parameters.items() if value is not None}
-    return "?" + urlencode(given) if given else ""
+def query(**parameters: int | None) -> str:
+    """The query of those `parameters` that are not None, or InvalidArgumentError."""
+    given = [
+        f"{name}={_digits(name, number)}"
+        for name, number in parameters.items()
+        if number is not None
+    ]
+    return "?" + "&".join(given) if given else ""
+
+
+def _digits(name: str, number: object) -> str:
+    # True and 1.0 equal 1, but are not numbers that somebody meant.
+    if type(number) is not int:
+        raise InvalidArgumentError(
+            f"{name} must be a whole number (int), not {type(number).__name__}."
+        )
+    return integer_digits(number)

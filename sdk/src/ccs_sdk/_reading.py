@@ -29,10 +29,15 @@ def read(answer: Answer, convert: Callable[[Value], T], *, decimals: bool) -> T:
     try:
         return convert(_json.decode(answer.content, decimals=decimals))
     except (*_json.UNREADABLE, *_wire.MALFORMED):
-        failure = BadAnswerError(
-            "The answer is not that of a context service; check base_url.",
-            status=answer.status,
-            body=answer.content.decode(errors="replace"),
-            request_id=answer.request_id,
-        )
+        failure = not_the_service(answer)
     raise failure
+
+
+def not_the_service(answer: Answer) -> BadAnswerError:
+    """The error for an answer with a status of success that the contract does not know."""
+    return BadAnswerError(
+        "The answer is not that of a context service; check base_url.",
+        status=answer.status,
+        body=answer.content.decode(errors="replace"),
+        request_id=answer.request_id,
+    )

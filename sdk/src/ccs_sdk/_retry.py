@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 
+from ccs_sdk._deadline import is_number
 from ccs_sdk.errors import (
     CCSError,
     ConfigurationError,
@@ -45,7 +46,7 @@ class RetryPolicy:
         max_retry_after: The upper bound of the waits that it did ask for.
 
     Raises:
-        ConfigurationError: fewer attempts than one, or a negative time.
+        ConfigurationError: Fewer attempts than one, a negative time, or something else than numbers.
     """
 
     attempts: int = 12
@@ -55,11 +56,13 @@ class RetryPolicy:
     max_retry_after: float = 20.0
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ConfigurationError("attempts must be 1 or more.")
+        if type(self.attempts) is not int or self.attempts < 1:
+            raise ConfigurationError("attempts must be a whole number, 1 or more.")
         times = (self.total_time, self.base_delay, self.max_delay, self.max_retry_after)
-        if not all(time >= 0 for time in times):  # NaN is not, either
-            raise ConfigurationError("The times of a RetryPolicy must be 0 or more seconds.")
+        if not all(is_number(time) and time >= 0 for time in times):  # NaN is not, either
+            raise ConfigurationError(
+                "The times of a RetryPolicy must be numbers of seconds, 0 or more."
+            )
 
 
 @dataclass(frozen=True, slots=True)

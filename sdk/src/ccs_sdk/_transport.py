@@ -2,22 +2,36 @@
 
 import math
 import time
-from typing import Unpack
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 from uuid import uuid4
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from ccs_sdk import _answers
+from ccs_sdk._connections import ForkableAdapter
 from ccs_sdk._deadline import Deadline
-from ccs_sdk._options import ClientOptions, check_base_url, timeouts
+from ccs_sdk._options import (
+    check_base_url,
+    check_pool_size,
+    option,
+    retry_hook,
+    retry_policy,
+    timeouts,
+)
+from ccs_sdk._process import PerProcess
 from ccs_sdk._reading import Answer
-from ccs_sdk._retry import RetryEvent, RetryPolicy, delay_before_retry, is_passing
+from ccs_sdk._retry import OnRetry, RetryEvent, RetryPolicy, delay_before_retry, is_passing
 from ccs_sdk._version import __version__
-from ccs_sdk.errors import CCSError, ConfigurationError, TooLargeError
+from ccs_sdk.errors import CCSError, ClientClosedError, ConfigurationError, TooLargeError
 
+T = TypeVar("T")
+
+# The service need not read a larger body to its end before it refuses it, and a connection that it
+# closes meanwhile looks like one that failed.
 MAX_BODY_BYTES = 1_048_576
 _SHORTEST_TIMEOUT = 0.001
 _NO_RETRY = RetryPolicy(attempts=1, total_time=math.inf)
@@ -26,23 +40,40 @@ _NO_RETRY = RetryPolicy(attempts=1, total_time=math.inf)
 class Transport:
     """Sends to one service, over kept-alive connections that threads may share."""
 
-    def __init__(self, base_url: str, **options: Unpack[ClientOptions]) -> None:
+    def __init__(  # noqa: PLR0913 - every option is written out
+        self,
+        base_url: str,
+        *,
+        timeout: float | tuple[float, float],
+        retry: RetryPolicy | None,
+        on_retry: OnRetry | None,
+        pool_size: int,
+        http_session: requests.Session | None,
+    ) -> None:
         self.base_url = check_base_url(base_url)
-        self._timeouts = timeouts(options.get("timeout", (3.05, 10.0)))
-        self._policy = options.get("retry", RetryPolicy()) or _NO_RETRY
-        self._on_retry = options.get("on_retry")
-        given = options.get("http_session")
-        self._http = _new_session(options.get("pool_size", 10)) if given is None else given
-        self._owns_http = given is None
+        self._timeouts = timeouts(timeout)
+        self._policy = retry_policy(retry) or _NO_RETRY
+        self._on_retry = retry_hook(on_retry)
+        self._pool_size = check_pool_size(pool_size)
+        self._given = (
+            None if http_session is None else option("http_session", http_session, requests.Session)
+        )
+        self._http = PerProcess(self._new_session)
+        self._closed = False
 
     def close(self) -> None:
-        """Closes the connections, unless the session was given to us."""
-        if self._owns_http:
-            self._http.close()
+        """Closes the connections, unless the session was given to us; there are no calls after."""
+        self._closed = True
+        if self._given is None:
+            self._http.get().close()
 
     def deadline(self) -> Deadline:
         """The deadline of a call that begins now."""
         return Deadline.after(self._policy.total_time)
+
+    def patience(self, deadline: Deadline) -> float:
+        """Seconds that one attempt may take if nothing comes at all."""
+        return min(max(deadline.remaining(), _SHORTEST_TIMEOUT), sum(self._timeouts))
 
     def call(
         self, method: str, path: str, auth: AuthBase, body: bytes | None, deadline: Deadline
@@ -59,20 +90,33 @@ class Transport:
         Raises:
             CCSError: any of its kinds.
         """
+        attempt = self.attempt(method, path, auth, body, deadline)
+        return self.retried(method, path, attempt, deadline)
+
+    def attempt(
+        self, method: str, path: str, auth: AuthBase, body: bytes | None, deadline: Deadline
+    ) -> Callable[[], Answer]:
+        """A function that sends once; all its attempts have one request id."""
         if body is not None and len(body) > MAX_BODY_BYTES:
-            raise TooLargeError("The body is too large; send at most 1 MiB.")
+            raise TooLargeError(
+                f"The body has {len(body):,} bytes; send at most {MAX_BODY_BYTES:,} (1 MiB)."
+            )
         headers = _headers(body)
-        attempt = 0
+        request = requests.Request(method, self.base_url, headers, data=body, auth=auth)
+        return partial(self._attempt, request, headers["X-Request-ID"], path, deadline)
+
+    def retried(self, method: str, path: str, attempt: Callable[[], T], deadline: Deadline) -> T:
+        """What `attempt` returns, which is called again as the policy says while it fails."""
+        attempts = 0
         while True:
-            attempt += 1
-            request = requests.Request(method, self.base_url, headers, data=body, auth=auth)
+            attempts += 1
             try:
-                return self._attempt(request, path, deadline)
+                return attempt()
             except CCSError as error:
-                delay = self._delay(error, attempt, deadline)
+                delay = self._delay(error, attempts, deadline)
                 if delay is None:
                     raise
-                event = RetryEvent(method, path, attempt, delay, error)
+                event = RetryEvent(method, path, attempts, delay, error)
             if self._on_retry is not None:
                 self._on_retry(event)
             time.sleep(delay)
@@ -84,8 +128,9 @@ class Transport:
         delay = delay_before_retry(self._policy, attempt, error.retry_after)
         return delay if delay < deadline.remaining() else None
 
-    def _attempt(self, request: requests.Request, path: str, deadline: Deadline) -> Answer:
-        request_id = request.headers["X-Request-ID"]
+    def _attempt(
+        self, request: requests.Request, request_id: str, path: str, deadline: Deadline
+    ) -> Answer:
         try:
             response = self._send(request, path, deadline)
         except (OSError, HTTPError) as error:  # all of `requests` and all of urllib3
@@ -101,19 +146,44 @@ class Transport:
 
     def _send(self, request: requests.Request, path: str, deadline: Deadline) -> requests.Response:
         """One exchange. The path goes in last, or `requests` would make `..` of `%2E%2E`."""
-        prepared = self._http.prepare_request(request)
+        if self._closed:
+            raise ClientClosedError("The client is closed; make another one.")
+        http = self._http.get()
+        prepared = http.prepare_request(request)
         prepared.url = self.base_url + path
-        settings = self._http.merge_environment_settings(
-            prepared.url, proxies={}, stream=False, verify=None, cert=None
+        # `requests` lets the environment overrule what the session says; here it fills in the rest.
+        settings = http.merge_environment_settings(
+            prepared.url,
+            proxies={},
+            stream=False,
+            verify=None if http.verify is True else http.verify,
+            cert=None,
         )
+        if http.proxies:
+            settings["proxies"] = http.proxies
         left = max(deadline.remaining(), _SHORTEST_TIMEOUT)
         connect, read = self._timeouts
-        return self._http.send(
+        return http.send(
             prepared,
             timeout=(min(connect, left), min(read, left)),
             allow_redirects=False,
             **settings,
         )
+
+    def _new_session(self) -> requests.Session:
+        """The session of this process."""
+        if self._given is not None:
+            if self._http.inherited():
+                raise ConfigurationError(
+                    "The http_session was used before this process was forked, so its connections"
+                    " are shared; make the session and the client after the fork."
+                )
+            return self._given
+        session = requests.Session()
+        adapter = ForkableAdapter(pool_maxsize=self._pool_size)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        return session
 
 
 def _headers(body: bytes | None) -> dict[str, str]:
@@ -125,13 +195,3 @@ def _headers(body: bytes | None) -> dict[str, str]:
     if body is not None:
         headers["Content-Type"] = "application/json"
     return headers
-
-
-def _new_session(pool_size: int) -> requests.Session:
-    if type(pool_size) is not int or pool_size < 1:
-        raise ConfigurationError("pool_size must be 1 or more.")
-    session = requests.Session()
-    adapter = HTTPAdapter(pool_maxsize=pool_size)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session

@@ -98,8 +98,10 @@ def document(value: Value) -> Document:
 
 
 def document_receipt(value: Value) -> DocumentReceipt:
-    """The answer to a write of version 2."""
+    """The answer to a write of version 2, which says that it is done."""
     wire = properties(value)
+    if wire["success"] is not True:
+        raise ValueError("success expected")
     return DocumentReceipt(text(wire["documentKey"]), text(wire["tenantId"]))
 
 

@@ -1,30 +1,37 @@
 """`DocumentClient`: version 2 of the service, one method for each of its operations."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Self, TypeVar, Unpack
+from typing import Self, TypeVar
+
+import requests
 
 from ccs_sdk import _json, _paths, _wire
 from ccs_sdk._auth import NoAuth, TokenCache, basic_auth, bearer_auth
 from ccs_sdk._deadline import Deadline
-from ccs_sdk._json import JSON, Value
-from ccs_sdk._names import check_account, check_document_namespace, check_property, check_session
-from ccs_sdk._options import ClientOptions, setting
+from ccs_sdk._json import JSON, JSONObject, Value
+from ccs_sdk._names import Names, check_namespace, check_properties, check_segment, check_session
+from ccs_sdk._options import DEFAULT_POOL_SIZE, DEFAULT_RETRY, DEFAULT_TIMEOUT, option, setting
+from ccs_sdk._process import PerProcess
 from ccs_sdk._reading import Answer, read
+from ccs_sdk._retry import OnRetry, RetryPolicy
 from ccs_sdk._transport import Transport
-from ccs_sdk._ttl import ttl_seconds
+from ccs_sdk._ttl import whole_seconds
 from ccs_sdk.errors import AuthenticationError, InvalidArgumentError
 from ccs_sdk.models import Document, DocumentReceipt, Token
 
 T = TypeVar("T")
 
 _DOCUMENTS = "/v2/context/document"
+_LOGIN = "/v2/authenticate/login"
 
 
 class DocumentClient:
     """A client of version 2, with a user and a password.
 
-    Threads may share it. Close it, or use it in a `with`.
+    Threads may share it, and so may the processes of a server that forks: each logs in and opens
+    connections of its own. Close it, or use it in a `with`; after that every call is a
+    `ClientClosedError`. It cannot be pickled, because it holds the password.
 
     Version 2 sees the properties of one namespace and session as one document. It reads and writes
     the same store as version 1. The client logs in when it is first used, keeps the token, renews
@@ -32,38 +39,57 @@ class DocumentClient:
 
     Where a method takes `session_id`, leaving it out means the namespace itself.
 
-    Every method raises `InvalidArgumentError` before anything is sent if a name, a number or a
-    value breaks a rule; after that, one of the `StatusError` and `TransportError` classes if the
-    service cannot be reached or says no.
+    Every method raises `InvalidArgumentError` before anything is sent if an argument cannot be sent
+    as it is meant; after that, one of the `StatusError` and `TransportError` classes if the service
+    cannot be reached or says no, `BadRequestError` for example to a name that breaks a rule.
 
     Args:
         base_url: Where the service is; else `CCS_URL`.
         account_id: The account; else `CCS_ACCOUNT`.
         username: A user of the account; else `CCS_USERNAME`.
         password: The user's password; else `CCS_PASSWORD`.
-        options: See `ClientOptions`.
+        timeout: See `ContextClient`, as for all that follow.
+        retry: When to try again.
+        on_retry: Called before each retry.
+        pool_size: How many connections are kept open.
+        decimals: Read numbers with a point as `decimal.Decimal`.
+        http_session: A `requests.Session` to send with.
 
     Raises:
         ConfigurationError: A setting is missing or cannot work.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every option is written out
         self,
         base_url: str | None = None,
         account_id: str | None = None,
         *,
         username: str | None = None,
         password: str | None = None,
-        **options: Unpack[ClientOptions],
+        timeout: float | tuple[float, float] = DEFAULT_TIMEOUT,
+        retry: RetryPolicy | None = DEFAULT_RETRY,
+        on_retry: OnRetry | None = None,
+        pool_size: int = DEFAULT_POOL_SIZE,
+        decimals: bool = False,
+        http_session: requests.Session | None = None,
     ) -> None:
         self._basic_auth = basic_auth(
             setting(username, "username", "CCS_USERNAME"),
             setting(password, "password", "CCS_PASSWORD"),
         )
-        self._transport = Transport(setting(base_url, "base_url", "CCS_URL"), **options)
-        self._account_id = check_account(setting(account_id, "account_id", "CCS_ACCOUNT"))
-        self._decimals = options.get("decimals", False)
-        self._tokens = TokenCache(self._fetch_token)
+        self._transport = Transport(
+            setting(base_url, "base_url", "CCS_URL"),
+            timeout=timeout,
+            retry=retry,
+            on_retry=on_retry,
+            pool_size=pool_size,
+            http_session=http_session,
+        )
+        self._account_id = check_segment(
+            setting(account_id, "account_id", "CCS_ACCOUNT"), "account_id"
+        )
+        self._decimals = option("decimals", decimals, bool)
+        self._tokens = PerProcess(TokenCache)
 
     def __repr__(self) -> str:
         return f"DocumentClient({self._transport.base_url!r}, {self._account_id!r})"
@@ -86,7 +112,7 @@ class DocumentClient:
         Raises:
             AuthenticationError: The user or the password is wrong.
         """
-        return self._tokens.renewed(self._transport.deadline())
+        return self._log_in(self._transport.deadline(), always=True)
 
     def signing_keys(self) -> list[dict[str, Value]]:
         """The public keys, as JSON Web Keys, that verify the service's tokens. They are no secret."""
@@ -97,7 +123,7 @@ class DocumentClient:
     def save(
         self,
         namespace: str,
-        payload: Mapping[str, JSON],
+        payload: JSONObject,
         *,
         session_id: str | None = None,
         ttl: timedelta | int | None = None,
@@ -112,11 +138,10 @@ class DocumentClient:
                 in force; if that is forever, the service's maximum retention, which is also the
                 most it grants.
         """
-        for name in payload:
-            check_property(name)
+        _json.check_object(payload)
         more: dict[str, JSON] = {"payload": payload}
         if ttl is not None:
-            more["ttlSeconds"] = ttl_seconds(ttl)
+            more["ttlSeconds"] = whole_seconds(ttl)
         return self._receipt("POST", "/create", self._body(namespace, session_id, more))
 
     def get(self, namespace: str, *, session_id: str | None = None) -> Document:
@@ -125,16 +150,17 @@ class DocumentClient:
         Raises:
             NotFoundError: It has none.
         """
-        path = f"{_DOCUMENTS}/{self._account_id}/{check_document_namespace(namespace)}"
+        place = [self._account_id, check_namespace(namespace)]
         if session_id is not None:
-            path += f"/{_paths.segment(check_session(session_id))}"
-        return self._read(self._call("GET", path), _wire.document)
+            place.append(check_session(session_id))
+        path = "".join(f"/{_paths.segment(name)}" for name in place)
+        return self._read(self._call("GET", _DOCUMENTS + path), _wire.document)
 
     def get_properties(
-        self, namespace: str, names: Iterable[str], *, session_id: str | None = None
+        self, namespace: str, names: Names, *, session_id: str | None = None
     ) -> dict[str, Value]:
         """Values by name, of those of `names` that exist."""
-        filters = [f"{namespace}.{check_property(name)}" for name in names]
+        filters = [f"{namespace}.{name}" for name in check_properties(names)]
         body = self._body(namespace, session_id, {"filter": filters})
         answer = self._call("POST", f"{_DOCUMENTS}/properties", body)
         found = self._read(answer, _wire.properties)
@@ -145,7 +171,7 @@ class DocumentClient:
         return self._receipt("DELETE", "/delete", self._body(namespace, session_id, {}))
 
     def delete_properties(
-        self, namespace: str, names: Iterable[str], *, session_id: str | None = None
+        self, namespace: str, names: Names, *, session_id: str | None = None
     ) -> DocumentReceipt:
         """Deletes the properties `names`, at least one; whatever their names. Absent is fine.
 
@@ -153,7 +179,7 @@ class DocumentClient:
             InvalidArgumentError: Also if `names` is empty, which the service would take for the
                 whole document.
         """
-        doomed = [check_property(name) for name in names]
+        doomed = check_properties(names)
         if not doomed:
             raise InvalidArgumentError(
                 "Name at least one property; delete() deletes the whole document."
@@ -164,7 +190,7 @@ class DocumentClient:
     def _body(self, namespace: str, session_id: str | None, more: Mapping[str, JSON]) -> bytes:
         body: dict[str, JSON] = {
             "accountId": self._account_id,
-            "nameSpace": check_document_namespace(namespace),
+            "nameSpace": check_namespace(namespace),
             **more,
         }
         if session_id is not None:
@@ -181,15 +207,23 @@ class DocumentClient:
     def _call(self, method: str, path: str, body: bytes | None = None) -> Answer:
         """Sends with the token; once more, with a new one, if that is refused before its time."""
         deadline = self._transport.deadline()
-        token = self._tokens.current(deadline)
+        token = self._token(deadline)
         try:
             return self._transport.call(method, path, bearer_auth(token), body, deadline)
         except AuthenticationError:
-            self._tokens.drop(token)
-        auth = bearer_auth(self._tokens.current(deadline))
+            self._tokens.get().drop(token)
+        auth = bearer_auth(self._token(deadline))
         return self._transport.call(method, path, auth, body, deadline)
 
-    def _fetch_token(self, deadline: Deadline) -> Token:
-        login = "/v2/authenticate/login"
-        answer = self._transport.call("POST", login, self._basic_auth, None, deadline)
-        return self._read(answer, _wire.token)
+    def _token(self, deadline: Deadline) -> Token:
+        return self._tokens.get().current() or self._log_in(deadline)
+
+    def _log_in(self, deadline: Deadline, *, always: bool = False) -> Token:
+        send = self._transport.attempt("POST", _LOGIN, self._basic_auth, None, deadline)
+        tokens = self._tokens.get()
+
+        def attempt() -> Token:
+            patience = self._transport.patience(deadline)
+            return tokens.renewed(lambda: self._read(send(), _wire.token), patience, always=always)
+
+        return self._transport.retried("POST", _LOGIN, attempt, deadline)

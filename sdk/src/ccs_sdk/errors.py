@@ -2,14 +2,15 @@
 
 ```text
 CCSError
-├── ConfigurationError (ValueError)       a client cannot be built from these settings
+├── ConfigurationError (ValueError)       a client cannot work with these settings
+├── ClientClosedError (RuntimeError)      a client is used after close()
 ├── TransportError                        no answer that could be used
 │   ├── ConnectionFailedError             refused, reset, cut off, TLS, name resolution
 │   ├── TimedOutError (TimeoutError)      nothing came within the timeout
 │   └── BadAnswerError                    an answer, but not of this service
 └── StatusError                           the service said no
     ├── BadRequestError (ValueError) 400
-    │   └── InvalidArgumentError          the same refusal, made before the network
+    │   └── InvalidArgumentError          an argument that cannot be sent as it is meant
     ├── AuthenticationError 401           credentials missing or wrong
     ├── PermissionDeniedError 403         credentials of nobody or of another account
     ├── NotFoundError 404
@@ -64,7 +65,11 @@ class CCSError(Exception):
 
 
 class ConfigurationError(CCSError, ValueError):
-    """A client cannot be built from these arguments and environment variables."""
+    """A client cannot work with these arguments and environment variables."""
+
+
+class ClientClosedError(CCSError, RuntimeError):
+    """The client was closed; nothing was sent."""
 
 
 class TransportError(CCSError):
@@ -94,7 +99,7 @@ class BadRequestError(StatusError, ValueError):
 
 
 class InvalidArgumentError(BadRequestError):
-    """The refusal that the service would have answered, made before anything was sent."""
+    """An argument that cannot be sent, or would be taken for another; nothing was sent."""
 
     def __str__(self) -> str:
         return self.message

@@ -1,16 +1,21 @@
 """Handles that read like the model: a namespace, a session, the properties that they hold."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Final
 
-from ccs_sdk._json import JSON, Value
-from ccs_sdk._names import check_session
+from ccs_sdk import _json, _paths, _wire
+from ccs_sdk._answers import is_envelope
+from ccs_sdk._json import JSON, JSONObject, Value
+from ccs_sdk._names import Names, check_namespace, check_properties, check_property, check_session
 from ccs_sdk._pages import DEFAULT_PAGE_SIZE, Pages
+from ccs_sdk._ttl import whole_seconds
+from ccs_sdk._v1 import Account
+from ccs_sdk.errors import InvalidArgumentError, NotFoundError, PropertyNotFoundError
 from ccs_sdk.models import FOREVER, SessionProperties, SessionTTL
 
-if TYPE_CHECKING:
-    from ccs_sdk.client import ContextClient
+_NO_SUCH_PROPERTY = "There is no such property; it was never saved, was deleted or has expired."
+_REQUIRED: Final = object()
 
 
 class PropertiesHandle:
@@ -22,35 +27,37 @@ class PropertiesHandle:
     "intent" in place
     del place["intent"]           # absent is fine, unlike with a dict
     for name in place: ...
+    place.items()                 # keys() and values() too: what was there when they were called
     ```
 
-    There is no `len()` and so no truth value, for `if place:` would ask the service.
+    `dict(place)` makes one request for each property; `all()` is the same in one request. There is
+    no `len()` and so no truth value, for `if place:` would ask the service.
     """
 
-    __slots__ = ("_client", "_namespace", "_session_id")
+    __slots__ = ("_account", "_namespace", "_path", "_session_id")
 
-    def __init__(self, client: "ContextClient", namespace: str, session_id: str | None) -> None:
-        self._client = client
-        self._namespace = namespace
-        self._session_id = session_id
+    def __init__(self, account: Account, namespace: str, session_id: str | None) -> None:
+        self._account = account
+        self._namespace = check_namespace(namespace)
+        self._session_id = None if session_id is None else check_session(session_id)
+        place = [name for name in (self._namespace, self._session_id) if name is not None]
+        self._path = "".join(f"/{_paths.segment(name)}" for name in place) + "/properties"
 
     def __repr__(self) -> str:
-        place = (
-            (self._namespace,) if self._session_id is None else (self._namespace, self._session_id)
-        )
-        return (
-            f"{type(self).__name__}{place!r}"
-            if self._session_id
-            else f"{type(self).__name__}({self._namespace!r})"
-        )
+        place = [repr(name) for name in (self._namespace, self._session_id) if name is not None]
+        return f"{type(self).__name__}({', '.join(place)})"
 
     def set(self, name: str, value: JSON) -> None:
-        """Saves one property."""
-        self._client.set_property(self._namespace, name, value, session_id=self._session_id)
+        """Saves one property. None is a value (`null`) that is stored, not a deletion."""
+        if _paths.fits_path(check_property(name)):
+            self._account.write("PUT", self._property(name), _json.encode(value))
+        else:
+            self.update({name: value})
 
-    def update(self, properties: Mapping[str, JSON]) -> None:
+    def update(self, properties: JSONObject) -> None:
         """Saves several properties, all or none, in one request; the others stay."""
-        self._client.set_properties(self._namespace, properties, session_id=self._session_id)
+        _json.check_object(properties)
+        self._account.write("PATCH", self._path, _json.encode(properties, wrapping=1))
 
     def get(self, name: str, default: Value = None) -> Value:
         """The value of one property, or `default` if it is not there."""
@@ -59,22 +66,83 @@ class PropertiesHandle:
 
     def all(self) -> dict[str, Value]:
         """Every property, by name."""
-        return self._client.get_properties(self._namespace, session_id=self._session_id)
+        return self._account.read(self._path, _wire.properties)
 
-    def only(self, names: Iterable[str]) -> dict[str, Value]:
+    def only(self, names: Names) -> dict[str, Value]:
         """Those properties of `names` that exist, in one request."""
-        return self._client.get_properties(self._namespace, only=names, session_id=self._session_id)
+        wanted = set(check_properties(names))
+        if not wanted:
+            return {}
+        query = _paths.include(sorted(wanted))
+        found = self._account.read(self._path + (query or ""), _wire.properties)
+        return {name: value for name, value in found.items() if name in wanted}
 
     def delete(self, name: str) -> None:
-        """Deletes one property, see `ContextClient.delete_property`. Absent is fine."""
-        self._client.delete_property(self._namespace, name, session_id=self._session_id)
+        """Deletes one property. Absent is fine.
+
+        Raises:
+            InvalidArgumentError: Also for the names `.` and `..`: a path cannot carry them, and
+                version 1 deletes by path only. `DocumentClient.delete_properties` can.
+        """
+        if not _paths.fits_path(check_property(name)):
+            raise InvalidArgumentError(
+                f"Version 1 cannot delete the property '{name}' alone, for no path can carry its"
+                " name; use DocumentClient.delete_properties."
+            )
+        self._account.write("DELETE", self._property(name))
 
     def clear(self) -> None:
         """Deletes all properties of this place, and keeps its TTL."""
-        self._client.delete_properties(self._namespace, session_id=self._session_id)
+        self._account.write("DELETE", self._path)
+
+    def keys(self) -> KeysView[str]:
+        """The names of all properties, read now."""
+        return self.all().keys()
+
+    def values(self) -> ValuesView[Value]:
+        """The values of all properties, read now."""
+        return self.all().values()
+
+    def items(self) -> ItemsView[str, Value]:
+        """All properties with their values, read now."""
+        return self.all().items()
+
+    def pop(self, name: str, default: Value = _REQUIRED) -> Value:
+        """Deletes one property and returns its value, or `default` if it is not there.
+
+        These are two requests: two callers may both get the value.
+
+        Raises:
+            PropertyNotFoundError: It is not there, and no default was given.
+        """
+        value = self[name] if default is _REQUIRED else self.get(name, _REQUIRED)
+        if value is _REQUIRED:
+            return default
+        self.delete(name)
+        return value
+
+    def setdefault(self, name: str, default: JSON = None) -> Value:
+        """The value of one property, which is set to `default` first if it is not there.
+
+        These are two requests if it is not: of two callers, both may set it, and the last one wins.
+        """
+        value = self.get(name, _REQUIRED)
+        if value is not _REQUIRED:
+            return value
+        self.set(name, default)
+        return default
 
     def __getitem__(self, name: str) -> Value:
-        return self._client.get_property(self._namespace, name, session_id=self._session_id)
+        if not _paths.fits_path(check_property(name)):
+            value = self.get(name, _REQUIRED)
+            if value is _REQUIRED:
+                raise PropertyNotFoundError(_NO_SUCH_PROPERTY)
+            return value
+        try:
+            return self._account.read(self._property(name), _wire.anything)
+        except NotFoundError as error:
+            failure = _property_not_found(error)
+        raise failure
 
     def __setitem__(self, name: str, value: JSON) -> None:
         self.set(name, value)
@@ -87,6 +155,9 @@ class PropertiesHandle:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.all())
+
+    def _property(self, name: str) -> str:
+        return f"{self._path}/{_paths.segment(name)}"
 
 
 class SessionHandle(PropertiesHandle):
@@ -106,20 +177,22 @@ class SessionHandle(PropertiesHandle):
         """The session's own TTL, which may be `FOREVER` (zero); None: the namespace's is in force.
 
         Setting it takes a timedelta or whole seconds. It counts from the next write of each
-        property.
+        property. None cannot be set: the service takes a session's TTL away only with the session.
         """
-        for session in self._client.list_session_ttls(self._namespace):
+        for session in self._account.list_session_ttls(self._namespace):
             if session.session_id == self._session_id:
                 return session.ttl
         return None
 
     @ttl.setter
     def ttl(self, ttl: timedelta | int) -> None:
-        self._client.set_session_ttl(self._namespace, self._session_id, ttl)
+        _refuse_none(ttl, "A session's TTL", "set FOREVER, or drop() the session")
+        self._account.set_session_ttl(self._namespace, self._session_id, ttl)
 
     def drop(self) -> None:
         """Deletes the session: its properties and its TTL."""
-        self._client.delete_session(self._namespace, self._session_id)
+        path = _paths.session_ttls(self._namespace)
+        self._account.write("DELETE", f"{path}/{_paths.segment(self._session_id)}")
 
 
 class NamespaceHandle(PropertiesHandle):
@@ -127,8 +200,8 @@ class NamespaceHandle(PropertiesHandle):
 
     __slots__ = ()
 
-    def __init__(self, client: "ContextClient", namespace: str) -> None:
-        super().__init__(client, namespace, None)
+    def __init__(self, account: Account, namespace: str) -> None:
+        super().__init__(account, namespace, None)
 
     @property
     def name(self) -> str:
@@ -137,7 +210,7 @@ class NamespaceHandle(PropertiesHandle):
 
     def session(self, session_id: str) -> SessionHandle:
         """A handle of one of its sessions, which need not exist yet; nothing is sent."""
-        return SessionHandle(self._client, self._namespace, check_session(session_id))
+        return SessionHandle(self._account, self._namespace, session_id)
 
     @property
     def ttl(self) -> timedelta:
@@ -146,33 +219,51 @@ class NamespaceHandle(PropertiesHandle):
         Setting it takes a timedelta or whole seconds. It counts from the next write of each
         property.
         """
-        for namespace in self._client.list_namespaces():
+        for namespace in self._account.list_namespaces():
             if namespace.name == self._namespace:
                 return namespace.ttl
         return FOREVER
 
     @ttl.setter
     def ttl(self, ttl: timedelta | int) -> None:
-        self._client.register_namespace(self._namespace, ttl=ttl)
+        _refuse_none(ttl, "A namespace's TTL", "set FOREVER, which is none")
+        self.register(ttl=ttl)
 
     def register(self, *, ttl: timedelta | int | None = None) -> None:
         """Registers the namespace, and sets its TTL if one is given."""
-        self._client.register_namespace(self._namespace, ttl=ttl)
+        query = _paths.query(ttlSecond=None if ttl is None else whole_seconds(ttl))
+        self._account.write("POST", query, _json.encode({"name": self._namespace}))
 
     def iter_sessions(self, *, page_size: int = DEFAULT_PAGE_SIZE) -> Pages[str]:
         """The ids of all its sessions with live properties, in order."""
-        return self._client.iter_sessions(self._namespace, page_size=page_size)
+        path = f"/{_paths.segment(self._namespace)}/session-ids"
+        return self._account.pages(path, _wire.text, page_size)
 
     def iter_session_properties(
         self, *, page_size: int = DEFAULT_PAGE_SIZE
     ) -> Pages[SessionProperties]:
         """All its sessions with their live properties, in the order of their ids."""
-        return self._client.iter_session_properties(self._namespace, page_size=page_size)
+        path = f"/{_paths.segment(self._namespace)}/session-properties"
+        return self._account.pages(path, _wire.session_properties, page_size)
 
     def list_session_ttls(self) -> list[SessionTTL]:
         """Its sessions that have a TTL of their own."""
-        return self._client.list_session_ttls(self._namespace)
+        return self._account.list_session_ttls(self._namespace)
 
     def drop(self) -> None:
         """Deletes the namespace: its properties, those of all its sessions, and every TTL in it."""
-        self._client.delete_namespace(self._namespace)
+        self._account.write("DELETE", f"/{_paths.segment(self._namespace)}")
+
+
+def _refuse_none(ttl: object, whose: str, instead: str) -> None:
+    if ttl is None:
+        raise InvalidArgumentError(f"{whose} cannot be set to None; {instead}.")
+
+
+def _property_not_found(error: NotFoundError) -> NotFoundError:
+    """The service's own "not found" is about the property; any other, a proxy's, is not."""
+    if not is_envelope(error.body):
+        return error
+    return PropertyNotFoundError(
+        error.message, body=error.body, request_id=error.request_id, retry_after=error.retry_after
+    )

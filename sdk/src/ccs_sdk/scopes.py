@@ -11,6 +11,7 @@ They are a convention over sessions, the same for every program that uses one na
 The prefixes keep the user `7` and the conversation `7` apart.
 """
 
+from ccs_sdk._names import check_segment
 from ccs_sdk.errors import ConfigurationError
 from ccs_sdk.handles import NamespaceHandle, SessionHandle
 
@@ -27,8 +28,14 @@ class Scopes:
         self, namespace: NamespaceHandle, user_id: str | None, conversation_id: str | None
     ) -> None:
         self._namespace = namespace
-        self._user_id = user_id
-        self._conversation_id = conversation_id
+        self._user_id = _check_id(user_id, "user_id")
+        self._conversation_id = _check_id(conversation_id, "conversation_id")
+
+    def __repr__(self) -> str:
+        return (
+            f"Scopes({self._namespace.name!r}, user_id={self._user_id!r},"
+            f" conversation_id={self._conversation_id!r})"
+        )
 
     @property
     def global_(self) -> NamespaceHandle:
@@ -57,3 +64,7 @@ class Scopes:
         if identifier is None:
             raise ConfigurationError(f"Give {argument} to scopes() to use this scope.")
         return self._namespace.session(prefix + identifier)
+
+
+def _check_id(identifier: object, what: str) -> str | None:
+    return None if identifier is None else check_segment(identifier, f"A {what}")

@@ -1,0 +1,66 @@
+"""Version 1 of the service for one account: its requests, and what counts as their answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TypeVar
+
+from requests.auth import AuthBase
+
+from ccs_sdk import _json, _paths, _wire
+from ccs_sdk._json import Value
+from ccs_sdk._pages import Pages
+from ccs_sdk._reading import Answer, not_the_service, read
+from ccs_sdk._transport import Transport
+from ccs_sdk._ttl import whole_seconds
+from ccs_sdk.models import Namespace, SessionTTL
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Account:
+    """Reads and writes under the path of one account, with its key."""
+
+    transport: Transport
+    path: str
+    auth: AuthBase
+    decimals: bool
+
+    def read(self, path: str, convert: Callable[[Value], T]) -> T:
+        """What `convert` makes of the JSON that a GET answers."""
+        return read(self._call("GET", path, None), convert, decimals=self.decimals)
+
+    def write(self, method: str, path: str, body: bytes | None = None) -> None:
+        """Sends a write, which succeeded only if the response is 204 (contract, section 3)."""
+        answer = self._call(method, path, body)
+        if answer.status != HTTPStatus.NO_CONTENT:
+            raise not_the_service(answer)
+
+    def pages(self, path: str, read_item: Callable[[Value], T], page_size: int) -> Pages[T]:
+        """A listing, by pages."""
+
+        def fetch(page: int, size: int) -> list[T]:
+            query = _paths.query(page=page, perPage=size)
+            return self.read(path + query, _wire.list_of(read_item))
+
+        return Pages(fetch, page_size, self.path + path)
+
+    def list_namespaces(self) -> list[Namespace]:
+        """The namespaces of the account."""
+        return self.read("", _wire.list_of(_wire.namespace))
+
+    def list_session_ttls(self, namespace: str) -> list[SessionTTL]:
+        """The sessions of the namespace that have a TTL of their own."""
+        return self.read(_paths.session_ttls(namespace), _wire.list_of(_wire.session_ttl))
+
+    def set_session_ttl(self, namespace: str, session_id: str, ttl: timedelta | int | None) -> None:
+        """Sets a session's own TTL; None leaves what is set."""
+        query = _paths.query(ttlSecond=None if ttl is None else whole_seconds(ttl))
+        body = _json.encode({"sessionId": session_id})
+        self.write("POST", _paths.session_ttls(namespace) + query, body)
+
+    def _call(self, method: str, path: str, body: bytes | None) -> Answer:
+        deadline = self.transport.deadline()
+        return self.transport.call(method, self.path + path, self.auth, body, deadline)

@@ -1,0 +1,111 @@
+"""Programs that fork after they used a client: `python -m tests.sdk.forked PROGRAM`, settings from the environment.
+
+Each exits with 0 if every process saw its own data.
+"""
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import requests
+
+from ccs_sdk import CCSError, ConfigurationError, ContextClient, DocumentClient, SessionHandle
+
+PROCESSES = 4
+READS = 200
+EXITS = 100
+CHILD_SECONDS = 30
+"""How long a child may take before a signal ends it."""
+
+
+def reads() -> bool:
+    """Children read side by side through a client whose only connection was open when they were forked."""
+    client = ContextClient(pool_size=1, retry=None)
+    airline = client.namespace("airline")
+    sessions = [airline.session(f"conv-{number}") for number in range(PROCESSES)]
+    for session in sessions:
+        session["whose"] = session.session_id
+    return _all_succeed([_fork(partial(_reads_its_own, session)) for session in sessions])
+
+
+def _reads_its_own(session: SessionHandle) -> bool:
+    wrong = 0
+    for _ in range(READS):
+        try:
+            wrong += session["whose"] != session.session_id
+        except CCSError:
+            wrong += 1
+    return wrong == 0
+
+
+def login() -> bool:
+    """A child is forked while another thread of its parent logs in, and saves at once."""
+    client = DocumentClient()
+    threading.Thread(target=client.login, daemon=True).start()
+    sys.stdin.readline()  # the test writes it when the login is under way
+    return _all_succeed([_fork(lambda: bool(client.save("airline", {"a": 1})))])
+
+
+def given_session() -> bool:
+    """A child may use a given session only if its parent did not."""
+    unused = ContextClient(http_session=requests.Session())
+    used = ContextClient(http_session=requests.Session())
+    used.list_namespaces()
+
+    def works_and_is_refused() -> bool:
+        unused.list_namespaces()
+        try:
+            used.list_namespaces()
+        except ConfigurationError as error:
+            return "make the session and the client after the fork" in error.message
+        return False
+
+    return _all_succeed([_fork(works_and_is_refused)])
+
+
+def exits() -> bool:
+    """Children exit while threads of their parent take connections from the pool and put them back."""
+    client = ContextClient(pool_size=PROCESSES)
+    sys.setswitchinterval(1e-5)  # so that forks often meet a thread that is about to do so
+    for _ in range(PROCESSES):
+        threading.Thread(target=_read_on, args=(client,), daemon=True).start()
+    return all(_all_succeed([_fork(_run_exit_functions)]) for _ in range(EXITS))
+
+
+def _read_on(client: ContextClient) -> None:
+    while True:
+        client.list_namespaces()
+
+
+def _run_exit_functions() -> bool:
+    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
+    return True
+
+
+def _fork(run: Callable[[], bool]) -> int:
+    """Starts a child that succeeds if `run` returns true; returns its process id."""
+    child = os.fork()
+    if child == 0:
+        succeeded = False
+        signal.alarm(CHILD_SECONDS)
+        try:
+            succeeded = run()
+        finally:
+            os._exit(0 if succeeded else 1)
+    return child
+
+
+def _all_succeed(children: list[int]) -> bool:
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    return not any(codes)
+
+
+PROGRAMS = {program.__name__: program for program in (reads, login, given_session, exits)}
+
+if __name__ == "__main__":
+    succeeded = PROGRAMS[sys.argv[1]]()
+    os._exit(0 if succeeded else 1)  # without waiting for the thread that still logs in
