@@ -108,6 +108,7 @@ class Settings:
     url_limit: int = 16_384
     namespace_limit: int = 10_000
     list_limit: int = 100_000
+    list_depth: int = 1_000_000
     rate_limit: Rate | None = None
     rate_limit_storage: str | None = field(default=None, repr=False)
     cors_origins: frozenset[str] = frozenset()

@@ -1,7 +1,7 @@
-"""The database, and the two ways to use it: one statement, or several in one transaction."""
+"""The database, and the ways to use it: one statement, a pipeline of them in one round trip, or a transaction."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from ccs_server.domain.errors import ContextError, Unavailable
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store.faults import UNREACHABLE
-from ccs_server.store.wire import Statement, Wire
+from ccs_server.store.wire import Args, Statement, Step, Wire
 
 _BEGIN = Statement.of("begin", "BEGIN")
 _COMMIT = Statement.of("commit", "COMMIT")
@@ -86,17 +86,19 @@ class Database:
             Unavailable: the database cannot be used now; whether a write took place is not known.
             InvalidInput: a value cannot be stored.
         """
-        lease = self._take()
-        try:
-            result = lease.wire.execute(statement, params)
-        except ContextError as error:
-            self._put_back(lease, broken=isinstance(error, Unavailable))
-            raise
-        except BaseException:
-            self._put_back(lease, broken=True)
-            raise
-        self._idle.append(lease)
-        return result
+        return self._lend(Wire.execute, statement, params)
+
+    def pipeline(self, *steps: Step) -> PGresult:
+        """Runs several statements as one transaction, in one round trip; returns the last one's result.
+
+        Each statement's snapshot is taken when the statement before it is done: one that waits for a lock lets the
+        next see all that was committed until then.
+
+        Raises:
+            Unavailable: the database cannot be used now; whether a write took place is not known.
+            InvalidInput: a value cannot be stored.
+        """
+        return self._lend(Wire.pipeline, *steps)
 
     @contextmanager
     def transaction(self) -> Iterator[Wire]:
@@ -120,6 +122,20 @@ class Database:
             raise
         finally:
             self._put_back(lease, broken=broken)
+
+    def _lend(self, run: Callable[[Wire, *Args], PGresult], *args: *Args) -> PGresult:
+        """Calls `run` with a connection that nothing else uses meanwhile."""
+        lease = self._take()
+        try:
+            result = run(lease.wire, *args)
+        except ContextError as error:
+            self._put_back(lease, broken=isinstance(error, Unavailable))
+            raise
+        except BaseException:
+            self._put_back(lease, broken=True)
+            raise
+        self._idle.append(lease)
+        return result
 
     def release(self) -> None:
         """Closes the connections that are not in use; the next statement opens another."""

@@ -5,32 +5,37 @@ from ccs_server.store.database import Database
 from ccs_server.store.document import Document
 from ccs_server.store.wire import Statement, Wire
 
-# A row where the namespace may be: it is there, or there is room. The count is of an index's range, and only taken
-# where it is not there. Some that are made at the same moment may pass together: the limit is for growth without end.
-_ALLOWED = """
+# Both return a row if the namespace exists or the account is under its limit, $3. The count is of an index's range, and
+# only taken for a namespace that does not exist. Several made at the same moment may pass together: the limit is
+# against growth without end.
+
+_ENSURE = Statement.of(
+    "ensure_namespace",
+    """
     WITH allowed AS MATERIALIZED (
         SELECT WHERE EXISTS (SELECT FROM namespace WHERE account = $1 AND name = $2)
             OR (SELECT count(*) FROM namespace WHERE account = $1) < $3::bigint
-    )
-"""
-
-_BRING_INTO_BEING = Statement.of(
-    "bring_into_being",
-    f"""{_ALLOWED}, made AS (
+    ), made AS (
         INSERT INTO namespace (account, name) SELECT $1, $2 FROM allowed ON CONFLICT DO NOTHING
     )
-    SELECT FROM allowed""",
+    SELECT FROM allowed
+    """,
 )
 
 _REGISTER = Statement.of(
     "register_namespace",
-    f"""{_ALLOWED}, made AS (
+    """
+    WITH allowed AS MATERIALIZED (
+        SELECT WHERE EXISTS (SELECT FROM namespace WHERE account = $1 AND name = $2)
+            OR (SELECT count(*) FROM namespace WHERE account = $1) < $3::bigint
+    ), made AS (
         INSERT INTO namespace (account, name, ttl_seconds)
         SELECT $1, $2, coalesce($4::integer, 0) FROM allowed
         ON CONFLICT (account, name) DO UPDATE SET ttl_seconds = excluded.ttl_seconds
         WHERE $4::integer IS NOT NULL
     )
-    SELECT FROM allowed""",
+    SELECT FROM allowed
+    """,
 )
 
 _LIST = Statement.of(
@@ -53,14 +58,14 @@ _DELETE = Statement.of(
 )
 
 
-def bring_into_being(wire: Wire, document: Document, limit: int) -> None:
+def ensure_namespace(wire: Wire, document: Document, limit: int) -> None:
     """Makes the document's namespace if it does not exist, as part of the transaction on `wire`.
 
     Raises:
         LimitReached: it does not, and the account has `limit` already.
     """
     account, name, _ = document.params()
-    if not wire.execute(_BRING_INTO_BEING, (account, name, b"%d" % limit)).ntuples:
+    if not wire.execute(_ENSURE, (account, name, b"%d" % limit)).ntuples:
         raise _limit_reached(limit)
 
 
