@@ -200,7 +200,7 @@ class ContextClient:
             page_size: How many to ask for at a time, 1 to 1,000.
         """
         path = f"/{check_namespace(namespace)}/session-ids"
-        return self._pages(path, _wire.text, page_size)
+        return self._pages(path, _wire.text, page_size, str)
 
     def iter_session_properties(
         self, namespace: str, *, page_size: int = DEFAULT_PAGE_SIZE
@@ -213,7 +213,9 @@ class ContextClient:
                 characters.
         """
         path = f"/{check_namespace(namespace)}/session-properties"
-        return self._pages(path, _wire.session_properties, page_size)
+        return self._pages(
+            path, _wire.session_properties, page_size, lambda session: session.session_id
+        )
 
     def set_session_ttl(
         self, namespace: str, session_id: str, ttl: timedelta | int | None = None
@@ -249,12 +251,18 @@ class ContextClient:
     def _property(self, namespace: str, name: str, session_id: str | None) -> str:
         return f"{self._properties(namespace, session_id)}/{_paths.segment(name)}"
 
-    def _pages(self, path: str, read_item: Callable[[Value], T], page_size: int) -> Pages[T]:
-        def fetch(page: int, size: int) -> list[T]:
-            query = _paths.query(page=page, perPage=size)
+    def _pages(
+        self,
+        path: str,
+        read_item: Callable[[Value], T],
+        page_size: int,
+        session_id: Callable[[T], str],
+    ) -> Pages[T]:
+        def fetch(page: int, size: int, after: str | None) -> list[T]:
+            query = _paths.query(page=page, perPage=size, after=after)
             return self._read(path + query, _wire.list_of(read_item))
 
-        return Pages(fetch, page_size)
+        return Pages(fetch, page_size, session_id)
 
     def _read(self, path: str, convert: Callable[[Value], T]) -> T:
         return read(self._call("GET", path), convert, decimals=self._decimals)

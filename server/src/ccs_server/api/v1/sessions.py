@@ -1,6 +1,6 @@
 """Rows 16–20 of the contract: listing sessions, and their times to live."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 from flask import Response
 
@@ -38,14 +38,10 @@ class SessionIds(Resource):
         | docs.errors(400, 401, 403),
     )
     @blueprint.arguments(PageQuery, location="query")
-    def get(self, query: dict[str, int], account: str, namespace: str) -> Response:
+    def get(self, query: dict[str, Any], account: str, namespace: str) -> Response:
         """List the sessions that have properties."""
         page = sessions.list_session_ids(
-            database(),
-            account,
-            check_namespace(namespace),
-            page=query["page"],
-            per_page=query["perPage"],
+            database(), account, check_namespace(namespace), **_page(query)
         )
         return json_answer(page)
 
@@ -57,14 +53,10 @@ class SessionsWithProperties(Resource):
     @blueprint.doc(operationId="listSessionProperties", responses=docs.errors(400, 401, 403, 413))
     @blueprint.response(200, SessionPropertiesAnswer(many=True))
     @blueprint.arguments(PageQuery, location="query")
-    def get(self, query: dict[str, int], account: str, namespace: str) -> Response:
+    def get(self, query: dict[str, Any], account: str, namespace: str) -> Response:
         """List the sessions with their properties."""
         page = sessions.list_session_properties(
-            database(),
-            account,
-            check_namespace(namespace),
-            page=query["page"],
-            per_page=query["perPage"],
+            database(), account, check_namespace(namespace), **_page(query)
         )
         return json_answer(page)
 
@@ -98,18 +90,15 @@ class SessionTtls(Resource):
     @blueprint.doc(operationId="listSessionTtls", responses=docs.errors(400, 401, 403, 413))
     @blueprint.response(200, SessionTtlAnswer(many=True))
     @blueprint.arguments(OptionalPageQuery, location="query")
-    def get(self, query: dict[str, int | None], account: str, namespace: str) -> Response:
+    def get(self, query: dict[str, Any], account: str, namespace: str) -> Response:
         """List the sessions that have a time to live set.
 
         All of them, or those of one page.
         """
         check_namespace(namespace)
-        page, per_page = query["page"], query["perPage"]
-        if page is None and per_page is None:
+        if all(query[name] is None for name in ("page", "perPage", "after")):
             return json_answer(sessions.list_session_ttls(database(), account, namespace))
-        found = sessions.list_session_ttls_page(
-            database(), account, namespace, page=page or 0, per_page=per_page or PER_PAGE
-        )
+        found = sessions.list_session_ttls_page(database(), account, namespace, **_page(query))
         return json_answer(found)
 
 
@@ -130,3 +119,21 @@ class Session(Resource):
         document = Document(account, check_namespace(namespace), check_session(session))
         sessions.delete_session(database(), document)
         return no_content()
+
+
+class _Page(TypedDict):
+    page: int
+    per_page: int
+    after: str | None
+
+
+def _page(query: dict[str, Any]) -> _Page:
+    """The page that a query asks for.
+
+    Raises:
+        InvalidInput: `after` is no session id.
+    """
+    after = query["after"]
+    if after is not None:
+        check_session(after, "after")
+    return {"page": query["page"] or 0, "per_page": query["perPage"] or PER_PAGE, "after": after}
