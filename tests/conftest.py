@@ -5,7 +5,6 @@ from secrets import token_hex
 
 import pytest
 
-from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.database import Database
@@ -25,14 +24,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[EmbeddedPostgres]:
+def cluster() -> Iterator[databases.Cluster]:
     """The PostgreSQL of this test run."""
     with databases.running_cluster() as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
-def database_url(cluster: EmbeddedPostgres, worker_id: str) -> str:
+def database_url(cluster: databases.Cluster, worker_id: str) -> str:
     """A migrated database of this worker's own, with a movable clock."""
     url = databases.create_database(cluster, f"tests_{worker_id}", movable_clock=True)
     schema.migrate(url)
@@ -40,7 +39,7 @@ def database_url(cluster: EmbeddedPostgres, worker_id: str) -> str:
 
 
 @pytest.fixture
-def empty_database_url(cluster: EmbeddedPostgres) -> str:
+def empty_database_url(cluster: databases.Cluster) -> str:
     """A database of this test's own, with nothing in it."""
     return databases.create_database(cluster, f"test_{token_hex(6)}")
 

@@ -85,11 +85,14 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def plan_of(database: Database, statement: Statement) -> dict[str, Any]:
-    """As prepared, with the planner's settings of the service's own connections."""
+    """As prepared, with the planner's settings of the service's own connections: a plan for any parameters."""
     pooled = database.engine.raw_connection()
     try:
         pgconn = pooled.driver_connection.pgconn  # type: ignore[union-attr]
-        result = pgconn.exec_(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + statement.sql)
+        assert pgconn.prepare(b"planned", statement.sql).status == ExecStatus.COMMAND_OK
+        nulls = ", ".join(["NULL"] * pgconn.describe_prepared(b"planned").nparams)
+        arguments = f"({nulls})" if nulls else ""
+        result = pgconn.exec_(f"EXPLAIN (FORMAT JSON) EXECUTE planned{arguments}".encode())
         assert result.status == ExecStatus.TUPLES_OK, result.error_message
         plan: dict[str, Any] = json.loads(result.get_value(0, 0))[0]["Plan"]
     finally:
