@@ -10,7 +10,7 @@ import pytest
 from ccs_server.domain.errors import Unavailable
 from ccs_server.store import deleting, namespaces, reading, saving
 from ccs_server.store.database import Database
-from ccs_server.store.document import Document, document_lock
+from ccs_server.store.document import DocumentKey, document_lock
 from ccs_server.store.faults import BUSY
 from ccs_server.store.wire import Statement, Wire
 from tests.support.waiting import wait_until
@@ -31,11 +31,11 @@ def test_a_namespace_that_is_deleted_while_it_is_saved_into_is_made_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the two statements of a save that found no namespace, others make one and delete it."""
-    document = Document(f"test-{token_hex(6)}", "contested", "__default__")
+    document = DocumentKey(f"test-{token_hex(6)}", "contested", "__default__")
     ensure_namespace = namespaces.ensure_namespace
     calls = 0
 
-    def ensure_while_others_delete(wire: Wire, document: Document, limit: int) -> None:
+    def ensure_while_others_delete(wire: Wire, document: DocumentKey, limit: int) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
@@ -54,7 +54,7 @@ def test_a_namespace_that_is_deleted_while_it_is_saved_into_is_made_again(
 def test_a_namespace_that_is_deleted_at_each_attempt_is_given_up(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    document = Document(f"test-{token_hex(6)}", "hopeless", "__default__")
+    document = DocumentKey(f"test-{token_hex(6)}", "hopeless", "__default__")
     monkeypatch.setattr(saving, "ensure_namespace", lambda *_: None)
     with pytest.raises(Unavailable, match=BUSY):
         saving.save(database, document, b'{"a": 1}')
@@ -74,7 +74,7 @@ def test_a_save_under_the_lock_asks_for_it_once_while_others_wait(
 ) -> None:
     """PostgreSQL before 18 refuses a lock even to its holder, in another mode, while another session waits for it."""
     statement, more = SAVES[version]
-    document = Document(f"test-{token_hex(6)}", "waited_for", "__default__")
+    document = DocumentKey(f"test-{token_hex(6)}", "waited_for", "__default__")
     namespaces.register_namespace(database, document.account, document.namespace, None)
     with ThreadPoolExecutor(1) as thread:
         with document_lock(database, document) as wire:
@@ -92,7 +92,7 @@ def test_a_save_under_the_lock_asks_for_it_once_while_others_wait(
 def test_saves_of_many_into_one_document_of_a_new_namespace_all_take_place(
     database: Database, version: str
 ) -> None:
-    document = Document(f"test-{token_hex(6)}", "contested", "__default__")
+    document = DocumentKey(f"test-{token_hex(6)}", "contested", "__default__")
 
     def save(number: int) -> None:
         properties = b'{"p%d": 1}' % number
@@ -107,7 +107,7 @@ def test_saves_of_many_into_one_document_of_a_new_namespace_all_take_place(
 
 
 def test_a_save_of_v2_stamps_what_was_saved_while_it_waited(database: Database) -> None:
-    document = Document(f"test-{token_hex(6)}", "stamped", "__default__")
+    document = DocumentKey(f"test-{token_hex(6)}", "stamped", "__default__")
     saving.save(database, document, b'{"a": 1}')
     with ThreadPoolExecutor(1) as thread:
         with database.transaction() as wire:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 import msgspec
 
 from ccs_server.store.database import Database
-from ccs_server.store.document import LOCK, Document
+from ccs_server.store.document import LOCK, DocumentKey
 from ccs_server.store.wire import Statement
 
 # A subquery for the namespace, not a join: it is looked up first in any case, and the index is entered with its result.
@@ -47,18 +47,18 @@ _DELETE_SOME = Statement.of(
 )
 
 
-def delete_one(database: Database, document: Document, name: str) -> None:
+def delete_one(database: Database, document: DocumentKey, name: str) -> None:
     """Deletes one property."""
     database.execute(_DELETE_ONE, *document.params(), name.encode())
 
 
-def delete_some(database: Database, document: Document, names: Collection[str]) -> None:
+def delete_some(database: Database, document: DocumentKey, names: Collection[str]) -> None:
     """Deletes the named properties, all at once."""
     address = document.params()
     database.pipeline((LOCK, address), (_DELETE_SOME, (*address, msgspec.json.encode(names))))
 
 
-def delete_all(database: Database, document: Document) -> None:
+def delete_all(database: Database, document: DocumentKey) -> None:
     """Deletes all properties of the document; the TTL stays."""
     address = document.params()
     database.pipeline((LOCK, address), (DELETE_ALL, address))

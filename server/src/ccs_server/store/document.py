@@ -16,7 +16,7 @@ from ccs_server.store.database import Database
 from ccs_server.store.wire import Statement, Wire
 
 
-class Document(NamedTuple):
+class DocumentKey(NamedTuple):
     """The address of a document. The session id is `__default__` where there is no session."""
 
     account: str
@@ -37,7 +37,7 @@ LOCK = Statement.of(
 
 
 @contextmanager
-def document_lock(database: Database, document: Document) -> Iterator[Wire]:
+def document_lock(database: Database, document: DocumentKey) -> Iterator[Wire]:
     """A transaction that holds the document's lock exclusively; its statements see all that was saved before."""
     with database.transaction() as wire:
         wire.execute(LOCK, document.params())

@@ -2,7 +2,7 @@
 
 from ccs_server.domain.errors import LimitReached
 from ccs_server.store.database import Database
-from ccs_server.store.document import Document
+from ccs_server.store.document import DocumentKey
 from ccs_server.store.wire import Statement, Wire
 
 # Both return a row if the namespace exists or the account is under its limit, $3. The count is of an index's range, and
@@ -58,7 +58,7 @@ _DELETE = Statement.of(
 )
 
 
-def ensure_namespace(wire: Wire, document: Document, limit: int) -> None:
+def ensure_namespace(wire: Wire, document: DocumentKey, limit: int) -> None:
     """Makes the document's namespace if it does not exist, as part of the transaction on `wire`.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from ccs_server.store.database import Database
-from ccs_server.store.document import Document
+from ccs_server.store.document import DocumentKey
 from ccs_server.store.wire import Statement
 
 NOTHING = b"{}"
@@ -82,30 +82,30 @@ class Payload(NamedTuple):
     ttl: bytes | None
 
 
-def read_all(database: Database, document: Document) -> bytes:
+def read_all(database: Database, document: DocumentKey) -> bytes:
     """All properties as a JSON object."""
     return database.execute(READ_ALL, *document.params()).get_value(0, 0) or NOTHING
 
 
-def read_some(database: Database, document: Document, names: Collection[str]) -> bytes:
+def read_some(database: Database, document: DocumentKey, names: Collection[str]) -> bytes:
     """Those of `names` that exist, as a JSON object."""
     wanted = msgspec.json.encode(names)
     return database.execute(_READ_SOME, *document.params(), wanted).get_value(0, 0) or NOTHING
 
 
-def read_filtered(database: Database, document: Document, names: Collection[str]) -> bytes:
+def read_filtered(database: Database, document: DocumentKey, names: Collection[str]) -> bytes:
     """Those of `names` that exist, as a JSON object whose members are called `namespace.name`."""
     wanted = msgspec.json.encode(names)
     return database.execute(_READ_FILTERED, *document.params(), wanted).get_value(0, 0) or NOTHING
 
 
-def read_one(database: Database, document: Document, name: str) -> bytes | None:
+def read_one(database: Database, document: DocumentKey, name: str) -> bytes | None:
     """The value as JSON, or None where there is no such property."""
     result = database.execute(READ_ONE, *document.params(), name.encode())
     return result.get_value(0, 0) if result.ntuples else None
 
 
-def read_document(database: Database, document: Document) -> Payload | None:
+def read_document(database: Database, document: DocumentKey) -> Payload | None:
     """The document as v2 knows it, or None where it has no property."""
     result = database.execute(READ_DOCUMENT, *document.params())
     properties = result.get_value(0, 0)

@@ -7,7 +7,7 @@ round trips.
 
 from ccs_server.domain.errors import TooLarge, Unavailable
 from ccs_server.store.database import Database
-from ccs_server.store.document import LOCK, Document, document_lock
+from ccs_server.store.document import LOCK, DocumentKey, document_lock
 from ccs_server.store.faults import BUSY
 from ccs_server.store.namespaces import ensure_namespace
 from ccs_server.store.wire import Statement, Step
@@ -178,7 +178,7 @@ _SAVED = b"t"
 _NOTHING = b"{}"
 
 
-def save(database: Database, document: Document, properties: bytes) -> None:
+def save(database: Database, document: DocumentKey, properties: bytes) -> None:
     """Upserts each member of the JSON object `properties`, at least one, with the TTL in force.
 
     Raises:
@@ -190,7 +190,7 @@ def save(database: Database, document: Document, properties: bytes) -> None:
 
 
 def save_document(
-    database: Database, document: Document, properties: bytes, *, ttl: int, max_retention: int
+    database: Database, document: DocumentKey, properties: bytes, *, ttl: int, max_retention: int
 ) -> None:
     """Upserts each member, and gives every property of the document the same new expiry.
 
@@ -219,7 +219,7 @@ def save_document(
 
 
 def _save_locked(
-    database: Database, document: Document, properties: bytes, *, then: Step | None = None
+    database: Database, document: DocumentKey, properties: bytes, *, then: Step | None = None
 ) -> None:
     """Saves under the document's lock, into a namespace that may be new, and runs `then` in the same transaction."""
     params = (*document.params(), properties)

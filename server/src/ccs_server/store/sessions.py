@@ -11,7 +11,7 @@ from psycopg.pq.abc import PGresult
 from ccs_server.domain.errors import InvalidInput, TooLarge
 from ccs_server.store.database import Database
 from ccs_server.store.deleting import DELETE_ALL
-from ccs_server.store.document import LOCK, Document
+from ccs_server.store.document import LOCK, DocumentKey
 from ccs_server.store.namespaces import ensure_namespace
 from ccs_server.store.wire import Statement
 
@@ -187,7 +187,7 @@ LIST_PROPERTIES = Statement.of(
 )
 
 
-def set_session_ttl(database: Database, document: Document, ttl: int | None) -> None:
+def set_session_ttl(database: Database, document: DocumentKey, ttl: int | None) -> None:
     """Sets the session's TTL in seconds, unless `ttl` is None; its namespace comes into being either way.
 
     Raises:
@@ -236,7 +236,7 @@ def list_session_ttls_page(  # noqa: PLR0913 - which list, and which page of it
     return database.execute(_LIST_TTLS, *params).get_value(0, 0) or b"[]"
 
 
-def delete_session(database: Database, document: Document) -> None:
+def delete_session(database: Database, document: DocumentKey) -> None:
     """Deletes the session's properties and its TTL."""
     address = document.params()
     database.pipeline((LOCK, address), (DELETE_ALL, address), (_DELETE_TTL, address))

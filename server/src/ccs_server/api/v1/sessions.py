@@ -21,7 +21,7 @@ from ccs_server.api.v1.schemas import (
 from ccs_server.domain.errors import InvalidInput
 from ccs_server.domain.names import DEFAULT_SESSION, check_namespace, check_session
 from ccs_server.store import sessions
-from ccs_server.store.document import Document
+from ccs_server.store.document import DocumentKey
 
 
 @blueprint.route("/<account>/<namespace>/session-ids", parameters=[ACCOUNT, NAMESPACE])
@@ -83,7 +83,7 @@ class SessionTtls(Resource):
             raise InvalidInput(
                 f"{DEFAULT_SESSION} means no session; set it on the namespace.", "sessionId"
             )
-        document = Document(account, check_namespace(namespace), session)
+        document = DocumentKey(account, check_namespace(namespace), session)
         sessions.set_session_ttl(database(), document, query["ttlSecond"])
         return no_content()
 
@@ -116,7 +116,7 @@ class Session(Resource):
 
         Its properties and its time to live are gone at once.
         """
-        document = Document(account, check_namespace(namespace), check_session(session))
+        document = DocumentKey(account, check_namespace(namespace), check_session(session))
         sessions.delete_session(database(), document)
         return no_content()
 

@@ -19,7 +19,7 @@ from ccs_server.domain.names import (
     check_session,
 )
 from ccs_server.store import deleting, reading, saving
-from ccs_server.store.document import Document
+from ccs_server.store.document import DocumentKey
 
 _create = Decoder(schemas.Create)
 _filter = Decoder(schemas.Filter)
@@ -114,9 +114,9 @@ class Deletion(Resource):
         return _delete_properties()
 
 
-def _document(addressed: schemas.Addressed) -> Document:
+def _document(addressed: schemas.Addressed) -> DocumentKey:
     session = addressed.sessionId
-    return Document(
+    return DocumentKey(
         check_tenant(addressed.accountId),
         check_namespace_v2(addressed.nameSpace),
         DEFAULT_SESSION if session is UNSET else check_session(session),
@@ -163,7 +163,7 @@ def _key(account: str, namespace: str, session: str | None) -> str:
 
 
 def _read(account: str, namespace: str, session: str | None) -> Response:
-    document = Document(
+    document = DocumentKey(
         account,
         check_namespace_v2(namespace),
         DEFAULT_SESSION if session is None else check_session(session),
