@@ -56,6 +56,21 @@ def _rate(text: str) -> Rate:
     return Rate(text)
 
 
+Port = NewType("Port", int)
+"""A TCP port; 0 stands for any that is free."""
+
+Off = Literal["off"]
+
+
+def _port_or_off(text: str) -> Port | Off:
+    if text.lower() == "off":
+        return "off"
+    port = int(text)
+    if not 0 <= port < 1 << 16:
+        raise ValueError
+    return Port(port)
+
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -75,6 +90,7 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     int: (_natural, "a whole number from 1"),
     LogLevel: (_level, "debug, info, warning or error"),
     frozenset[str]: (_origins, "origins such as https://example.com, with commas between, or *"),
+    Port | Off | None: (_port_or_off, "a port from 0 to 65535, or off"),
     Rate | None: (_rate, "a rate such as 100/second or 5000/minute"),
 }
 
@@ -111,6 +127,8 @@ class Settings:
     rate_limit: Rate | None = None
     rate_limit_storage: str | None = field(default=None, repr=False)
     cors_origins: frozenset[str] = frozenset()
+    operations_host: str = "127.0.0.1"
+    operations_port: Port | Off | None = None
     access_log: bool = True
     log_level: LogLevel = "info"
 

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -14,16 +13,26 @@ from typing import NoReturn
 
 import click
 
+from ccs_server.api.log import logging_of
 from ccs_server.cli.common import Store, as_json_option, opened_store
-from ccs_server.serving.greeting import Greeter, Greeting
-from ccs_server.serving.listener import ListenError, address_of, listen
-from ccs_server.serving.logs import logging_of
+from ccs_server.serving.greeting import Greeter, Greeting, url_of
+from ccs_server.serving.listener import (
+    ListenError,
+    Options,
+    PortInUseError,
+    address_of,
+    listen,
+)
+from ccs_server.serving.metrics_directory import metrics_directory
 from ccs_server.serving.upkeep import Upkeep
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.credentials import ApiKey, create_first_key
 
 FIRST_ACCOUNT = "demo"
+
+OPERATIONS_PORT = 9464
+"""Where nothing else is said; OpenTelemetry's port for Prometheus."""
 
 
 @click.command()
@@ -47,18 +56,38 @@ def serve(host: str, port: int, workers: int, *, migrate: bool, as_json: bool) -
     """
     # Until the workers run, a signal ends the start where it is, and what has been started is stopped on the way out.
     signal.signal(signal.SIGTERM, _end)
-    dictConfig(logging_of(Settings.from_environment().log_level))
-    try:
-        listeners = listen(host, port, workers)
-    except ListenError as error:
-        raise click.ClickException(str(error)) from error
+    settings = Settings.from_environment()
+    dictConfig(logging_of(settings.log_level))
     with ExitStack() as stack:
-        for listener in listeners:
-            stack.enter_context(listener)
+        try:
+            listeners = [stack.enter_context(each) for each in listen(host, port, workers)]
+            operations = [stack.enter_context(each) for each in _listen_for_operations(settings)]
+        except ListenError as error:
+            raise click.ClickException(str(error)) from error
         opened = stack.enter_context(opened_store())
-        greeting = Greeting(*address_of(listeners[0]), _prepare(opened, migrate=migrate))
+        greeting = Greeting(
+            *address_of(listeners[0]),
+            url_of(*address_of(operations[0])) if operations else None,
+            _prepare(opened, migrate=migrate),
+        )
         text = greeting.as_json() if as_json else greeting.as_text()
-        _run(opened, listeners, workers, Greeter(greeting, partial(click.echo, text)))
+        greeter = Greeter(greeting, partial(click.echo, text))
+        _run(opened, listeners, operations, workers, greeter)
+
+
+def _listen_for_operations(settings: Settings) -> list[socket.socket]:
+    """The operations listener, if there is to be one."""
+    host, port = settings.operations_host, settings.operations_port
+    if port == "off":
+        return []
+    listen_at = partial(listen, host, options=Options("CCS_OPERATIONS_HOST", "CCS_OPERATIONS_PORT"))
+    if port is not None:
+        return listen_at(port)
+    try:
+        return listen_at(OPERATIONS_PORT)
+    except PortInUseError:
+        # As of another instance: a port that was not asked for must not keep this one from starting.
+        return listen_at(0)
 
 
 def _prepare(opened: Store, *, migrate: bool) -> ApiKey | None:
@@ -71,19 +100,28 @@ def _prepare(opened: Store, *, migrate: bool) -> ApiKey | None:
     return None
 
 
-def _run(opened: Store, listeners: Sequence[socket.socket], count: int, greeter: Greeter) -> None:
+def _run(
+    opened: Store,
+    listeners: Sequence[socket.socket],
+    operations: Sequence[socket.socket],
+    count: int,
+    greeter: Greeter,
+) -> None:
     # Workers are forked: they share the memory of what is loaded here, and no connection.
     opened.database.release()
     multiprocessing.set_start_method("fork")
-    with tempfile.TemporaryDirectory(prefix="ccs-metrics-") as metrics:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+    with metrics_directory() as metrics, ExitStack() as stack:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         # The metrics look for their directory when they are imported.
         from ccs_server.app import create_app  # noqa: PLC0415
+        from ccs_server.serving.operations import create_operations_app, serving  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
 
         workers = Workers(
             partial(create_app, opened.settings), listeners, opened.settings, count=count
         )
+        for listener in operations:
+            stack.enter_context(serving(create_operations_app(workers, opened.database), listener))
         with Upkeep(opened.database, opened.settings, opened.embedded), greeter:
             workers.run()
 

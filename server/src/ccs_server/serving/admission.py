@@ -26,8 +26,8 @@ from prometheus_client import Counter
 
 from ccs_server.api.body import MAX_BODY_BYTES
 from ccs_server.api.errors import envelope
-from ccs_server.api.observation import REQUEST_ID, request_id_of
 from ccs_server.api.protection import API_HEADERS
+from ccs_server.api.request_id import REQUEST_ID, request_id_of
 from ccs_server.domain.errors import Unavailable
 from ccs_server.store.faults import BUSY
 

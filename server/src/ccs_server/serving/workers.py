@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import wait
 from threading import Thread
 from time import sleep
 from typing import Any, cast
@@ -32,9 +33,9 @@ from granian.server import mp
 from granian.server.mp import MPServer, WorkerProcess
 
 from ccs_server.api.draining import Drainable
+from ccs_server.api.log import logging_of
 from ccs_server.serving.admission import SEATS, THREADS, Admission
 from ccs_server.serving.listener import BACKLOG, address_of, open_no_more
-from ccs_server.serving.logs import logging_of
 from ccs_server.serving.stalled import keep_cutting_off
 from ccs_server.settings import LogLevel, SettingError, Settings
 
@@ -101,6 +102,16 @@ class Workers(MPServer):
             SystemExit: with code 1 where workers have failed.
         """
         self.serve(target_loader=self._load_in_worker, wrap_loader=False)
+
+    def count_alive(self) -> int:
+        """How many workers are alive. Any thread may ask: it looks at them without waiting for them as a parent."""
+        sentinels = [worker.inner.sentinel for worker in list(self.wrks)]
+        return len(sentinels) - len(wait(sentinels, timeout=0))
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the service was told to end."""
+        return bool(self.interrupt_signal)
 
     def _spawn_worker(self, idx: int, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401 - granian's own
         # Set this late because granian warns of so many: they are there to wait, and few are ever started.
