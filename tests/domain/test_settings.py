@@ -39,6 +39,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("CCS_ACCESS_LOG", "off", "access_log", False),
         ("CCS_ACCESS_LOG", "True", "access_log", True),
         ("CCS_DATA_DIR", "/srv/ccs", "data_dir", Path("/srv/ccs")),
+        ("CCS_PORT", "0", "port", 0),
         ("CCS_PURGE_INTERVAL", "0.5", "purge_interval", 0.5),
         ("CCS_TOKEN_LIFETIME", "60", "token_lifetime", 60),
         ("CCS_LOG_LEVEL", "DEBUG", "log_level", "debug"),
@@ -55,6 +56,9 @@ def test_it_is_read_as_its_type(variable: str, text: str, field: str, value: obj
     ("variable", "text"),
     [
         ("CCS_ACCESS_LOG", "perhaps"),
+        ("CCS_PORT", "65536"),
+        ("CCS_PORT", "-1"),
+        ("CCS_PORT", "http"),
         ("CCS_PURGE_INTERVAL", "0"),
         ("CCS_PURGE_INTERVAL", "nan"),
         ("CCS_STATEMENT_TIMEOUT", "inf"),

@@ -236,6 +236,19 @@ def test_a_bad_address_is_told_in_a_sentence(
     assert len(refused.stderr.splitlines()) == 1
 
 
+def test_it_listens_where_its_settings_say_unless_an_option_says_otherwise(
+    database_url: str,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        env = environment(CCS_DATABASE_URL=database_url, CCS_HOST="127.0.0.1", CCS_PORT=port)
+        refused = ccs("serve", env=env)
+        assert f"Port {port} of 127.0.0.1 is in use" in refused.stderr
+        with serving(env=env | {"CCS_HOST": "127.0.0.2"}) as server:
+            assert server.url.startswith("http://127.0.0.2:")
+            assert server.port != int(port)
+
+
 def test_a_port_in_use_is_told_in_a_sentence(database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -29,6 +29,17 @@ def _natural(text: str) -> int:
     return number
 
 
+Port = NewType("Port", int)
+"""A TCP port; 0 takes any that is free."""
+
+
+def _port(text: str) -> Port:
+    number = int(text)
+    if not 0 <= number <= 65_535:  # noqa: PLR2004 - 16 bits
+        raise ValueError
+    return Port(number)
+
+
 def _switch(text: str) -> bool:
     return {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}[
         text.lower()
@@ -73,6 +84,7 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     bool: (_switch, "on or off"),
     float: (_positive, "a number from 0.001"),
     int: (_natural, "a whole number from 1"),
+    Port: (_port, "a port from 0 to 65535"),
     LogLevel: (_level, "debug, info, warning or error"),
     frozenset[str]: (_origins, "origins such as https://example.com, with commas between, or *"),
     Rate | None: (_rate, "a rate such as 100/second or 5000/minute"),
@@ -91,6 +103,8 @@ class Settings:
 
     database_url: str | None = field(default=None, repr=False)
     data_dir: Path = _DATA_DIR
+    host: str = "127.0.0.1"
+    port: Port = Port(8000)
     transaction_pooler: bool = False
     connect_timeout: int = 3
     statement_timeout: float = 5.0

@@ -27,9 +27,9 @@ FIRST_ACCOUNT = "demo"
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--host", help="The address to listen on, instead of CCS_HOST (127.0.0.1).")
 @click.option(
-    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any."
+    "--port", type=click.IntRange(0, 65535), help="Instead of CCS_PORT (8000); 0 takes any."
 )
 @click.option(
     "--workers",
@@ -40,16 +40,19 @@ FIRST_ACCOUNT = "demo"
 )
 @click.option("--migrate", is_flag=True, help="Migrate an external database that is behind.")
 @as_json_option
-def serve(host: str, port: int, workers: int, *, migrate: bool, as_json: bool) -> None:
+def serve(
+    host: str | None, port: int | None, workers: int, *, migrate: bool, as_json: bool
+) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 
     Without CCS_DATABASE_URL it brings its own PostgreSQL, with its data under CCS_DATA_DIR.
     """
     # Until the workers run, a signal ends the start where it is, and what has been started is stopped on the way out.
     signal.signal(signal.SIGTERM, _end)
-    dictConfig(logging_of(Settings.from_environment().log_level))
+    settings = Settings.from_environment()
+    dictConfig(logging_of(settings.log_level))
     try:
-        listeners = listen(host, port, workers)
+        listeners = listen(host or settings.host, settings.port if port is None else port, workers)
     except ListenError as error:
         raise click.ClickException(str(error)) from error
     with ExitStack() as stack:
