@@ -13,6 +13,7 @@ from ccs_server.domain.names import check_account
 from ccs_server.embedded import EmbeddedError, EmbeddedPostgres
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store import schema
+from ccs_server.store.backup import BackupError
 from ccs_server.store.database import Database
 from ccs_server.store.faults import StoreFault
 
@@ -28,7 +29,7 @@ class Commands(click.Group):
         """Runs the command."""
         try:
             return super().invoke(ctx)
-        except (SettingError, EmbeddedError, ContextError, StoreFault) as error:
+        except (SettingError, EmbeddedError, ContextError, StoreFault, BackupError) as error:
             raise click.ClickException(_sentence(error)) from error
 
 
@@ -91,6 +92,24 @@ def opened_store() -> Iterator[Store]:
             yield Store(settings, embedded.url, embedded, database)
         finally:
             database.release()
+
+
+@contextmanager
+def located_database() -> Iterator[str]:
+    """The URL of the database that the settings name, whatever is in it, for the length of the block.
+
+    The embedded one is started, but not migrated.
+
+    Raises:
+        SettingError: a setting cannot be used.
+        EmbeddedError: the embedded PostgreSQL cannot be started.
+    """
+    settings = Settings.from_environment()
+    if settings.database_url:
+        yield settings.database_url
+        return
+    with EmbeddedPostgres(settings.data_dir) as embedded:
+        yield embedded.url
 
 
 def _ensure_current(database: Database, url: str) -> None:

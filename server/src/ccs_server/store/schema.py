@@ -95,6 +95,14 @@ def alembic_config() -> "Config":
     return config
 
 
+def revisions() -> set[str]:
+    """Every revision that this code can migrate from."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see upgrade
+
+    scripts = ScriptDirectory.from_config(alembic_config())
+    return {script.revision for script in scripts.walk_revisions()}
+
+
 def check(database: Database) -> None:
     """Returns if the database answers, accepts writes and its schema is current.
 
