@@ -108,7 +108,18 @@ def test_what_goes_wrong_is_told_in_a_sentence(
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "migrate", "keys", "credentials", "signing-keys", "purge", "openapi"]
+    "command",
+    [
+        "serve",
+        "migrate",
+        "keys",
+        "credentials",
+        "signing-keys",
+        "purge",
+        "backup",
+        "restore",
+        "openapi",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     helped = run(command, "--help", env={})

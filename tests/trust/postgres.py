@@ -18,7 +18,7 @@ class Cluster:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._data = directory / "data"
+        self.data = directory / "data"
         self.port = free_port()
 
     @property
@@ -30,7 +30,7 @@ class Cluster:
         """Makes an empty cluster."""
         self._own()
         _run(
-            "initdb", "--pgdata", str(self._data), "--username=postgres", "--encoding=UTF8", "--no-locale",
+            "initdb", "--pgdata", str(self.data), "--username=postgres", "--encoding=UTF8", "--no-locale",
             "--auth=trust", *(f"--set={name}={value}" for name, value in settings.items()),
         )  # fmt: skip
         return self
@@ -39,7 +39,7 @@ class Cluster:
         """Makes a standby of `primary`, known to it as `name`."""
         self._own()
         _run(
-            "pg_basebackup", "--pgdata", str(self._data), "--checkpoint=fast", "--write-recovery-conf",
+            "pg_basebackup", "--pgdata", str(self.data), "--checkpoint=fast", "--write-recovery-conf",
             "--dbname", f"{primary.url}?application_name={name}",
         )  # fmt: skip
         return self
@@ -50,13 +50,13 @@ class Cluster:
             "port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""
         } | settings  # fmt: skip
         _run(
-            "pg_ctl", "start", "--wait", "--silent", "--pgdata", str(self._data), "--log", str(self._directory / "log"),
+            "pg_ctl", "start", "--wait", "--silent", "--pgdata", str(self.data), "--log", str(self._directory / "log"),
             "--options", " ".join(f"-c {name}='{value}'" for name, value in given.items()),
         )  # fmt: skip
 
     def stop(self) -> None:
         """Stops it in good order: clients are told."""
-        _run("pg_ctl", "stop", "--wait", "--silent", "--mode=fast", "--pgdata", str(self._data))
+        _run("pg_ctl", "stop", "--wait", "--silent", "--mode=fast", "--pgdata", str(self.data))
 
     def kill(self) -> None:
         """Kills all its processes at once."""
@@ -72,7 +72,7 @@ class Cluster:
 
     def promote(self) -> None:
         """Makes a standby the primary, and waits until it is."""
-        _run("pg_ctl", "promote", "--wait", "--silent", "--pgdata", str(self._data))
+        _run("pg_ctl", "promote", "--wait", "--silent", "--pgdata", str(self.data))
 
     def execute(self, *statements: str) -> None:
         """Runs statements, each in a transaction of its own."""
@@ -97,17 +97,17 @@ class Cluster:
         try:
             yield self
         finally:
-            if (self._data / "postmaster.pid").exists():
+            if (self.data / "postmaster.pid").exists():
                 self.kill()
 
     @property
     def _postmaster(self) -> int:
-        return int((self._data / "postmaster.pid").read_text().split()[0])
+        return int((self.data / "postmaster.pid").read_text().split()[0])
 
     def _own(self) -> None:
         self._directory.mkdir()
         embedded._own(self._directory)
-        embedded._own(self._data)
+        embedded._own(self.data)
 
 
 def _run(program: str, *arguments: str) -> None:

@@ -20,6 +20,7 @@ class Topic(StrEnum):
 
     CRASH = "Crash"
     DATABASE_AWAY = "The database goes away"
+    RESTORE = "Backup and restore"
     SHUTDOWN = "Shutdown"
     CONCURRENCY = "Concurrency"
     CLOCK = "Clock and time to live"

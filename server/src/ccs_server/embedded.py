@@ -220,7 +220,7 @@ class EmbeddedPostgres:
             if version != POSTGRESQL_VERSION:
                 raise EmbeddedError(
                     f"The cluster in {self._cluster} is of PostgreSQL {version}, this is {POSTGRESQL_VERSION}; "
-                    "dump it with the version of ccs that made it and restore the dump into a new CCS_DATA_DIR."
+                    "run 'ccs backup' of the version that made it, then 'ccs restore' with a new CCS_DATA_DIR."
                 )
             return
         unfinished = self._home / "postgres.new"
