@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
 import pytest
@@ -16,6 +17,9 @@ from ccs_server.store.backup import BackupError
 from ccs_server.store.database import Database
 from ccs_server.store.tables import metadata
 from tests.support.databases import create_database
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 Rows = dict[str, list[str]]
 
@@ -104,6 +108,37 @@ def test_a_store_is_restored_as_it_was(
     before = rows(filled_url)
     assert {name for name, found in before.items() if not found} == set()
     assert rows(empty_database_url) == before
+
+
+def test_a_backup_shows_one_moment_whatever_is_written_meanwhile(
+    own_url: str, empty_database_url: str
+) -> None:
+    fill(own_url)
+    before = rows(own_url)
+
+    class Interrupted(io.BytesIO):
+        """Another client writes as soon as the first byte of the backup does."""
+
+        is_first = True
+
+        def write(self, block: "ReadableBuffer", /) -> int:
+            if self.is_first:
+                self.is_first = False
+                fill_late(own_url)
+            return super().write(block)
+
+    file = Interrupted()
+    backup.save(own_url, file)
+    assert rows(own_url) != before
+    restore(empty_database_url, file.getvalue())
+    assert rows(empty_database_url) == before
+
+
+def fill_late(url: str) -> None:
+    database = Database(url, Settings())
+    namespaces.register_namespace(database, "a", "late", 5)
+    credentials.create_key(database, "late")
+    database.release()
 
 
 def test_a_new_namespace_gets_no_id_that_was_given_before(

@@ -15,6 +15,8 @@ from pathlib import Path
 import dockerfile
 import psutil
 
+from tests.support.waiting import wait_until
+
 _STEP_SECONDS = 600
 _STOP_SECONDS = 60
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -198,10 +200,18 @@ def running(image: Image, volume: Path, **environment: str) -> Iterator[Containe
     )  # fmt: skip
     with process:
         try:
+            # Until it has executed the entrypoint, process 1 is still on its way into the image.
+            wait_until(lambda: _has_entered(process, image))
             yield Container(image, process, inside)
         finally:
             # Its child goes with it, and with that the whole namespace.
             process.kill()
+
+
+def _has_entered(process: subprocess.Popen[str], image: Image) -> bool:
+    assert process.poll() is None, "it ended before it had begun"
+    children = psutil.Process(process.pid).children()
+    return any(child.cmdline()[:1] == image.entrypoint[:1] for child in children)
 
 
 def _context(source: Path, target: Path) -> Path:

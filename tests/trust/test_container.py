@@ -6,6 +6,8 @@ Not Docker itself, and not the image that the Dockerfile names: neither can be h
 import json
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -44,27 +46,27 @@ BUILD_PROGRAMS = ("cc", "gcc", "ld", "make", "pip", "pip3", "git")
 
 
 @pytest.fixture
-def image(form: Form, tmp_path_factory: pytest.TempPathFactory) -> Image:
+def image(form: Form) -> Iterator[Image]:
     """What the Dockerfile's steps make of a new Debian."""
     if not form.is_full:
         pytest.skip("a whole build of the container: in the full form")
     if os.geteuid() != 0 or not Path(DEBOOTSTRAP).exists():
         pytest.skip("THE DOCKERFILE IS NOT TESTED: it takes root, and the program debootstrap")
-    directory = tmp_path_factory.mktemp("image")
-    # The container's user passes through on the way to its root.
-    for parent in directory.parents[:2]:
-        parent.chmod(parent.stat().st_mode | 0o011)
-    directory.chmod(0o755)
-    base = directory / "base"
-    made = subprocess.run(
-        [DEBOOTSTRAP, "--variant=minbase", f"--include={PACKAGES}", DEBIAN, base],
-        check=False, capture_output=True, text=True, timeout=900,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stdout
-    for path in PIP_OF_BASE:
-        (base / path).parent.mkdir(parents=True, exist_ok=True)
-        (base / path).touch()
-    return images.build(ROOT / "Dockerfile", base, directory)
+    # Too large for the directories that pytest keeps.
+    with tempfile.TemporaryDirectory(prefix="ccs-image-") as name:
+        directory = Path(name)
+        # The container's user passes through on the way to its root.
+        directory.chmod(0o755)
+        base = directory / "base"
+        made = subprocess.run(
+            [DEBOOTSTRAP, "--variant=minbase", f"--include={PACKAGES}", DEBIAN, base],
+            check=False, capture_output=True, text=True, timeout=900,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stdout
+        for path in PIP_OF_BASE:
+            (base / path).parent.mkdir(parents=True, exist_ok=True)
+            (base / path).touch()
+        yield images.build(ROOT / "Dockerfile", base, directory)
 
 
 def call(container: Container, key: str, method: str, path: str, body: str = "") -> str:

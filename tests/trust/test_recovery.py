@@ -43,7 +43,7 @@ def test_a_database_is_restored_to_a_moment(directory: Path, form: Form, record:
     (settings,) = drills.blocks(DRILL, paths, language="ini")
     archiving = dict(line.split(" = ", 1) for line in settings.splitlines())
     main.create(**place, **{name: text.strip("'") for name, text in archiving.items()})
-    env = {"CCS_DATABASE_URL": main.url}
+    env = {"CCS_DATABASE_URL": main.url, "REPLICATION_URL": main.url}
     with main.removed_afterwards(), restored.removed_afterwards(), ExitStack() as clients:
         main.start()
         with instance(main.url, directory) as service:
