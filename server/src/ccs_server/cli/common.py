@@ -83,7 +83,8 @@ def opened_store() -> Iterator[Store]:
         finally:
             database.release()
         return
-    with EmbeddedPostgres(settings.data_dir) as embedded:
+    stop_seconds = settings.shutdown_timeout
+    with EmbeddedPostgres(settings.data_dir, stop_seconds=stop_seconds) as embedded:
         settings = replace(settings, database_url=embedded.url)
         database = Database(embedded.url, settings)
         try:

@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from ccs_server.cli.common import Store, as_json_option, opened_store
+from ccs_server.serving.first_process import leave_reaping_to_parent
 from ccs_server.serving.greeting import Greeter, Greeting
 from ccs_server.serving.listener import ListenError, address_of, listen
 from ccs_server.serving.logs import logging_of
@@ -45,6 +46,7 @@ def serve(host: str, port: int, workers: int, *, migrate: bool, as_json: bool) -
 
     Without CCS_DATABASE_URL it brings its own PostgreSQL, with its data under CCS_DATA_DIR.
     """
+    leave_reaping_to_parent()
     # Until the workers run, a signal ends the start where it is, and what has been started is stopped on the way out.
     signal.signal(signal.SIGTERM, _end)
     dictConfig(logging_of(Settings.from_environment().log_level))

@@ -57,7 +57,7 @@ class Upkeep:
         self._database.release()
 
     def _revive(self) -> None:
-        if self._embedded and self._embedded.ensure_running():
+        if self._embedded and self._embedded.ensure_running(self._stop.is_set):
             _log.warning("The embedded PostgreSQL had ended; it runs again.")
 
     def _purge(self) -> None:
