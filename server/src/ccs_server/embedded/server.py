@@ -39,14 +39,16 @@ _REMNANT_SECONDS = (
     30.0  # until the processes of a killed server have noticed, or an `initdb` has ended
 )
 _STOP_SECONDS = 60.0
-_QUIT_SECONDS = 5.0
+_QUIT_SECONDS = (
+    5.0  # of these, for a stop without a checkpoint where one with it has taken too long
+)
 
 
 class EmbeddedPostgres:
     """The cluster in `data_dir`, started by the first of its users and stopped by the last.
 
     As a context manager it is in use for the length of the block. Not to be entered twice at once. Stopping it takes
-    `stop_seconds` and a few more at most; a server that takes longer stops on its own, or recovers at the next start.
+    `stop_seconds` at most; a server that takes longer ends on its own, and recovers at the next start if need be.
     """
 
     def __init__(self, data_dir: Path, *, stop_seconds: float = _STOP_SECONDS) -> None:
@@ -201,9 +203,10 @@ class EmbeddedPostgres:
 
     def _stop(self) -> None:
         """Stops the server if it runs: at first in good order, then without a checkpoint, which loses nothing."""
+        quit_seconds = min(_QUIT_SECONDS, self._stop_seconds / 2)
         for number, seconds in (
-            (signal.SIGINT, self._stop_seconds),
-            (signal.SIGQUIT, _QUIT_SECONDS),
+            (signal.SIGINT, self._stop_seconds - quit_seconds),
+            (signal.SIGQUIT, quit_seconds),
         ):
             pid = self._postmaster()
             if not pid:
