@@ -1,5 +1,6 @@
 """What a PostgreSQL that was killed leaves behind: it starts again, whoever has its process id now."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -14,7 +15,14 @@ import psutil
 import psycopg
 import pytest
 
-from ccs_server.embedded import EmbeddedError, EmbeddedPostgres, privileges, processes, server
+from ccs_server.embedded import (
+    EmbeddedError,
+    EmbeddedPostgres,
+    locks,
+    privileges,
+    processes,
+    server,
+)
 from tests.support.users import as_ordinary_user, ordinary_users_directory
 from tests.support.waiting import wait_until
 
@@ -99,8 +107,9 @@ def killed(template: Path, nobodys_directory: Path) -> Path:
 
 def give_process_id_to(data_dir: Path, pid: int) -> None:
     """Makes both lock files of the server name another process."""
-    cluster = data_dir / "postgres"
-    for file in (cluster / "postmaster.pid", cluster / ".s.PGSQL.5432.lock"):
+    files = [*data_dir.glob("postgres/postmaster.pid"), *data_dir.glob("*/.s.PGSQL.5432.lock")]
+    assert len(files) == 2
+    for file in files:
         lines = file.read_text().splitlines(keepends=True)
         file.write_text("".join([f"{pid}\n", *lines[1:]]))
 
@@ -251,3 +260,18 @@ def test_ps_prints_what_is_expected_of_it(tmp_path: Path, monkeypatch: pytest.Mo
         process.kill()
         wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
         assert not processes.is_server(process.pid, tmp_path, began)
+
+
+def test_a_process_that_is_forked_while_the_server_is_started_does_not_pass_for_it(
+    tmp_path: Path,
+) -> None:
+    """A worker, that is: its supervisor starts PostgreSQL again in another thread."""
+    path = tmp_path / "server"
+    with locks.hold(path) as descriptor:
+        assert descriptor is not None
+        assert locks.is_held(path)
+        worker = multiprocessing.get_context("fork").Process(target=signal.pause)
+        worker.start()
+    assert not locks.is_held(path)
+    worker.kill()
+    worker.join()

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ccs_server.embedded.errors import NO_SPACE, EmbeddedError, disk_is_full
+from ccs_server.embedded.errors import EmbeddedError, disk_is_full, tells_of_full_disk
 from ccs_server.embedded.privileges import (
     POSTGRESQL_VERSION,
     make_directory,
@@ -71,7 +71,7 @@ def ensure_cluster(cluster: Path, *, pass_fds: Sequence[int]) -> None:
         cluster=unfinished, pass_fds=pass_fds,
     )  # fmt: skip
     if made.returncode:
-        if NO_SPACE in made.stderr:
+        if tells_of_full_disk(made.stderr):
             raise disk_is_full(cluster.parent)
         raise EmbeddedError(
             f"A database cannot be made in {cluster.parent}: {_reason(made.stderr)}."

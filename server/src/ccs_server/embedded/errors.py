@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-NO_SPACE = "No space left on device"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class EmbeddedError(Exception):
     """The embedded PostgreSQL cannot be used; the message is one sentence that says why and what to do."""
+
+
+def tells_of_full_disk(text: str) -> bool:
+    """Whether a message of PostgreSQL's says that the disk is full; it says nearly the same of shared memory."""
+    return "No space left on device" in text and "shared memory" not in text
 
 
 def disk_is_full(data_dir: Path) -> EmbeddedError:

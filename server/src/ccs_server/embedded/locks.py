@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from threading import Lock
 from time import sleep
 from typing import Literal
 
 POLL_SECONDS = 0.02
 
+# Files that must not stay open in a process that is forked meanwhile, and what keeps one from being forked at the
+# moment between the opening of such a file and its being noted here.
 _held: set[FileIO] = set()
+_opening = Lock()
 
 
 def open_for(path: Path, mode: Literal["ab", "wb"] = "ab") -> FileIO:
@@ -55,19 +59,18 @@ def exclusive(path: Path, give_up: Callable[[], bool]) -> Iterator[bool]:
 def hold(path: Path) -> Iterator[int | None]:
     """The lock as a file descriptor for programs to inherit, or None where it is not free.
 
-    The programs that inherit it, and all that they fork, hold it until the last of them has ended. So it is free only
-    if none of them lives, be it a zombie, out of sight in another container, or of a process id that was given away
+    The programs that inherit it, and all that they fork, hold it until the last of them has ended. So it is free if
+    none of them lives, whatever process ids tell: of zombies, of processes in other containers, of ids given away
     again.
     """
-    with open_for(path) as file:
-        if not _take(file):
-            yield None
-            return
+    with _opening:
+        file = open_for(path)
         _held.add(file)
-        try:
-            yield file.fileno()
-        finally:
-            _held.discard(file)
+    try:
+        yield file.fileno() if _take(file) else None
+    finally:
+        _held.discard(file)
+        file.close()
 
 
 def is_held(path: Path) -> bool:
@@ -84,11 +87,16 @@ def _take(file: FileIO) -> bool:
     return True
 
 
-def _forget() -> None:
-    """Closes what a forked process has inherited by chance: a worker must not pass for the server."""
+def _after_fork_in_child() -> None:
+    """Closes what the process has inherited by chance: a worker must not pass for the server."""
+    _opening.release()
     for file in _held:
         file.close()
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(
+    before=_opening.acquire,
+    after_in_parent=_opening.release,
+    after_in_child=_after_fork_in_child,
+)

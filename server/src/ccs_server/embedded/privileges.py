@@ -205,6 +205,7 @@ def _public_copy() -> Path:
     if not copy.exists():
         unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=_PUBLIC_COPIES))
         _copy_programs(unfinished)
+        os.sync()  # a power cut must not leave an incomplete copy under its name
         try:
             unfinished.rename(copy)
         except OSError:

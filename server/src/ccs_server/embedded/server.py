@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from ccs_server.embedded import locks
 from ccs_server.embedded.cluster import ensure_cluster
-from ccs_server.embedded.errors import NO_SPACE, EmbeddedError, disk_is_full, explained
+from ccs_server.embedded.errors import EmbeddedError, disk_is_full, explained, tells_of_full_disk
 from ccs_server.embedded.privileges import run
 from ccs_server.embedded.processes import is_server
 
@@ -179,7 +179,7 @@ class EmbeddedPostgres:
     def _failure(self) -> EmbeddedError:
         """Why the server that was launched has ended at once."""
         why = self._last_words()
-        if NO_SPACE in why or (not why and shutil.disk_usage(self._home).free == 0):
+        if tells_of_full_disk(why) or (not why and shutil.disk_usage(self._home).free == 0):
             return disk_is_full(self._home)
         return EmbeddedError(
             f"The embedded PostgreSQL does not start: {why or 'it has not said why'} ({self._home})."
@@ -190,8 +190,9 @@ class EmbeddedPostgres:
         logs = [self._home / "postgres.log", *self._daily_logs()]
         lines: list[str] = []
         for log in logs:
-            said = log.read_bytes()[self._log_sizes.get(log, 0) :].decode(errors="replace")
-            lines += said.splitlines()
+            with log.open("rb") as file:
+                file.seek(self._log_sizes.get(log, 0))
+                lines += file.read().decode(errors="replace").splitlines()
         for mark in ("PANIC: ", "FATAL: "):
             fatal = [line.partition(mark)[2] for line in lines if mark in line]
             if fatal:
@@ -225,7 +226,7 @@ class EmbeddedPostgres:
 
     def _is_ready(self) -> bool:
         """Whether the server takes connections: it listens from early on, and refuses clients until it is ready."""
-        return self._lock_file()[7:8] == ["ready"] and self._listens()
+        return self._lock_file()[7:8] in (["ready"], ["standby"]) and self._listens()
 
     def _listens(self) -> bool:
         """Whether somebody listens on the server's socket; its file alone would be there after a kill, too."""
