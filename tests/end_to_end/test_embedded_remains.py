@@ -272,6 +272,6 @@ def test_a_process_that_is_forked_while_the_server_is_started_does_not_pass_for_
         assert locks.is_held(path)
         worker = multiprocessing.get_context("fork").Process(target=signal.pause)
         worker.start()
-    assert not locks.is_held(path)
+    wait_until(lambda: not locks.is_held(path))
     worker.kill()
     worker.join()
