@@ -124,6 +124,18 @@ def test_an_embedded_postgresql_that_dies_is_revived(env: dict[str, str], data_d
         assert server.stop() == 0
 
 
+def test_a_start_that_is_ended_leaves_no_postgresql(env: dict[str, str], data_dir: Path) -> None:
+    """Asked to end as soon as the server has begun to run, long before the service is ready."""
+    lock_file = data_dir / "postgres" / "postmaster.pid"
+    serve = [*CCS, "serve", "--port", "0", "--workers", "1"]
+    with subprocess.Popen(serve, env=env, stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: lock_file.exists() and lock_file.read_text() != "")
+        postmaster = int(lock_file.read_text().split()[0])
+        process.terminate()
+        assert process.wait(TIMEOUT_SECONDS) == 0
+    wait_until(lambda: not exists(postmaster))
+
+
 def test_as_many_workers_serve_as_are_asked_for_and_a_dead_one_is_replaced(
     database_url: str,
 ) -> None:

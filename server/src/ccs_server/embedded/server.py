@@ -38,6 +38,7 @@ _START_SECONDS = 300.0  # as long as it takes to recover from a crash under load
 _REMNANT_SECONDS = (
     30.0  # until the processes of a killed server have noticed, or an `initdb` has ended
 )
+_APPEAR_SECONDS = 1.0  # until a server that was launched just now has noted its process id
 _STOP_SECONDS = 60.0
 _QUIT_SECONDS = (
     5.0  # of these, for a stop without a checkpoint where one with it has taken too long
@@ -77,8 +78,12 @@ class EmbeddedPostgres:
                 try:
                     fcntl.flock(self._users, fcntl.LOCK_SH)
                     self._start(_never)
-                except BaseException:
+                except EmbeddedError:
                     self._users.close()
+                    raise
+                except BaseException:
+                    # A signal has ended the start: what it has started is stopped.
+                    self._leave(alone=True)
                     raise
         return self
 
@@ -89,20 +94,8 @@ class EmbeddedPostgres:
         trace: TracebackType | None,
     ) -> None:
         """Stops the server unless another process uses it."""
-        assert self._users is not None, "not entered"  # noqa: S101 - a fault of ours, not a check of input
-        waited = _after(self._stop_seconds)
-        with locks.exclusive(self._home / "lock", waited) as alone:
-            try:
-                fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pass
-            else:
-                if alone:
-                    self._stop()
-            finally:
-                # Unlocked by name: a forked child that still holds the file open must not keep the lock.
-                fcntl.flock(self._users, fcntl.LOCK_UN)
-                self._users.close()
+        with locks.exclusive(self._home / "lock", _after(self._stop_seconds)) as alone:
+            self._leave(alone=alone)
 
     def ensure_running(self, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Starts the server again if it has died; returns whether it had. Waits no longer once `give_up()` is true.
@@ -114,6 +107,21 @@ class EmbeddedPostgres:
             return False
         with explained(self._home), locks.exclusive(self._home / "lock", give_up) as alone:
             return alone and self._start(give_up)
+
+    def _leave(self, *, alone: bool) -> None:
+        """Uses the server no longer; stops it if nobody else uses it and, as `alone` says, nobody starts it."""
+        assert self._users is not None, "not entered"  # noqa: S101 - a fault of ours, not a check of input
+        try:
+            fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            if alone:
+                self._stop()
+        finally:
+            # Unlocked by name: a forked child that still holds the file open must not keep the lock.
+            fcntl.flock(self._users, fcntl.LOCK_UN)
+            self._users.close()
 
     def _check_length(self) -> None:
         if len(os.fsencode(self._cluster)) > _LONGEST_CLUSTER_PATH:
@@ -204,6 +212,9 @@ class EmbeddedPostgres:
 
     def _stop(self) -> None:
         """Stops the server if it runs: at first in good order, then without a checkpoint, which loses nothing."""
+        late = _after(_APPEAR_SECONDS)
+        while self._is_alive() and not self._postmaster() and not late():
+            sleep(locks.POLL_SECONDS)
         quit_seconds = min(_QUIT_SECONDS, self._stop_seconds / 2)
         for number, seconds in (
             (signal.SIGINT, self._stop_seconds - quit_seconds),
