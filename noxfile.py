@@ -91,7 +91,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measures the service, its floors and its peers; `-- --quick` takes under 3 minutes."""
+    """Measures the service, its floors and its peers; `-- --against COMMIT` says what is slower than there."""
     install(session, "dev", *BACKENDS)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
