@@ -271,4 +271,4 @@ NOT_KEPT = {
     "chunks without their end are refused",
     "transfer codings that are not there are refused",
 }
-"""Rules that the service does not keep yet. Their tests are expected to fail; a rule that is mended must leave this set."""
+"""Rules that the service does not keep yet: their tests are expected to fail. A mend takes its rule out."""
