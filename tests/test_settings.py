@@ -8,7 +8,7 @@ import pytest
 
 from ccs_server.settings import SettingError, Settings
 
-DOCUMENTATION = Path(__file__).parents[2] / "docs" / "configuration.md"
+DOCUMENTATION = Path(__file__).parents[1] / "docs" / "configuration.md"
 
 
 def test_the_documentation_names_every_setting_with_its_default() -> None:
