@@ -144,8 +144,13 @@ class Soaked:
 
     def series(self) -> list[str]:
         """The label sets of the metric of requests."""
-        text = requests.get(f"{self.server.url}/metrics", timeout=HEALTH_SECONDS).text
-        return re.findall(r"^ccs_request_duration_seconds_count\{(.*)\}", text, re.MULTILINE)
+        answer = requests.get(f"{self.server.url}/metrics", timeout=HEALTH_SECONDS)
+        answer.raise_for_status()
+        found = re.findall(
+            r"^ccs_request_duration_seconds_count\{(.*)\}", answer.text, re.MULTILINE
+        )
+        assert found, "The metric of requests has another name."
+        return found
 
     def phases(self) -> dict[str, Callable[[], AbstractContextManager[object]]]:
         """The parts of a cycle: calm first, then each attack."""
