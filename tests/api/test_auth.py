@@ -231,3 +231,14 @@ def test_v2_with_a_token_signed_by_the_public_key_as_secret_is_401(
         forged = f"{unsigned}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
         bearer = {"Authorization": f"Bearer {forged}"}
         assert_error(v2(server, account, "22 GET a/ns", headers=bearer), 401)
+
+
+@pytest.mark.parametrize("suffix", ["\ud800", "\x00", "é", " "])
+def test_v2_with_a_subject_that_no_user_can_have_is_401(
+    server: Server, account: Account, database: Database, suffix: str
+) -> None:
+    now = int(time.time())
+    subject = account.username + suffix
+    claims = {"sub": subject, "tenantId": account.id, "iat": now, "exp": now + 600}
+    account.v1("PATCH", "/orders/properties", json={"size": 1})
+    assert_error(v2(server, account, "22 GET a/ns", headers=signed(database, claims)), 401)

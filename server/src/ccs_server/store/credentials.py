@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from psycopg.pq.abc import PGresult
 
-from ccs_server.domain.credentials import hash_secret, new_id, new_key, new_password
+from ccs_server.domain.credentials import hash_secret, is_id, new_id, new_key, new_password
 from ccs_server.domain.errors import NotFound
 from ccs_server.store.database import Database
 from ccs_server.store.wire import Statement
@@ -160,7 +160,9 @@ def list_credentials(database: Database, account: str) -> list[Issued]:
 
 
 def revoke_credential(database: Database, account: str, username: str) -> None:
-    """Revokes a credential; tokens that were given for it live on until they expire.
+    """Revokes a credential: within seconds every instance refuses its password and its tokens.
+
+    The tokens' own expiry does not matter; an instance remembers a valid one for `CCS_CREDENTIAL_CACHE`.
 
     Raises:
         NotFound: the account has no such valid credential.
@@ -177,6 +179,8 @@ def revoke_all_credentials(database: Database, account: str) -> list[str]:
 
 def find_credential(database: Database, username: str) -> tuple[str, bytes] | None:
     """The account and the password's hash of a valid credential; None if there is none of this name."""
+    if not is_id(username):
+        return None
     return _found(database.execute(_CREDENTIALS.find, username.encode()))
 
 

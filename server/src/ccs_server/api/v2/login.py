@@ -70,8 +70,7 @@ def _log_in() -> Response:
     given = request.authorization
     username = (given.username or "") if given and given.type == "basic" else ""
     password = (given.password or "") if given and given.type == "basic" else ""
-    # Names are of our making: no other is worth a look in the database, and some it could not even be asked for.
-    found = find_credential(database(), username) if username.isalnum() else None
+    found = find_credential(database(), username)
     if found is None or not is_secret(password, found[1]):
         raise Unauthenticated(
             "Send a valid user name and password of the account by HTTP Basic.", 'Basic realm="ccs"'
