@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from ccs_server.cli.common import account_argument, as_json_option, opened_store, say
+from ccs_server.cli.common import account_argument, as_json_option, opened_store, say, utc
 from ccs_server.store import credentials as store
 from ccs_server.store.credentials import Issued
 
@@ -118,13 +118,14 @@ def _check_choice(one: str | None, option: str, *, all_: bool) -> None:
 
 
 def _listed(issued: Issued, name: str) -> dict[str, str | None]:
-    return {name: issued.name, "created_at": issued.created_at, "revoked_at": issued.revoked_at}
+    revoked_at = utc(issued.revoked_at) if issued.revoked_at else None
+    return {name: issued.name, "created_at": utc(issued.created_at), "revoked_at": revoked_at}
 
 
 def _table(issued: list[Issued]) -> str:
     rows = [
-        f"{each.name}  created {each.created_at}"
-        + (f"  revoked {each.revoked_at}" if each.revoked_at else "")
+        f"{each.name}  created {utc(each.created_at)}"
+        + (f"  revoked {utc(each.revoked_at)}" if each.revoked_at else "")
         for each in issued
     ]
     return "\n".join(rows) or "None."

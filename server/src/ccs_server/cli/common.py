@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -98,6 +99,11 @@ def _ensure_current(database: Database, url: str) -> None:
         schema.check(database)
     except Unavailable:
         schema.migrate(url)
+
+
+def utc(moment: datetime) -> str:
+    """A moment as the API writes it: UTC, with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def say(said: Mapping[str, object], text: str, *, as_json: bool) -> None:

@@ -16,23 +16,17 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from jwt.algorithms import OKPAlgorithm
-from psycopg.pq.abc import PGresult
+from sqlalchemy import Connection, insert, select, text
 
 from ccs_server.domain.credentials import new_id
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement, Wire
+from ccs_server.store.tables import signing_key
+from ccs_server.store.wire import Statement
 
 ALGORITHM = "EdDSA"
 
-# One maker at a time: of many instances that find no key, one makes it.
-_LOCK = Statement.of("signing_key_lock", "LOCK TABLE signing_key IN SHARE ROW EXCLUSIVE MODE")
-
-_INSERT = Statement.of(
-    "signing_key_insert", "INSERT INTO signing_key (key_id, private_key) VALUES ($1, $2)"
-)
-
-_LIST = Statement.of(
-    "signing_key_list",
+_FIND = Statement.of(
+    "signing_key_find",
     """SELECT key_id, private_key FROM (
         SELECT *, lead(created_at) OVER (ORDER BY created_at, key_id) AS succeeded_at
         FROM signing_key
@@ -91,36 +85,42 @@ def load_signing_keys(database: Database, token_lifetime: int) -> SigningKeys:
     Raises:
         Unavailable: the database cannot be used now.
     """
-    lifetime = b"%d" % token_lifetime
-    keys = _keys(database.execute(_LIST, lifetime))
+    keys = _find(database, token_lifetime)
     if not keys:
-        with database.transaction() as wire:
-            wire.execute(_LOCK)
-            keys = _keys(wire.execute(_LIST, (lifetime,)))
-            if not keys:
-                keys = (_make(wire),)
+        _create_first(database)
+        keys = _find(database, token_lifetime)
     return SigningKeys(keys)
 
 
 def rotate_signing_keys(database: Database) -> str:
     """Makes a key that signs from now on; returns its id. Tokens signed by older ones stay valid."""
-    with database.transaction() as wire:
-        wire.execute(_LOCK)
-        return _make(wire).key_id
+    with database.begin() as connection:
+        return _create(connection)
 
 
-def _make(wire: Wire) -> SigningKey:
-    key = SigningKey(new_id(), Ed25519PrivateKey.generate())
-    pem = key.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    wire.execute(_INSERT, (key.key_id.encode(), pem))
-    return key
-
-
-def _keys(result: PGresult) -> tuple[SigningKey, ...]:
+def _find(database: Database, token_lifetime: int) -> tuple[SigningKey, ...]:
+    result = database.execute(_FIND, b"%d" % token_lifetime)
     return tuple(
         _read(result.get_value(row, 0) or b"", result.get_value(row, 1) or b"")
         for row in range(result.ntuples)
     )
+
+
+def _create_first(database: Database) -> None:
+    """Makes a key if there is none: of many instances that find none at the same time, one makes it."""
+    with database.begin() as connection:
+        connection.execute(text("LOCK TABLE signing_key IN SHARE ROW EXCLUSIVE MODE"))
+        if connection.scalar(select(signing_key.c.key_id).limit(1)) is None:
+            _create(connection)
+
+
+def _create(connection: Connection) -> str:
+    key_id = new_id()
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    connection.execute(insert(signing_key).values(key_id=key_id, private_key=pem.decode()))
+    return key_id
 
 
 def _read(key_id: bytes, pem: bytes) -> SigningKey:

@@ -40,6 +40,6 @@ def check_key() -> None:
 def _look_up(key: str, digest: bytes) -> str:
     key_id = key_id_of(key)
     found = find_key(services().database, key_id) if key_id else None
-    if not found or not is_secret(key, found[1]):
+    if not found or not is_secret(key, found.hash):
         raise Forbidden(_FORBIDDEN)
-    return services().accounts_of_keys.put(digest, found[0])
+    return services().accounts_of_keys.put(digest, found.account)

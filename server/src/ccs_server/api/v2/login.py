@@ -71,11 +71,11 @@ def _log_in() -> Response:
     username = (given.username or "") if given and given.type == "basic" else ""
     password = (given.password or "") if given and given.type == "basic" else ""
     found = find_credential(database(), username)
-    if found is None or not is_secret(password, found[1]):
+    if found is None or not is_secret(password, found.hash):
         raise Unauthenticated(
             "Send a valid user name and password of the account by HTTP Basic.", 'Basic realm="ccs"'
         )
-    token = issue_token(username, found[0])
+    token = issue_token(username, found.account)
     return json_answer(
         encode(
             {

@@ -47,9 +47,9 @@ def tenant_of(token: str) -> str:
     except jwt.InvalidTokenError:
         raise _refused("malformed or badly signed") from None
     found = find_credential(database(), claims["sub"])
-    if found is None or found[0] != claims["tenantId"]:
+    if found is None or found.account != claims["tenantId"]:
         raise _refused("of a user that has been revoked")
-    return found[0]
+    return found.account
 
 
 def signing_keys() -> SigningKeys:
