@@ -1,6 +1,8 @@
 """`ccs keys`, `ccs credentials` and the others: what they print, and how they fail."""
 
 import json
+import os
+from pwd import getpwuid
 from typing import Any
 
 import pytest
@@ -64,8 +66,27 @@ def test_a_credentials_life(env: dict[str, str]) -> None:
 
 def test_upkeep(env: dict[str, str]) -> None:
     assert said("migrate", env=env) == {"schema": schema.CURRENT}
-    assert said("purge", env=env).keys() == {"properties", "session_ttls", "namespaces"}
+    assert said("purge", env=env).keys() == {"properties", "session_ttls", "namespaces", "audit"}
     assert said("signing-keys", "rotate", env=env).keys() == {"key_id"}
+
+
+def test_the_audit_lists_what_was_done_and_by_whom(env: dict[str, str]) -> None:
+    made = said("keys", "create", "audited", env=env)
+    said("keys", "revoke", "audited", "--all", env=env)
+    operator = f"operator:{getpwuid(os.getuid()).pw_name}"
+    lines = said("audit", "audited", env=env)["lines"]
+    assert [(line["action"], line["subject"], line["actor"]) for line in lines] == [
+        ("key.created", made["key_id"], operator),
+        ("key.revoked", made["key_id"], operator),
+    ]
+    assert {line["account"] for line in lines} == {"audited"}
+    revoked_at = lines[1]["recorded_at"]
+    assert revoked_at.endswith("Z")
+    assert lines[1] in said("audit", env=env)["lines"]
+    assert said("audit", "audited", "--since", "2999-01-01", env=env) == {"lines": []}
+    assert len(said("audit", "audited", "--since", revoked_at, env=env)["lines"]) == 1
+    shown = run("audit", "audited", env=env).stdout.splitlines()
+    assert shown[1] == f"{revoked_at}  audited  key.revoked  {made['key_id']}  by {operator}"
 
 
 def test_openapi_needs_no_database() -> None:
@@ -86,6 +107,8 @@ def test_for_a_person_a_key_stands_alone_on_its_line(env: dict[str, str]) -> Non
         (["keys", "revoke", "a"], {}, 2, "Give either --key-id or --all."),
         (["keys", "revoke", "a", "--key-id", "x"], {}, 1, "Account 'a' has no valid key 'x'."),
         (["credentials", "revoke", "a", "--username", "x"], {}, 1, "no valid credential 'x'"),
+        (["audit", "a b"], {}, 2, "An accountId must be"),
+        (["audit", "--since", "yesterday"], {}, 2, "must be a date or a time such as 2026-"),
         (["purge"], {"CCS_PURGE_INTERVAL": "often"}, 1, "CCS_PURGE_INTERVAL must be a number"),
         (["purge"], {"CCS_DATABASE_URL": "mysql://u:hidden@h/d"}, 1, "CCS_DATABASE_URL must be"),
         (
@@ -108,7 +131,8 @@ def test_what_goes_wrong_is_told_in_a_sentence(
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "migrate", "keys", "credentials", "signing-keys", "purge", "openapi"]
+    "command",
+    ["serve", "migrate", "keys", "credentials", "signing-keys", "purge", "audit", "openapi"],
 )
 def test_every_command_explains_itself(command: str) -> None:
     helped = run(command, "--help", env={})

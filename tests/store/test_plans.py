@@ -104,6 +104,9 @@ def test_a_statement_enters_an_index_at_its_range(full_database: Database, name:
             continue
         entered = node.get("Index Cond", "")
         index = node["Index Name"]
+        if index == "ix_audit_recorded_at_id":
+            assert "recorded_at < " in entered
+            continue
         if index == "ix_property_purge_at":
             assert "purge_at <= now()" in entered
         elif index in KEYS:

@@ -97,6 +97,7 @@ class Settings:
     credential_cache: float = 2.0
     token_lifetime: int = 86_400
     max_retention: int = 395 * 86_400
+    audit_retention: int = 395 * 86_400
     purge_interval: float = 60.0
     drain_time: float = 0.5
     shutdown_timeout: int = 20

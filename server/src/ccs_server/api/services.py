@@ -5,13 +5,18 @@ from typing import Any, Self
 
 from flask import Flask, current_app
 
+from ccs_server.api.body import current_request
 from ccs_server.api.memory import ShortMemory
 from ccs_server.api.rates import RateLimiter
 from ccs_server.settings import Settings
+from ccs_server.store.credentials import StoredSecret
 from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import SigningKeys
 
 _NAME = "ccs"
+
+ACTOR = "ccs.actor"
+"""Where the environ of a request that has been authenticated holds who makes it, as the audit names it."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class Services:
 
     settings: Settings
     database: Database
-    accounts_of_keys: ShortMemory[str]
+    known_keys: ShortMemory[StoredSecret]
     tenants_of_tokens: ShortMemory[str]
     signing_keys: ShortMemory[SigningKeys]
     rates: RateLimiter | None
@@ -54,3 +59,9 @@ def services() -> Services:
 def database() -> Database:
     """The database of the app that handles the current request."""
     return services().database
+
+
+def actor() -> str:
+    """Who makes the current request, as the audit names it."""
+    name: str = current_request().environ[ACTOR]
+    return name

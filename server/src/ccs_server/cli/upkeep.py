@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import click
 
-from ccs_server.cli.common import as_json_option, opened_store, say
+from ccs_server.cli.common import as_json_option, opened_store, operator, say
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.purge import purge as run_purge
@@ -41,7 +41,7 @@ def signing_keys() -> None:
 def rotate(*, as_json: bool) -> None:
     """Make a new key that signs from now on; tokens signed by older ones stay valid until they expire."""
     with opened_store() as opened:
-        key_id = rotate_signing_keys(opened.database)
+        key_id = rotate_signing_keys(opened.database, operator())
     say({"key_id": key_id}, f"Tokens are now signed by key {key_id}.", as_json=as_json)
 
 

@@ -1,7 +1,8 @@
 """Keys of v1 and credentials of v2: made, listed, revoked, looked up.
 
 An account has as many of each as it likes, valid side by side, so that one is replaced without an outage. The look-ups
-are prepared statements, since requests wait for them; the rest is SQLAlchemy Core.
+are prepared statements, since requests wait for them; the rest is SQLAlchemy Core. Whatever changes one, or uses it for
+the first time, leaves a line in the audit; `actor` is who does so.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, func, insert, s
 
 from ccs_server.domain.credentials import hash_secret, is_id, new_id, new_key, new_password
 from ccs_server.domain.errors import NotFound
+from ccs_server.store import audit
+from ccs_server.store.audit import OPERATOR, SERVICE, Action, By
 from ccs_server.store.database import Database
 from ccs_server.store.tables import api_key, credential
 from ccs_server.store.wire import Statement
@@ -46,33 +49,68 @@ class Issued:
 
 @dataclass(frozen=True)
 class StoredSecret:
-    """A valid key or credential as the store knows it: by its public name and the hash of its secret."""
+    """A valid key or credential as the store knows it: by its public name and the hash of its secret.
+
+    `actor` is how the audit names who uses it; `was_used` tells whether that was recorded already.
+    """
 
     account: str
     name: str
+    actor: str
     hash: bytes = field(repr=False)
+    was_used: bool
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """Where secrets of one kind are kept."""
+    """Where secrets of one kind are kept, and what the audit calls what happens to them."""
 
     table: Table
     name: Column[str]
     hash: Column[bytes]
+    created: Action
+    revoked: Action
 
 
-_KEYS = _Kind(api_key, api_key.c.key_id, api_key.c.key_hash)
-_CREDENTIALS = _Kind(credential, credential.c.username, credential.c.password_hash)
+_KEYS = _Kind(api_key, api_key.c.key_id, api_key.c.key_hash, Action.KEY_CREATED, Action.KEY_REVOKED)
+_CREDENTIALS = _Kind(
+    credential,
+    credential.c.username,
+    credential.c.password_hash,
+    Action.CREDENTIAL_CREATED,
+    Action.CREDENTIAL_REVOKED,
+)
 
 _FIND_KEY = Statement.of(
     "api_key_find",
-    "SELECT account, key_hash FROM api_key WHERE key_id = $1 AND revoked_at IS NULL",
+    """SELECT account, 'key:' || key_id, key_hash, first_used_at IS NOT NULL
+    FROM api_key WHERE key_id = $1 AND revoked_at IS NULL""",
+)
+
+_USE_KEY = Statement.of(
+    "api_key_use",
+    """WITH used AS (
+        UPDATE api_key SET first_used_at = now()
+        WHERE key_id = $1 AND first_used_at IS NULL RETURNING account
+    )
+    INSERT INTO audit (account, action, subject, actor)
+    SELECT account, 'key.first_used', $1, $2 FROM used""",
 )
 
 _FIND_CREDENTIAL = Statement.of(
     "credential_find",
-    "SELECT account, password_hash FROM credential WHERE username = $1 AND revoked_at IS NULL",
+    """SELECT account, 'user:' || username, password_hash, first_used_at IS NOT NULL
+    FROM credential WHERE username = $1 AND revoked_at IS NULL""",
+)
+
+_USE_CREDENTIAL = Statement.of(
+    "credential_use",
+    """WITH used AS (
+        UPDATE credential SET first_used_at = now()
+        WHERE username = $1 AND first_used_at IS NULL RETURNING account
+    )
+    INSERT INTO audit (account, action, subject, actor)
+    SELECT account, 'credential.first_used', $1, $2 FROM used""",
 )
 
 
@@ -86,10 +124,22 @@ def find_credential(database: Database, username: str) -> StoredSecret | None:
     return _find(database, _FIND_CREDENTIAL, username)
 
 
-def create_key(database: Database, account: str) -> ApiKey:
+def use_key(database: Database, key: StoredSecret) -> None:
+    """Records that the key was used, if it is the first time. Of several calls at once, one records it."""
+    if not key.was_used:
+        _use(database, _USE_KEY, key, Action.KEY_FIRST_USED)
+
+
+def use_credential(database: Database, credential: StoredSecret) -> None:
+    """Records that the credential was used, if it is the first time. Of several calls at once, one records it."""
+    if not credential.was_used:
+        _use(database, _USE_CREDENTIAL, credential, Action.CREDENTIAL_FIRST_USED)
+
+
+def create_key(database: Database, account: str, actor: str = OPERATOR) -> ApiKey:
     """Makes a key; those that the account has stay valid."""
     with database.begin() as connection:
-        return _create_key(connection, account)
+        return _create_key(connection, By(account, actor))
 
 
 def create_first_key(database: Database, account: str) -> ApiKey | None:
@@ -99,10 +149,12 @@ def create_first_key(database: Database, account: str) -> ApiKey | None:
         connection.execute(text("LOCK TABLE api_key IN SHARE ROW EXCLUSIVE MODE"))
         if connection.scalar(select(api_key.c.key_id).limit(1)) is not None:
             return None
-        return _create_key(connection, account)
+        return _create_key(connection, By(account, SERVICE))
 
 
-def keep_newest_key(database: Database, account: str) -> tuple[str, list[str]]:
+def keep_newest_key(
+    database: Database, account: str, actor: str = OPERATOR
+) -> tuple[str, list[str]]:
     """Revokes every key of the account but its newest; returns that one's id, and those of the revoked.
 
     Raises:
@@ -119,7 +171,14 @@ def keep_newest_key(database: Database, account: str) -> tuple[str, list[str]]:
         newest, *others = connection.scalars(valid).all() or [None]
         if newest is None:
             raise NotFound(f"Account '{account}' has no valid key.")
-        return newest, _revoke(connection, _KEYS, account, api_key.c.key_id.in_(others))
+        revoked = _revoke(
+            connection,
+            _KEYS,
+            By(account, actor),
+            api_key.c.key_id.in_(others),
+            details={"replaced_by": newest},
+        )
+        return newest, revoked
 
 
 def list_keys(database: Database, account: str) -> list[Issued]:
@@ -127,28 +186,28 @@ def list_keys(database: Database, account: str) -> list[Issued]:
     return _list(database, _KEYS, account)
 
 
-def revoke_key(database: Database, account: str, key_id: str) -> None:
+def revoke_key(database: Database, account: str, key_id: str, actor: str = OPERATOR) -> None:
     """Revokes a key, within seconds on every instance (`CCS_CREDENTIAL_CACHE`).
 
     Raises:
         NotFound: the account has no such valid key.
     """
     with database.begin() as connection:
-        if not _revoke(connection, _KEYS, account, api_key.c.key_id == key_id):
+        if not _revoke(connection, _KEYS, By(account, actor), api_key.c.key_id == key_id):
             raise NotFound(f"Account '{account}' has no valid key '{key_id}'.")
 
 
-def revoke_all_keys(database: Database, account: str) -> list[str]:
+def revoke_all_keys(database: Database, account: str, actor: str = OPERATOR) -> list[str]:
     """Revokes every key of the account; returns the ids of those that were valid."""
     with database.begin() as connection:
-        return _revoke(connection, _KEYS, account)
+        return _revoke(connection, _KEYS, By(account, actor))
 
 
-def create_credential(database: Database, account: str) -> Credential:
+def create_credential(database: Database, account: str, actor: str = OPERATOR) -> Credential:
     """Makes a user name and a password; those that the account has stay valid."""
     made = Credential(account, new_id(), new_password())
     with database.begin() as connection:
-        _insert(connection, _CREDENTIALS, account, made.username, made.password)
+        _insert(connection, _CREDENTIALS, By(account, actor), made.username, made.password)
     return made
 
 
@@ -157,7 +216,9 @@ def list_credentials(database: Database, account: str) -> list[Issued]:
     return _list(database, _CREDENTIALS, account)
 
 
-def revoke_credential(database: Database, account: str, username: str) -> None:
+def revoke_credential(
+    database: Database, account: str, username: str, actor: str = OPERATOR
+) -> None:
     """Revokes a credential: within seconds every instance refuses its password and its tokens.
 
     The tokens' own expiry does not matter; an instance remembers a valid one for `CCS_CREDENTIAL_CACHE`.
@@ -166,14 +227,16 @@ def revoke_credential(database: Database, account: str, username: str) -> None:
         NotFound: the account has no such valid credential.
     """
     with database.begin() as connection:
-        if not _revoke(connection, _CREDENTIALS, account, credential.c.username == username):
+        if not _revoke(
+            connection, _CREDENTIALS, By(account, actor), credential.c.username == username
+        ):
             raise NotFound(f"Account '{account}' has no valid credential '{username}'.")
 
 
-def revoke_all_credentials(database: Database, account: str) -> list[str]:
+def revoke_all_credentials(database: Database, account: str, actor: str = OPERATOR) -> list[str]:
     """Revokes every credential of the account; returns the user names of those that were valid."""
     with database.begin() as connection:
-        return _revoke(connection, _CREDENTIALS, account)
+        return _revoke(connection, _CREDENTIALS, By(account, actor))
 
 
 def _find(database: Database, statement: Statement, name: str) -> StoredSecret | None:
@@ -182,20 +245,29 @@ def _find(database: Database, statement: Statement, name: str) -> StoredSecret |
     result = database.execute(statement, name.encode())
     if not result.ntuples:
         return None
-    hash_ = bytes.fromhex(_text(result, 1).removeprefix(r"\x"))
-    return StoredSecret(_text(result, 0), name, hash_)
+    account, actor, hash_, was_used = (_text(result, column) for column in range(4))
+    return StoredSecret(
+        account, name, actor, bytes.fromhex(hash_.removeprefix(r"\x")), was_used == "t"
+    )
 
 
-def _create_key(connection: Connection, account: str) -> ApiKey:
+def _use(database: Database, statement: Statement, found: StoredSecret, action: Action) -> None:
+    result = database.execute(statement, found.name.encode(), found.actor.encode())
+    if result.command_tuples:
+        audit.log(By(found.account, found.actor), action, found.name)
+
+
+def _create_key(connection: Connection, by: By) -> ApiKey:
     key_id = new_id()
-    made = ApiKey(account, key_id, new_key(key_id))
-    _insert(connection, _KEYS, account, key_id, made.key)
+    made = ApiKey(by.account, key_id, new_key(key_id))
+    _insert(connection, _KEYS, by, key_id, made.key)
     return made
 
 
-def _insert(connection: Connection, kind: _Kind, account: str, name: str, secret: str) -> None:
-    row = {"account": account, kind.name.name: name, kind.hash.name: hash_secret(secret)}
+def _insert(connection: Connection, kind: _Kind, by: By, name: str, secret: str) -> None:
+    row = {"account": by.account, kind.name.name: name, kind.hash.name: hash_secret(secret)}
     connection.execute(insert(kind.table).values(row))
+    audit.record(connection, by, kind.created, [name])
 
 
 def _list(database: Database, kind: _Kind, account: str) -> list[Issued]:
@@ -210,16 +282,22 @@ def _list(database: Database, kind: _Kind, account: str) -> list[Issued]:
 
 
 def _revoke(
-    connection: Connection, kind: _Kind, account: str, *conditions: ColumnElement[bool]
+    connection: Connection,
+    kind: _Kind,
+    by: By,
+    *conditions: ColumnElement[bool],
+    details: dict[str, str] | None = None,
 ) -> list[str]:
     """Revokes those of the account's valid ones that meet the conditions; returns their names."""
     revoked = (
         update(kind.table)
-        .where(kind.table.c.account == account, kind.table.c.revoked_at.is_(None), *conditions)
+        .where(kind.table.c.account == by.account, kind.table.c.revoked_at.is_(None), *conditions)
         .values(revoked_at=func.now())
         .returning(kind.name)
     )
-    return sorted(connection.scalars(revoked))
+    names = sorted(connection.scalars(revoked))
+    audit.record(connection, by, kind.revoked, names, details)
+    return names
 
 
 def _text(result: PGresult, column: int) -> str:

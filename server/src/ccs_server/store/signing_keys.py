@@ -19,6 +19,8 @@ from jwt.algorithms import OKPAlgorithm
 from sqlalchemy import Connection, insert, select, text
 
 from ccs_server.domain.credentials import new_id
+from ccs_server.store import audit
+from ccs_server.store.audit import INSTALLATION, OPERATOR, SERVICE, Action, By
 from ccs_server.store.database import Database
 from ccs_server.store.tables import signing_key
 from ccs_server.store.wire import Statement
@@ -92,10 +94,10 @@ def load_signing_keys(database: Database, token_lifetime: int) -> SigningKeys:
     return SigningKeys(keys)
 
 
-def rotate_signing_keys(database: Database) -> str:
+def rotate_signing_keys(database: Database, actor: str = OPERATOR) -> str:
     """Makes a key that signs from now on; returns its id. Tokens signed by older ones stay valid."""
     with database.begin() as connection:
-        return _create(connection)
+        return _create(connection, Action.SIGNING_KEY_ROTATED, actor)
 
 
 def _find(database: Database, token_lifetime: int) -> tuple[SigningKey, ...]:
@@ -111,15 +113,16 @@ def _create_first(database: Database) -> None:
     with database.begin() as connection:
         connection.execute(text("LOCK TABLE signing_key IN SHARE ROW EXCLUSIVE MODE"))
         if connection.scalar(select(signing_key.c.key_id).limit(1)) is None:
-            _create(connection)
+            _create(connection, Action.SIGNING_KEY_CREATED, SERVICE)
 
 
-def _create(connection: Connection) -> str:
+def _create(connection: Connection, action: Action, actor: str) -> str:
     key_id = new_id()
     pem = Ed25519PrivateKey.generate().private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
     connection.execute(insert(signing_key).values(key_id=key_id, private_key=pem.decode()))
+    audit.record(connection, By(INSTALLATION, actor), action, [key_id])
     return key_id
 
 

@@ -34,6 +34,11 @@ def _created_at() -> Column[object]:
     return Column("created_at", Moment, nullable=False, server_default=text("now()"))
 
 
+def _first_used_at() -> Column[object]:
+    # Null until then; before all time where that was not recorded yet.
+    return Column("first_used_at", Moment)
+
+
 namespace = Table(
     "namespace",
     metadata,
@@ -103,6 +108,7 @@ api_key = Table(
     Column("key_hash", LargeBinary, nullable=False),
     _created_at(),
     Column("revoked_at", Moment),
+    _first_used_at(),
 )
 
 credential = Table(
@@ -113,6 +119,7 @@ credential = Table(
     Column("password_hash", LargeBinary, nullable=False),
     _created_at(),
     Column("revoked_at", Moment),
+    _first_used_at(),
 )
 
 signing_key = Table(
@@ -122,3 +129,20 @@ signing_key = Table(
     Column("private_key", Text, nullable=False),
     _created_at(),
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    # Empty where a line concerns the whole installation.
+    Column("account", Name, primary_key=True),
+    Column("recorded_at", Moment, primary_key=True, server_default=text("now()")),
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("action", Name, nullable=False),
+    Column("subject", Name, nullable=False),
+    Column("actor", Name, nullable=False),
+    Column("details", JSON(none_as_null=True)),
+    comment="Who did what to credentials and whole namespaces: lines that are only ever added.",
+)
+
+# For the lines of all accounts, and for the purge.
+Index("ix_audit_recorded_at_id", audit.c.recorded_at, audit.c.id)

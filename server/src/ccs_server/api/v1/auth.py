@@ -3,11 +3,11 @@
 from hashlib import sha256
 
 from ccs_server.api.body import current_request
-from ccs_server.api.services import services
+from ccs_server.api.services import ACTOR, services
 from ccs_server.domain.credentials import is_secret, key_id_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
-from ccs_server.store.credentials import find_key
+from ccs_server.store.credentials import StoredSecret, find_key, use_key
 
 HEADER = "maven-api-key"
 _FORBIDDEN = "The key is unknown, revoked or of another account; use a valid key of this account."
@@ -28,18 +28,20 @@ def check_key() -> None:
         raise Unauthenticated(f"Send a key of the account in the header {HEADER}.")
     digest = sha256(key.encode(errors="surrogatepass")).digest()
     known = services()
-    account = known.accounts_of_keys.get(digest) or _look_up(key, digest)
+    found = known.known_keys.get(digest) or _look_up(key, digest)
     asked = (request.view_args or {}).get("account", "")
-    if account != asked:
+    if found.account != asked:
         check_account(asked)
         raise Forbidden(_FORBIDDEN)
+    request.environ[ACTOR] = found.actor
     if known.rates:
-        known.rates.count(account)
+        known.rates.count(asked)
 
 
-def _look_up(key: str, digest: bytes) -> str:
+def _look_up(key: str, digest: bytes) -> StoredSecret:
     key_id = key_id_of(key)
     found = find_key(services().database, key_id) if key_id else None
     if not found or not is_secret(key, found.hash):
         raise Forbidden(_FORBIDDEN)
-    return services().accounts_of_keys.put(digest, found.account)
+    use_key(services().database, found)
+    return services().known_keys.put(digest, found)

@@ -11,7 +11,7 @@ from ccs_server.api.v2.blueprint import keys_blueprint, login_blueprint
 from ccs_server.api.v2.tokens import issue_token, signing_keys
 from ccs_server.domain.credentials import is_secret
 from ccs_server.domain.errors import Unauthenticated
-from ccs_server.store.credentials import find_credential
+from ccs_server.store.credentials import find_credential, use_credential
 
 _TOKEN_SCHEMA: docs.Doc = {
     "type": "object",
@@ -75,6 +75,7 @@ def _log_in() -> Response:
         raise Unauthenticated(
             "Send a valid user name and password of the account by HTTP Basic.", 'Basic realm="ccs"'
         )
+    use_credential(database(), found)
     token = issue_token(username, found.account)
     return json_answer(
         encode(
