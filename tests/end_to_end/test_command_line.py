@@ -2,6 +2,7 @@
 
 import json
 import os
+from base64 import b64encode
 from pwd import getpwuid
 from typing import Any
 
@@ -89,6 +90,15 @@ def test_the_audit_lists_what_was_done_and_by_whom(env: dict[str, str]) -> None:
     assert shown[1] == f"{revoked_at}  audited  key.revoked  {made['key_id']}  by {operator}"
 
 
+def test_signing_keys_are_encrypted_on_demand(empty_database_url: str) -> None:
+    env = {"CCS_DATABASE_URL": empty_database_url}
+    said("migrate", env=env)
+    key_id = said("signing-keys", "rotate", env=env)["key_id"]
+    secret = {"CCS_SECRET_KEY": b64encode(b"k" * 32).decode()}
+    assert said("signing-keys", "encrypt", env=env | secret) == {"encrypted": [key_id]}
+    assert said("signing-keys", "encrypt", env=env | secret) == {"encrypted": []}
+
+
 def test_openapi_needs_no_database() -> None:
     done = ccs("openapi", env=environment())
     assert (done.returncode, done.stderr) == (0, "")
@@ -107,6 +117,7 @@ def test_for_a_person_a_key_stands_alone_on_its_line(env: dict[str, str]) -> Non
         (["keys", "revoke", "a"], {}, 2, "Give either --key-id or --all."),
         (["keys", "revoke", "a", "--key-id", "x"], {}, 1, "Account 'a' has no valid key 'x'."),
         (["credentials", "revoke", "a", "--username", "x"], {}, 1, "no valid credential 'x'"),
+        (["signing-keys", "encrypt"], {}, 1, "Set CCS_SECRET_KEY or CCS_SECRET_KEY_FILE"),
         (["audit", "a b"], {}, 2, "An accountId must be"),
         (["audit", "--since", "yesterday"], {}, 2, "must be a date or a time such as 2026-"),
         (["purge"], {"CCS_PURGE_INTERVAL": "often"}, 1, "CCS_PURGE_INTERVAL must be a number"),

@@ -22,6 +22,7 @@ from ccs_server.serving.upkeep import Upkeep
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.credentials import ApiKey, create_first_key
+from ccs_server.store.signing_keys import check_signing_keys
 
 FIRST_ACCOUNT = "demo"
 
@@ -62,13 +63,16 @@ def serve(host: str, port: int, workers: int, *, migrate: bool, as_json: bool) -
 
 
 def _prepare(opened: Store, *, migrate: bool) -> ApiKey | None:
-    """Makes sure that the schema is current; on an empty store of our own, makes an account and returns its key."""
-    if opened.embedded:
-        return create_first_key(opened.database, FIRST_ACCOUNT)
-    if migrate:
-        schema.migrate(opened.url)
-    schema.check(opened.database)
-    return None
+    """Makes sure that the schema is current and signing keys can be used.
+
+    On an empty store of our own, makes an account and returns its key.
+    """
+    if not opened.embedded:
+        if migrate:
+            schema.migrate(opened.url)
+        schema.check(opened.database)
+    check_signing_keys(opened.database, opened.settings.token_lifetime)
+    return create_first_key(opened.database, FIRST_ACCOUNT) if opened.embedded else None
 
 
 def _run(opened: Store, listeners: Sequence[socket.socket], count: int, greeter: Greeter) -> None:

@@ -8,7 +8,7 @@ from ccs_server.cli.common import as_json_option, opened_store, operator, say
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.purge import purge as run_purge
-from ccs_server.store.signing_keys import rotate_signing_keys
+from ccs_server.store.signing_keys import encrypt_signing_keys, rotate_signing_keys
 
 
 @click.command()
@@ -43,6 +43,16 @@ def rotate(*, as_json: bool) -> None:
     with opened_store() as opened:
         key_id = rotate_signing_keys(opened.database, operator())
     say({"key_id": key_id}, f"Tokens are now signed by key {key_id}.", as_json=as_json)
+
+
+@signing_keys.command("encrypt")
+@as_json_option
+def encrypt(*, as_json: bool) -> None:
+    """Encrypt every signing key with the first key of CCS_SECRET_KEY, those that have another key's too."""
+    with opened_store() as opened:
+        encrypted = encrypt_signing_keys(opened.database, operator())
+    text = f"Encrypted: {', '.join(encrypted) or 'none, all of them are already'}."
+    say({"encrypted": encrypted}, text, as_json=as_json)
 
 
 @click.command()

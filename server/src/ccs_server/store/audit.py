@@ -43,6 +43,7 @@ class Action(StrEnum):
     CREDENTIAL_REVOKED = "credential.revoked"
     SIGNING_KEY_CREATED = "signing_key.created"  # the signing key's id
     SIGNING_KEY_ROTATED = "signing_key.rotated"  # the id of the new one
+    SIGNING_KEY_ENCRYPTED = "signing_key.encrypted"
     NAMESPACE_DELETED = "namespace.deleted"  # the namespace's name
 
 
