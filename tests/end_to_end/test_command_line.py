@@ -67,7 +67,12 @@ def test_a_credentials_life(env: dict[str, str]) -> None:
 
 def test_upkeep(env: dict[str, str]) -> None:
     assert said("migrate", env=env) == {"schema": schema.CURRENT}
-    assert said("purge", env=env).keys() == {"properties", "session_ttls", "namespaces", "audit"}
+    assert said("purge", env=env).keys() == {
+        "properties",
+        "session_ttls",
+        "namespaces",
+        "audit_lines",
+    }
     assert said("signing-keys", "rotate", env=env).keys() == {"key_id"}
 
 

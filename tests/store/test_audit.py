@@ -173,10 +173,10 @@ def test_lines_are_kept_as_long_as_the_setting_says(own_url: str, own_clock: Clo
     old = [credentials.create_key(database, "a").key_id for _ in range(5)]
     own_clock.advance(seconds=3540)
     new = credentials.create_key(database, "a").key_id
-    assert purge(database).audit == 0
+    assert purge(database).audit_lines == 0
     assert len(told(database, "a")) == len(old) + 1
     own_clock.advance(seconds=120)
-    assert purge(database, batch=2).audit == len(old)
+    assert purge(database, batch=2).audit_lines == len(old)
     assert told(database, "a") == [("key.created", new, "operator")]
     database.release()
 

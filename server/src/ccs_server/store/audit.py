@@ -33,18 +33,18 @@ _log = logging.getLogger("ccs.audit")
 
 
 class Action(StrEnum):
-    """What a line tells; the comment says what its subject is."""
+    """What a line tells. Its subject is the id of the key, the user name or the name of the namespace."""
 
-    KEY_CREATED = "key.created"  # the key's id
+    KEY_CREATED = "key.created"
     KEY_FIRST_USED = "key.first_used"
     KEY_REVOKED = "key.revoked"
-    CREDENTIAL_CREATED = "credential.created"  # the user name
+    CREDENTIAL_CREATED = "credential.created"
     CREDENTIAL_FIRST_USED = "credential.first_used"
     CREDENTIAL_REVOKED = "credential.revoked"
-    SIGNING_KEY_CREATED = "signing_key.created"  # the signing key's id
-    SIGNING_KEY_ROTATED = "signing_key.rotated"  # the id of the new one
+    SIGNING_KEY_CREATED = "signing_key.created"
+    SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_ENCRYPTED = "signing_key.encrypted"
-    NAMESPACE_DELETED = "namespace.deleted"  # the namespace's name
+    NAMESPACE_DELETED = "namespace.deleted"
 
 
 class By(NamedTuple):
@@ -58,6 +58,7 @@ class By(NamedTuple):
 class AuditLine:
     """One line. `account` is None where it concerns the whole installation; `actor` is as in `By`."""
 
+    id: int
     recorded_at: datetime
     account: str | None
     action: str
@@ -117,13 +118,13 @@ def read_audit(
     place = tuple_(columns.recorded_at, columns.id)
     page = (
         select(
+            columns.id,
             columns.recorded_at,
             columns.account,
             columns.action,
             columns.subject,
             columns.actor,
             columns.details,
-            columns.id,
         )
         .order_by(columns.recorded_at, columns.id)
         .limit(_PAGE)
@@ -134,8 +135,8 @@ def read_audit(
     while True:
         with database.begin() as connection:
             rows = connection.execute(following).all()
-        for moment, of_account, action, subject, actor, details, _ in rows:
-            yield AuditLine(moment, of_account or None, action, subject, actor, details)
+        for id_, recorded_at, of_account, *rest in rows:
+            yield AuditLine(id_, recorded_at, of_account or None, *rest)
         if len(rows) < _PAGE:
             return
         following = page.where(place > (rows[-1].recorded_at, rows[-1].id))

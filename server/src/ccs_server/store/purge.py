@@ -96,7 +96,7 @@ class Purged(NamedTuple):
     properties: int
     session_ttls: int
     namespaces: int
-    audit: int
+    audit_lines: int
 
 
 def purge(
@@ -131,5 +131,5 @@ def purge(
         properties=drain(PURGE_EXPIRED) + drain(DELETE_PROPERTIES),
         session_ttls=drain(DELETE_SESSION_TTLS),
         namespaces=drain(FORGET_NAMESPACES),
-        audit=drain(PURGE_AUDIT, b"%d" % database.settings.audit_retention),
+        audit_lines=drain(PURGE_AUDIT, b"%d" % database.settings.audit_retention),
     )
