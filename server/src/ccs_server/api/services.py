@@ -47,7 +47,12 @@ def services() -> Services:
     """The services of the app that handles the current request."""
     # Not through Flask's proxy, as in `current_request`.
     app: Any = current_app
-    found: Services = app._get_current_object().extensions[_NAME]  # noqa: SLF001
+    return services_of(app._get_current_object())  # noqa: SLF001
+
+
+def services_of(app: Flask) -> Services:
+    """The services of an app."""
+    found: Services = app.extensions[_NAME]
     return found
 
 

@@ -78,11 +78,11 @@ def _run(opened: Store, listeners: Sequence[socket.socket], count: int, greeter:
     with tempfile.TemporaryDirectory(prefix="ccs-metrics-") as metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
         # The metrics look for their directory when they are imported.
-        from ccs_server.app import create_app  # noqa: PLC0415
+        from ccs_server.app import create_service  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
 
         workers = Workers(
-            partial(create_app, opened.settings), listeners, opened.settings, count=count
+            partial(create_service, opened.settings), listeners, opened.settings, count=count
         )
         with Upkeep(opened.database, opened.settings, opened.embedded), greeter:
             workers.run()

@@ -26,9 +26,8 @@ def check_key() -> None:
     key = request.environ.get("HTTP_MAVEN_API_KEY")
     if not key:
         raise Unauthenticated(f"Send a key of the account in the header {HEADER}.")
-    digest = sha256(key.encode(errors="surrogatepass")).digest()
     known = services()
-    account = known.accounts_of_keys.get(digest) or _look_up(key, digest)
+    account = account_of_key(key)
     asked = (request.view_args or {}).get("account", "")
     if account != asked:
         check_account(asked)
@@ -37,9 +36,20 @@ def check_key() -> None:
         known.rates.count(account)
 
 
-def _look_up(key: str, digest: bytes) -> str:
-    key_id = key_id_of(key)
-    found = find_key(services().database, key_id) if key_id else None
-    if not found or not is_secret(key, found[1]):
-        raise Forbidden(_FORBIDDEN)
-    return services().accounts_of_keys.put(digest, found[0])
+def account_of_key(key: str) -> str:
+    """The account that the key is of, as it was at most `CCS_CREDENTIAL_CACHE` seconds ago.
+
+    Raises:
+        Forbidden: the key is unknown or revoked.
+        Unavailable: it has to be looked up, and the database cannot be used now.
+    """
+    known = services()
+    digest = sha256(key.encode(errors="surrogatepass")).digest()
+    account = known.accounts_of_keys.get(digest)
+    if account is None:
+        key_id = key_id_of(key)
+        found = find_key(known.database, key_id) if key_id else None
+        if not found or not is_secret(key, found[1]):
+            raise Forbidden(_FORBIDDEN)
+        account = known.accounts_of_keys.put(digest, found[0])
+    return account

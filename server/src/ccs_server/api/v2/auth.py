@@ -1,6 +1,7 @@
 """Who may use v2: whoever holds a token of the account that the call names."""
 
 from hashlib import sha256
+from wsgiref.types import WSGIEnvironment
 
 from flask import Request, g
 
@@ -45,10 +46,16 @@ def check_tenant(account: str) -> str:
     return account
 
 
+def bearer_token(environ: WSGIEnvironment) -> str | None:
+    """The token in the header Authorization; None if there is none."""
+    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
 def _token(request: Request) -> str:
-    scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return str(token.strip())
+    token = bearer_token(request.environ)
+    if token:
+        return token
     token = request.args.get("access_token", "")
     if not token:
         raise Unauthenticated(
