@@ -27,8 +27,8 @@ from tests.trust.workers import memory, unharmed
 STATEMENT_SECONDS = 0.02
 STALL_SECONDS = 0.5
 WORKERS = 2
-SEATS = 2
-CAPACITY = WORKERS * SEATS / STATEMENT_SECONDS
+SLOTS = 3  # of one account
+CAPACITY = WORKERS * SLOTS / STATEMENT_SECONDS
 """What could be served in a second, were there nothing to do but wait for the database."""
 
 SUSTAINABLE = 0.7 * CAPACITY

@@ -33,8 +33,8 @@ _CUT_OFF = "The body is not all there; send it whole, a bare number with its Con
 _NUL = "The body holds U+0000, which cannot be stored; leave it out."
 
 UNREAD = "ccs.body_unread"
-"""Stands in the WSGI environment of a request whose body the server has not received, and will not: the request is refused
-without it, and the connection closed."""
+"""Stands in the WSGI environment of a request whose body the server has not received, and will not: the request is
+refused without it, and the connection closed."""
 
 _object_decoder = Decoder(dict[str, Raw])
 _value_decoder = Decoder(Raw)

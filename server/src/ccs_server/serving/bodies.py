@@ -1,8 +1,8 @@
 """Receiving the bodies of requests without a thread that waits for them.
 
-The HTTP server says when a part of a body has come, in a thread of its pool; between the parts a body costs its memory and
-nothing else. So what is bounded here is memory and time: how many bytes are on their way, in all and for one account, how
-long a body may take, and how slowly it may come.
+The HTTP server says when a part of a body has come, in a thread of its pool; between the parts a body costs its
+memory and nothing else. So what is bounded here is memory and time: how many bytes are on their way, in all and for
+one account, how long a body may take, and how slowly it may come.
 """
 
 import logging

@@ -17,9 +17,9 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 # <linux/tcp.h>, struct tcp_info: eight bytes, then numbers of four, of which tcpi_last_data_sent (milliseconds) is the
-# tenth and tcpi_last_data_recv the twelfth; after twenty-four of them, numbers of eight: the fourth is
-# tcpi_bytes_received.
-_TCP_INFO = struct.Struct("44xI4xI72xQ")
+# tenth and tcpi_last_data_recv the twelfth; after twenty-four of them, numbers of eight: the third and the fourth are
+# tcpi_bytes_acked, which counts the handshake as one, and tcpi_bytes_received.
+_TCP_INFO = struct.Struct("44xI4xI64xQQ")
 
 _TCP = (socket.AF_INET, socket.AF_INET6)
 
@@ -45,18 +45,22 @@ class Connection(NamedTuple):
     nothing_sent_for: float
     nothing_received_for: float
     bytes_received: int
+    bytes_sent: int
 
     @property
     def is_idle(self) -> bool:
         """Whether its client has said nothing yet, or has been sent something since it said something."""
-        return not self.bytes_received or self.nothing_sent_for <= self.nothing_received_for
+        if self.nothing_sent_for != self.nothing_received_for:
+            return self.nothing_sent_for < self.nothing_received_for
+        # Within one millisecond: a first request waits for its response, or one was responded to at once.
+        return not self.bytes_received or self.bytes_sent > 0
 
 
 def keep_closing(listener: socket.socket, *, limit: int, request_time: float, stop: Event) -> None:
     """Closes this process's stalled connections of `listener`, and makes room when there are `limit`, until `stop`.
 
-    A connection may lie idle for `request_time` seconds and then take as long to send a request: one that was sent nothing
-    for twice that has stalled.
+    A connection may lie idle for `request_time` seconds and then take as long to send a request: one that was sent
+    nothing for twice that has stalled.
     """
     if sys.platform != "linux":
         return
@@ -86,8 +90,8 @@ def close_stalled(listener: socket.socket, seconds: float) -> int:
 def make_room(listener: socket.socket, limit: int, patience: float) -> int:
     """Closes connections accepted from `listener` if there are `limit`; returns how many.
 
-    Those that have said nothing go first, then those that have been silent for longest. One whose client may be waiting for
-    a response is left alone for `patience` seconds.
+    Those that have said nothing go first, then those that have been silent for longest. One whose client may be
+    waiting for a response is left alone for `patience` seconds.
     """
     with _opened(listener) as connections:
         if len(connections) < limit:
@@ -99,7 +103,7 @@ def make_room(listener: socket.socket, limit: int, patience: float) -> int:
         ]
         silent.sort(key=lambda each: (each.bytes_received > 0, -each.nothing_received_for))
         never_spoke = sum(not each.bytes_received for each in silent)
-        return _close(silent[: max(never_spoke, limit // _ROOM)])
+        return _close(silent[: max(never_spoke, limit // _ROOM, 1)])
 
 
 def _close(connections: list[Connection]) -> int:
@@ -114,7 +118,7 @@ def _opened(listener: socket.socket) -> Iterator[list[Connection]]:
     """This process's connections to the listener's port, for the length of the block."""
     port: int = listener.getsockname()[1]
     with ExitStack() as stack:
-        connections = []
+        connections: list[Connection] = []
         for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers, not paths
             # One that was closed meanwhile is no concern of ours.
             with suppress(OSError):
@@ -131,5 +135,5 @@ def _accepted(handle: socket.socket, port: int) -> Iterator[Connection]:
         and not handle.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     ):
         info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-        sent, received, count = _TCP_INFO.unpack(info)
-        yield Connection(handle, sent / 1000, received / 1000, count)
+        sent, received, acked, count = _TCP_INFO.unpack(info)
+        yield Connection(handle, sent / 1000, received / 1000, count, max(0, acked - 1))

@@ -69,7 +69,7 @@ class Policy(Protocol):
         """Whether a body of this announced length and type is of use; if not, the request is refused without it."""
 
     def turn_of(self, environ: WSGIEnvironment) -> str:
-        """Whose turn a request takes: the account that its credential was last found to be of, or the client's address."""
+        """Whose turn a request takes: that of its credential's account if that was ever known, else its address."""
 
     def is_listing(self, environ: WSGIEnvironment) -> bool:
         """Whether a request reads many sessions rather than one document."""

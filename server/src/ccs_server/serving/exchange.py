@@ -157,7 +157,8 @@ def head_refusal(scope: dict[str, Any], limit: int) -> Refusal | None:
         limit: bytes that the head may have, request line and headers.
     """
     headers: RawHeaders = scope["headers"]
-    size = _LINE_BYTES + len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"])
+    query: bytes = scope["query_string"]
+    size = _LINE_BYTES + len(scope["method"]) + len(scope["raw_path"]) + len(query) + bool(query)
     hosts = 0
     host = coding = b""
     for name, value in headers:

@@ -3,10 +3,10 @@
 This is the only module that touches what granian does not document; `tests/serving/test_granian.py` holds each thing
 that it relies on, so that an upgrade fails there first. The version is bound in pyproject.toml.
 
-**Serving.** Workers run granian's ASGI server without an event loop. Granian calls its scheduler in a thread of its pool
-for each request; ours is the dispatcher, which runs the WSGI application in that thread. Unlike granian's WSGI server, its
-ASGI server tells header names as they were sent, the path before it was decoded, and a body that broke off from one that
-is complete; and no thread waits for a body, since its parts are brought by calls of their own.
+**Serving.** Workers run granian's ASGI server without an event loop. Granian calls its scheduler in a thread of its
+pool for each request; ours is the dispatcher, which runs the WSGI application in that thread. Unlike granian's WSGI
+server, its ASGI server tells header names as they were sent, the path before it was decoded, and a body that broke
+off from one that is complete; and no thread waits for a body, since its parts are brought by calls of their own.
 
 **The end.** Granian (2.8) closes the listener of a worker that is told to end, and its idle connections, at once. Both
 lose requests that are on their way: those of connections in the listener's queue, and those on kept-alive connections
