@@ -3,15 +3,14 @@
 It decides nothing about access: the blueprints check credentials themselves, whatever was found here.
 """
 
-from hashlib import sha256
 from urllib.parse import parse_qs
 from wsgiref.types import WSGIEnvironment
 
 from flask import Flask
 
 from ccs_server.api.body import MAX_BODY_BYTES, is_json
-from ccs_server.api.services import Services
-from ccs_server.api.v1.auth import account_of_key
+from ccs_server.api.services import Services, digest_of
+from ccs_server.api.v1.auth import look_up
 from ccs_server.api.v2.auth import bearer_token
 from ccs_server.api.v2.tokens import tenant_of
 from ccs_server.domain.errors import ContextError
@@ -29,18 +28,19 @@ class RequestPolicy:
     def account_of(self, environ: WSGIEnvironment) -> str | None:  # noqa: D102
         key, token = _credentials(environ)
         if key:
-            return self._services.accounts_of_keys.get(_digest(key))
-        return self._services.tenants_of_tokens.get(_digest(token)) if token else None
+            return self._services.accounts_of_keys.get(digest_of(environ, key))
+        return self._services.tenants_of_tokens.get(digest_of(environ, token)) if token else None
 
     def identify(self, environ: WSGIEnvironment) -> str | None:  # noqa: D102
         key, token = _credentials(environ)
         try:
             with self._app.app_context():
                 if key:
-                    return account_of_key(key)
+                    return look_up(key)
                 if not token:
                     return None
-                return self._services.tenants_of_tokens.put(_digest(token), tenant_of(token))
+                digest = digest_of(environ, token)
+                return self._services.tenants_of_tokens.put(digest, tenant_of(token))
         except ContextError:
             return None
 
@@ -48,9 +48,9 @@ class RequestPolicy:
         key, token = _credentials(environ)
         account = None
         if key:
-            account = self._services.accounts_of_keys.get_expired(_digest(key))
+            account = self._services.accounts_of_keys.get_expired(digest_of(environ, key))
         elif token:
-            account = self._services.tenants_of_tokens.get_expired(_digest(token))
+            account = self._services.tenants_of_tokens.get_expired(digest_of(environ, token))
         # No account's name has a space.
         return account or f"address {environ['REMOTE_ADDR']}"
 
@@ -75,7 +75,3 @@ def _credentials(environ: WSGIEnvironment) -> tuple[str | None, str | None]:
     if "access_token" in query:
         return None, parse_qs(query).get("access_token", [None])[0]
     return None, None
-
-
-def _digest(secret: str) -> bytes:
-    return sha256(secret.encode(errors="surrogatepass")).digest()

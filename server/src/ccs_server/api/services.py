@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from typing import Any, Self
+from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, current_app
 
 from ccs_server.api.memory import ShortMemory
 from ccs_server.api.rates import RateLimiter
+from ccs_server.domain.credentials import hash_secret
 from ccs_server.settings import Settings
 from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import SigningKeys
 
 _NAME = "ccs"
+_DIGEST = "ccs.credential_digest"
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,12 @@ def services_of(app: Flask) -> Services:
 def database() -> Database:
     """The database of the app that handles the current request."""
     return services().database
+
+
+def digest_of(environ: WSGIEnvironment, secret: str) -> bytes:
+    """The hash by which the memories know a credential of this request; it is taken once for a request."""
+    known: tuple[str, bytes] | None = environ.get(_DIGEST)
+    # A request may carry two credentials, and one must never pass for the other.
+    if known is None or known[0] != secret:
+        known = environ[_DIGEST] = secret, hash_secret(secret)
+    return known[1]

@@ -96,18 +96,17 @@ class Admission(Generic[R]):
             account = self._accounts.get(request.account)
             if account is None:
                 account = self._accounts[request.account] = _Account()
-            is_listing = request.is_listing
+            queue = account.listings if request.is_listing else account.ordinary
             if (
-                self._running < self._slots
+                not queue
+                and self._running < self._slots
                 and account.running < self._share
-                and not (is_listing and account.listings_running >= LISTINGS)
-                and not (account.listings if is_listing else account.ordinary)
+                and not (request.is_listing and account.listings_running >= LISTINGS)
             ):
-                self._start(account, is_listing=is_listing)
+                self._start(account, request)
                 return True
             if not account:
                 self._turns.append(account)
-            queue = account.listings if is_listing else account.ordinary
             queue.append(Waiting(request, now))
             return False
 
@@ -147,13 +146,13 @@ class Admission(Generic[R]):
             if account:
                 self._turns.append(account)
             if found is not None:
-                self._start(account, is_listing=found.is_listing)
+                self._start(account, found)
                 return found, refused
         return None, refused
 
-    def _start(self, account: _Account[R], *, is_listing: bool) -> None:
+    def _start(self, account: _Account[R], request: R) -> None:
         account.running += 1
-        account.listings_running += is_listing
+        account.listings_running += request.is_listing
         self._running += 1
 
     def _is_too_late(self, account: _Account[R], waited: float, now: float) -> bool:

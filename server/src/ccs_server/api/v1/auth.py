@@ -1,10 +1,8 @@
 """Who may use v1: whoever holds a key of the account in the path."""
 
-from hashlib import sha256
-
 from ccs_server.api.body import current_request
-from ccs_server.api.services import services
-from ccs_server.domain.credentials import is_secret, key_id_of
+from ccs_server.api.services import digest_of, services
+from ccs_server.domain.credentials import hash_secret, is_secret, key_id_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
 from ccs_server.store.credentials import find_key
@@ -27,7 +25,7 @@ def check_key() -> None:
     if not key:
         raise Unauthenticated(f"Send a key of the account in the header {HEADER}.")
     known = services()
-    account = account_of_key(key)
+    account = known.accounts_of_keys.get(digest_of(request.environ, key)) or look_up(key)
     asked = (request.view_args or {}).get("account", "")
     if account != asked:
         check_account(asked)
@@ -36,20 +34,16 @@ def check_key() -> None:
         known.rates.count(account)
 
 
-def account_of_key(key: str) -> str:
-    """The account that the key is of, as it was at most `CCS_CREDENTIAL_CACHE` seconds ago.
+def look_up(key: str) -> str:
+    """The account that the key is of, from the database.
 
     Raises:
         Forbidden: the key is unknown or revoked.
-        Unavailable: it has to be looked up, and the database cannot be used now.
+        Unavailable: the database cannot be used now.
     """
     known = services()
-    digest = sha256(key.encode(errors="surrogatepass")).digest()
-    account = known.accounts_of_keys.get(digest)
-    if account is None:
-        key_id = key_id_of(key)
-        found = find_key(known.database, key_id) if key_id else None
-        if not found or not is_secret(key, found[1]):
-            raise Forbidden(_FORBIDDEN)
-        account = known.accounts_of_keys.put(digest, found[0])
-    return account
+    key_id = key_id_of(key)
+    found = find_key(known.database, key_id) if key_id else None
+    if not found or not is_secret(key, found[1]):
+        raise Forbidden(_FORBIDDEN)
+    return known.accounts_of_keys.put(hash_secret(key), found[0])

@@ -1,12 +1,11 @@
 """Who may use v2: whoever holds a token of the account that the call names."""
 
-from hashlib import sha256
 from wsgiref.types import WSGIEnvironment
 
 from flask import Request, g
 
 from ccs_server.api.body import current_request
-from ccs_server.api.services import services
+from ccs_server.api.services import digest_of, services
 from ccs_server.api.v2.tokens import tenant_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
@@ -23,7 +22,7 @@ def check_token() -> None:
     """
     request = current_request()
     token = _token(request)
-    digest = sha256(token.encode(errors="surrogatepass")).digest()
+    digest = digest_of(request.environ, token)
     known = services()
     tenants = known.tenants_of_tokens
     g.tenant = tenants.get(digest) or tenants.put(digest, tenant_of(token))
