@@ -233,9 +233,11 @@ def test_v2_with_a_token_signed_by_the_public_key_as_secret_is_401(
         assert_error(v2(server, account, "22 GET a/ns", headers=bearer), 401)
 
 
-def test_two_credentials_in_one_request_are_never_mixed_up(account: Account, other: Account) -> None:
+def test_two_credentials_in_one_request_are_never_mixed_up(
+    account: Account, other_account: Account
+) -> None:
     """v2 looks at the token, whatever key stands beside it; what it finds is not remembered as the key's."""
-    key = {"maven-api-key": other.key}
+    key = {"maven-api-key": other_account.key}
     path = f"/v2/context/document/{account.id}/ns"
     good = {"Authorization": f"Bearer {account.token}"}
     assert account.call("GET", path, good, headers=key).status_code == 404
