@@ -8,13 +8,22 @@ from typing import NamedTuple
 
 from psycopg import Connection, OperationalError
 from psycopg.pq.abc import PGresult
-from sqlalchemy import URL, Engine, NullPool, PoolProxiedConnection, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import (
+    URL,
+    Engine,
+    NullPool,
+    PoolProxiedConnection,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy import Connection as CoreConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ccs_server.domain.errors import ContextError, Unavailable
 from ccs_server.settings import SettingError, Settings
-from ccs_server.store.faults import UNREACHABLE
+from ccs_server.store.faults import UNREACHABLE, fault_from_driver
 from ccs_server.store.wire import Statement, Wire
 
 _BEGIN = Statement.of("begin", "BEGIN")
@@ -121,10 +130,29 @@ class Database:
         finally:
             self._put_back(lease, broken=broken)
 
+    @contextmanager
+    def begin(self) -> Iterator[CoreConnection]:
+        """A SQLAlchemy connection in a transaction, for administrative statements: it is opened for them and closed.
+
+        Raises:
+            Unavailable: the database cannot be used now.
+            StoreFault: it refuses a statement.
+        """
+        engine = self.engine.execution_options(isolation_level="READ COMMITTED")
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise fault_from_driver(error) from error
+
     def release(self) -> None:
         """Closes the connections that are not in use; the next statement opens another."""
-        while self._idle:
-            _close(self._idle.pop())
+        while True:
+            try:
+                lease = self._idle.pop()
+            except IndexError:
+                return
+            _close(lease)
 
     def _take(self) -> _Lease:
         while True:
