@@ -17,6 +17,7 @@ from msgspec.json import Decoder, encode
 from msgspec.json import format as compact
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
+from ccs_server.api.accounts import Account
 from ccs_server.domain.errors import InvalidInput, UnsupportedMediaType
 from ccs_server.domain.names import check_properties
 
@@ -50,7 +51,13 @@ _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class BodyRequest(Request):
-    """A request whose body is read in one go where its length is known, and held to its limit where it is not."""
+    """A request whose body is read in one go where its length is known, and held to its limit where it is not.
+
+    Attributes:
+        account: the account that the request is made for, once its credential has been checked.
+    """
+
+    account: Account
 
     def read_all(self) -> bytes:
         """The whole body, or as much as came of it; to be called once.

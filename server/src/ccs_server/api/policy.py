@@ -27,20 +27,23 @@ class RequestPolicy:
 
     def account_of(self, environ: WSGIEnvironment) -> str | None:  # noqa: D102
         key, token = _credentials(environ)
+        account = None
         if key:
-            return self._services.accounts_of_keys.get(digest_of(environ, key))
-        return self._services.tenants_of_tokens.get(digest_of(environ, token)) if token else None
+            account = self._services.accounts_of_keys.get(digest_of(environ, key))
+        elif token:
+            account = self._services.tenants_of_tokens.get(digest_of(environ, token))
+        return account.id if account else None
 
     def identify(self, environ: WSGIEnvironment) -> str | None:  # noqa: D102
         key, token = _credentials(environ)
         try:
             with self._app.app_context():
                 if key:
-                    return look_up(key)
+                    return look_up(key).id
                 if not token:
                     return None
                 digest = digest_of(environ, token)
-                return self._services.tenants_of_tokens.put(digest, tenant_of(token))
+                return self._services.tenants_of_tokens.put(digest, tenant_of(token)).id
         except ContextError:
             return None
 
@@ -52,7 +55,7 @@ class RequestPolicy:
         elif token:
             account = self._services.tenants_of_tokens.get_expired(digest_of(environ, token))
         # No account's name has a space.
-        return account or f"address {environ['REMOTE_ADDR']}"
+        return account.id if account else f"address {environ['REMOTE_ADDR']}"
 
     @staticmethod
     def is_listing(environ: WSGIEnvironment) -> bool:  # noqa: D102

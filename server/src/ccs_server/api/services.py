@@ -6,10 +6,13 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, current_app
 
+from ccs_server.api.accounts import Account
 from ccs_server.api.memory import ShortMemory
+from ccs_server.api.quota_metrics import QuotaMetrics
 from ccs_server.api.rates import RateLimiter
 from ccs_server.domain.credentials import hash_secret
 from ccs_server.settings import Settings
+from ccs_server.store.credentials import Found
 from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import SigningKeys
 
@@ -23,10 +26,11 @@ class Services:
 
     settings: Settings
     database: Database
-    accounts_of_keys: ShortMemory[str]
-    tenants_of_tokens: ShortMemory[str]
+    accounts_of_keys: ShortMemory[Account]
+    tenants_of_tokens: ShortMemory[Account]
     signing_keys: ShortMemory[SigningKeys]
-    rates: RateLimiter | None
+    rates: RateLimiter
+    quota_metrics: QuotaMetrics
 
     @classmethod
     def of(cls, settings: Settings, database: Database) -> Self:
@@ -39,6 +43,16 @@ class Services:
             ShortMemory(seconds),
             ShortMemory(seconds),
             rates=RateLimiter.of(settings),
+            quota_metrics=QuotaMetrics(database, seconds),
+        )
+
+    def account_of(self, found: Found) -> Account:
+        """The account of a credential that was found, with what its quota allows now."""
+        quota = found.quota
+        return Account(
+            found.account,
+            quota.excess() if quota else None,
+            self.rates.rate_of(quota.requests if quota else None),
         )
 
     def attach_to(self, app: Flask) -> None:

@@ -4,12 +4,15 @@ An account has as many of each as it likes, valid side by side, so that one is r
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from psycopg.pq.abc import PGresult
 
 from ccs_server.domain.credentials import hash_secret, new_id, new_key, new_password
 from ccs_server.domain.errors import NotFound
+from ccs_server.domain.quotas import Quota
 from ccs_server.store.database import Database
+from ccs_server.store.quotas import QUOTA_OF_HOLDER, decode_quota
 from ccs_server.store.wire import Statement
 
 
@@ -40,6 +43,14 @@ class Issued:
     revoked_at: str | None
 
 
+class Found(NamedTuple):
+    """The account and the secret's hash of a valid key or credential, and the account's quota if it has one."""
+
+    account: str
+    secret_hash: bytes
+    quota: Quota | None
+
+
 class _Statements:
     """The same statements for two tables."""
 
@@ -61,7 +72,8 @@ class _Statements:
         )
         self.find = Statement.of(
             f"{table}_find",
-            f"SELECT account, {hash_} FROM {table} WHERE {name} = $1 AND revoked_at IS NULL",
+            f"SELECT account, {hash_}, ({QUOTA_OF_HOLDER}) FROM {table} AS holder "
+            f"WHERE {name} = $1 AND revoked_at IS NULL",
         )
 
 
@@ -140,8 +152,8 @@ def revoke_all_keys(database: Database, account: str) -> list[str]:
     return _names(database.execute(_KEYS.revoke, account.encode(), None))
 
 
-def find_key(database: Database, key_id: str) -> tuple[str, bytes] | None:
-    """The account and the hash of a valid key; None if there is none of this id."""
+def find_key(database: Database, key_id: str) -> Found | None:
+    """What is known of a valid key; None if there is none of this id."""
     return _found(database.execute(_KEYS.find, key_id.encode()))
 
 
@@ -175,8 +187,8 @@ def revoke_all_credentials(database: Database, account: str) -> list[str]:
     return _names(database.execute(_CREDENTIALS.revoke, account.encode(), None))
 
 
-def find_credential(database: Database, username: str) -> tuple[str, bytes] | None:
-    """The account and the password's hash of a valid credential; None if there is none of this name."""
+def find_credential(database: Database, username: str) -> Found | None:
+    """What is known of a valid credential; None if there is none of this name."""
     return _found(database.execute(_CREDENTIALS.find, username.encode()))
 
 
@@ -193,11 +205,12 @@ def _hash(secret: str) -> bytes:
     return rf"\x{hash_secret(secret).hex()}".encode()
 
 
-def _found(result: PGresult) -> tuple[str, bytes] | None:
+def _found(result: PGresult) -> Found | None:
     if not result.ntuples:
         return None
-    account, hash_ = _text(result, 0, 0), _text(result, 0, 1)
-    return account, bytes.fromhex(hash_.removeprefix(r"\x"))
+    account, hash_, quota = _text(result, 0, 0), _text(result, 0, 1), result.get_value(0, 2)
+    secret_hash = bytes.fromhex(hash_.removeprefix(r"\x"))
+    return Found(account, secret_hash, decode_quota(quota) if quota else None)
 
 
 def _issued(result: PGresult) -> list[Issued]:

@@ -1,5 +1,6 @@
 """Who may use v1: whoever holds a key of the account in the path."""
 
+from ccs_server.api.accounts import Account
 from ccs_server.api.body import current_request
 from ccs_server.api.services import digest_of, services
 from ccs_server.domain.credentials import hash_secret, is_secret, key_id_of
@@ -27,14 +28,15 @@ def check_key() -> None:
     known = services()
     account = known.accounts_of_keys.get(digest_of(request.environ, key)) or look_up(key)
     asked = (request.view_args or {}).get("account", "")
-    if account != asked:
+    if account.id != asked:
         check_account(asked)
         raise Forbidden(_FORBIDDEN)
-    if known.rates:
-        known.rates.count(account)
+    request.account = account
+    if account.rate:
+        known.rates.count(asked, account.rate)
 
 
-def look_up(key: str) -> str:
+def look_up(key: str) -> Account:
     """The account that the key is of, from the database.
 
     Raises:
@@ -44,6 +46,6 @@ def look_up(key: str) -> str:
     known = services()
     key_id = key_id_of(key)
     found = find_key(known.database, key_id) if key_id else None
-    if not found or not is_secret(key, found[1]):
+    if not found or not is_secret(key, found.secret_hash):
         raise Forbidden(_FORBIDDEN)
-    return known.accounts_of_keys.put(hash_secret(key), found[0])
+    return known.accounts_of_keys.put(hash_secret(key), known.account_of(found))

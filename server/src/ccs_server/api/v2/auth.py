@@ -25,11 +25,12 @@ def check_token() -> None:
     digest = digest_of(request.environ, token)
     known = services()
     tenants = known.tenants_of_tokens
-    g.tenant = tenants.get(digest) or tenants.put(digest, tenant_of(token))
+    request.account = tenants.get(digest) or tenants.put(digest, tenant_of(token))
+    g.tenant = request.account.id
     if request.view_args and "account" in request.view_args:
         check_tenant(request.view_args["account"])
-    if known.rates:
-        known.rates.count(g.tenant)
+    if request.account.rate:
+        known.rates.count(request.account.id, request.account.rate)
 
 
 def check_tenant(account: str) -> str:

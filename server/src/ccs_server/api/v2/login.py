@@ -81,11 +81,11 @@ def _log_in() -> Response:
     password = (given.password or "") if given and given.type == "basic" else ""
     # Names are of our making: no other is worth a look in the database, and some it could not even be asked for.
     found = find_credential(database(), username) if username.isalnum() else None
-    if found is None or not is_secret(password, found[1]):
+    if found is None or not is_secret(password, found.secret_hash):
         raise Unauthenticated(
             "Send a valid user name and password of the account by HTTP Basic.", 'Basic realm="ccs"'
         )
-    token = issue_token(username, found[0])
+    token = issue_token(username, found.account)
     return json_answer(
         encode(
             {
