@@ -242,3 +242,16 @@ def test_v2_with_a_subject_that_no_user_can_have_is_401(
     claims = {"sub": subject, "tenantId": account.id, "iat": now, "exp": now + 600}
     account.v1("PATCH", "/orders/properties", json={"size": 1})
     assert_error(v2(server, account, "22 GET a/ns", headers=signed(database, claims)), 401)
+
+
+def test_two_credentials_in_one_request_are_never_mixed_up(
+    account: Account, other_account: Account
+) -> None:
+    """v2 looks at the token, whatever key stands beside it; what it finds is not remembered as the key's."""
+    key = {"maven-api-key": other_account.key}
+    path = f"/v2/context/document/{account.id}/ns"
+    good = {"Authorization": f"Bearer {account.token}"}
+    assert account.call("GET", path, good, headers=key).status_code == 404
+    bad = {"Authorization": "Bearer bad"}
+    assert account.call("GET", path, bad, headers=key).status_code == 401
+    assert account.call("GET", f"/v1/account/{account.id}", key, headers=good).status_code == 403

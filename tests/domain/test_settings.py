@@ -65,6 +65,8 @@ def test_it_is_read_as_its_type(variable: str, text: str, field: str, value: obj
         ("CCS_TOKEN_LIFETIME", "1.5"),
         ("CCS_LOG_LEVEL", "loud"),
         ("CCS_RATE_LIMIT", "many"),
+        ("CCS_RATE_LIMIT", "0/second"),
+        ("CCS_RATE_LIMIT", "5/second; 9/hour"),
         ("CCS_CORS_ORIGINS", "example.com"),
         ("CCS_CORS_ORIGINS", "https://example.com/"),
         ("CCS_CORS_ORIGINS", "https://Example.com"),

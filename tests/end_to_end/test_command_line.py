@@ -104,6 +104,30 @@ def test_signing_keys_are_encrypted_on_demand(empty_database_url: str) -> None:
     assert said("signing-keys", "encrypt", env=env | secret) == {"encrypted": []}
 
 
+def test_a_quotas_life(empty_database_url: str) -> None:
+    # No service counts in this database.
+    env = {"CCS_DATABASE_URL": empty_database_url}
+    said("migrate", env=env)
+    set_ = "--properties", "10", "--bytes", "1000", "--requests", "100/second"
+    limits = {"properties": 10, "bytes": 1000, "sessions": None, "requests": "100/second"}
+    shown = {"account": "life", "limits": limits, "used": None, "counted_at": None}
+    assert said("quotas", "set", "life", *set_, env=env) == {"quotas": [shown]}
+    assert said("quotas", "show", "life", env=env) == {"quotas": [shown]}
+    assert said("quotas", "show", "nobody", env=env) == {"quotas": []}
+    said("quotas", "set", "rate", "--requests", "1/second", env=env)
+    for _ in range(2):
+        assert said("quotas", "count", env=env) == {"counted": ["life"]}
+    (counted,) = said("quotas", "show", "life", env=env)["quotas"]
+    assert counted["used"] == {"properties": 0, "bytes": 0, "sessions": 0}
+    assert counted["counted_at"].endswith("Z")
+    changed = said("quotas", "set", "life", "--bytes", "none", "--sessions", "5", env=env)
+    assert changed["quotas"][0]["limits"] == limits | {"bytes": None, "sessions": 5}
+    text = run("quotas", "show", env=env).stdout
+    assert "life: properties 0 of 10, sessions 0 of 5, requests 100/second; counted " in text
+    assert said("quotas", "clear", "life", env=env) == {"account": "life"}
+    assert said("quotas", "show", "life", env=env) == {"quotas": []}
+
+
 def test_openapi_needs_no_database() -> None:
     done = ccs("openapi", env=environment())
     assert (done.returncode, done.stderr) == (0, "")
@@ -125,6 +149,17 @@ def test_for_a_person_a_key_stands_alone_on_its_line(env: dict[str, str]) -> Non
         (["signing-keys", "encrypt"], {}, 1, "Set CCS_SECRET_KEY or CCS_SECRET_KEY_FILE"),
         (["audit", "a b"], {}, 2, "An accountId must be"),
         (["audit", "--since", "yesterday"], {}, 2, "must be a date or a time such as 2026-"),
+        (["quotas", "set", "a"], {}, 2, "Give at least one of --properties, --bytes,"),
+        (["quotas", "set", "a b", "--bytes", "1"], {}, 2, "An accountId must be"),
+        (["quotas", "set", "a", "--bytes", "0"], {}, 2, "a whole number from 1 to 9223372036854"),
+        (["quotas", "set", "a", "--bytes", "-1"], {}, 2, "or 'none' for no limit"),
+        (["quotas", "set", "a", "--sessions", "1.5"], {}, 2, "a whole number from 1"),
+        (["quotas", "set", "a", "--sessions", "٣"], {}, 2, "a whole number from 1"),
+        (["quotas", "set", "a", "--properties", f"{2**63}"], {}, 2, "a whole number from 1"),
+        (["quotas", "set", "a", "--requests", "5"], {}, 2, "a rate such as 100/second"),
+        (["quotas", "set", "a", "--requests", "0/second"], {}, 2, "a rate such as 100/second"),
+        (["quotas", "set", "a", "--requests", "5/second; 9/hour"], {}, 2, "a rate such as"),
+        (["quotas", "clear", "nobody"], {}, 1, "Account 'nobody' has no quota."),
         (["purge"], {"CCS_PURGE_INTERVAL": "often"}, 1, "CCS_PURGE_INTERVAL must be a number"),
         (["purge"], {"CCS_DATABASE_URL": "mysql://u:hidden@h/d"}, 1, "CCS_DATABASE_URL must be"),
         (
@@ -148,7 +183,17 @@ def test_what_goes_wrong_is_told_in_a_sentence(
 
 @pytest.mark.parametrize(
     "command",
-    ["serve", "migrate", "keys", "credentials", "signing-keys", "purge", "audit", "openapi"],
+    [
+        "serve",
+        "migrate",
+        "keys",
+        "credentials",
+        "quotas",
+        "signing-keys",
+        "purge",
+        "audit",
+        "openapi",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     helped = run(command, "--help", env={})

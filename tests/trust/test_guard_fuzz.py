@@ -81,7 +81,7 @@ def _alive(server: Server, log: Path) -> Iterator[None]:
     said = len(log.read_text())
     with unharmed(server):
         yield
-    news = [line for line in log.read_text()[said:].splitlines() if "ccs.stalled" not in line]
+    news = [line for line in log.read_text()[said:].splitlines() if "ccs.connections" not in line]
     assert not news, "\n".join(news[:40])
 
 
@@ -240,7 +240,7 @@ SLOW: dict[str, tuple[Callable[[Account], bytes], bytes]] = {
 def test_slow_clients_keep_nobody_waiting(
     server: Server, account: Account, slow: str, form: Form, record: Record
 ) -> None:
-    """They are far more than a worker's threads for bodies, and every one of them is gone within some seconds."""
+    """They are far more than a worker has threads, and every one of them is gone within some seconds."""
     make, drop = SLOW[slow]
     count = form(short=80, full=400)
     clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(count)]

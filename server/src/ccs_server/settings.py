@@ -80,11 +80,14 @@ Rate = NewType("Rate", str)
 """A rate as the package `limits` reads it."""
 
 
-def _rate(text: str) -> Rate:
+def read_rate(text: str) -> Rate:
+    """Raises ValueError unless `text` is one rate of at least one request."""
     # Most services limit no rates, and do without the 3 MB of it.
-    from limits import parse  # noqa: PLC0415
+    from limits import parse_many  # noqa: PLC0415
 
-    parse(text)
+    (rate,) = parse_many(text)
+    if rate.amount < 1:
+        raise ValueError
     return Rate(text)
 
 
@@ -109,7 +112,7 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     int: (_natural, "a whole number from 1"),
     LogLevel: (_level, "debug, info, warning or error"),
     frozenset[str]: (_origins, "origins such as https://example.com, with commas between, or *"),
-    Rate | None: (_rate, "a rate such as 100/second or 5000/minute"),
+    Rate | None: (read_rate, "a rate such as 100/second or 5000/minute"),
 }
 
 
@@ -135,6 +138,7 @@ class Settings:
     max_retention: int = 395 * 86_400
     audit_retention: int = 395 * 86_400
     purge_interval: float = 60.0
+    quota_interval: float = 10.0
     drain_time: float = 0.5
     shutdown_timeout: int = 20
     queue_length: int = 16

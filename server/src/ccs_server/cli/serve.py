@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from ccs_server.cli.common import Store, as_json_option, opened_store
+from ccs_server.serving.counting import Counting
 from ccs_server.serving.greeting import Greeter, Greeting
 from ccs_server.serving.listener import ListenError, address_of, listen
 from ccs_server.serving.logs import logging_of
@@ -82,13 +83,17 @@ def _run(opened: Store, listeners: Sequence[socket.socket], count: int, greeter:
     with tempfile.TemporaryDirectory(prefix="ccs-metrics-") as metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
         # The metrics look for their directory when they are imported.
-        from ccs_server.app import create_app  # noqa: PLC0415
+        from ccs_server.app import create_service  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
 
         workers = Workers(
-            partial(create_app, opened.settings), listeners, opened.settings, count=count
+            partial(create_service, opened.settings), listeners, opened.settings, count=count
         )
-        with Upkeep(opened.database, opened.settings, opened.embedded), greeter:
+        with (
+            Upkeep(opened.database, opened.settings, opened.embedded),
+            Counting(opened.database, opened.settings.quota_interval),
+            greeter,
+        ):
             workers.run()
 
 

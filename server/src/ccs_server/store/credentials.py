@@ -13,9 +13,11 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, func, insert, s
 
 from ccs_server.domain.credentials import hash_secret, is_id, new_id, new_key, new_password
 from ccs_server.domain.errors import NotFound
+from ccs_server.domain.quotas import Quota
 from ccs_server.store import audit
 from ccs_server.store.audit import OPERATOR, SERVICE, Action, By
 from ccs_server.store.database import Database
+from ccs_server.store.quotas import QUOTA_OF_HOLDER, decode_quota
 from ccs_server.store.tables import api_key, credential
 from ccs_server.store.wire import Statement
 
@@ -51,7 +53,8 @@ class Issued:
 class StoredSecret:
     """A valid key or credential as the store knows it: by its public name and the hash of its secret.
 
-    `actor` is how the audit names who uses it; `was_used` tells whether that was recorded already.
+    `actor` is how the audit names who uses it; `was_used` tells whether that was recorded already. `quota` is the
+    account's, if it has one.
     """
 
     account: str
@@ -59,6 +62,7 @@ class StoredSecret:
     actor: str
     hash: bytes = field(repr=False)
     was_used: bool
+    quota: Quota | None
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,8 @@ _CREDENTIALS = _Kind(
 
 _FIND_KEY = Statement.of(
     "api_key_find",
-    """SELECT account, 'key:' || key_id, key_hash, first_used_at IS NOT NULL
-    FROM api_key WHERE key_id = $1 AND revoked_at IS NULL""",
+    f"""SELECT account, 'key:' || key_id, key_hash, first_used_at IS NOT NULL, ({QUOTA_OF_HOLDER})
+    FROM api_key AS holder WHERE key_id = $1 AND revoked_at IS NULL""",
 )
 
 _USE_KEY = Statement.of(
@@ -99,8 +103,9 @@ _USE_KEY = Statement.of(
 
 _FIND_CREDENTIAL = Statement.of(
     "credential_find",
-    """SELECT account, 'user:' || username, password_hash, first_used_at IS NOT NULL
-    FROM credential WHERE username = $1 AND revoked_at IS NULL""",
+    f"""SELECT account, 'user:' || username, password_hash, first_used_at IS NOT NULL,
+        ({QUOTA_OF_HOLDER})
+    FROM credential AS holder WHERE username = $1 AND revoked_at IS NULL""",
 )
 
 _USE_CREDENTIAL = Statement.of(
@@ -127,13 +132,13 @@ def find_credential(database: Database, username: str) -> StoredSecret | None:
 def use_key(database: Database, key: StoredSecret) -> None:
     """Records that the key was used, if it is the first time. Of several calls at once, one records it."""
     if not key.was_used:
-        _use(database, _USE_KEY, key, Action.KEY_FIRST_USED)
+        database.execute(_USE_KEY, key.name.encode(), key.actor.encode())
 
 
 def use_credential(database: Database, credential: StoredSecret) -> None:
     """Records that the credential was used, if it is the first time. Of several calls at once, one records it."""
     if not credential.was_used:
-        _use(database, _USE_CREDENTIAL, credential, Action.CREDENTIAL_FIRST_USED)
+        database.execute(_USE_CREDENTIAL, credential.name.encode(), credential.actor.encode())
 
 
 def create_key(database: Database, account: str, actor: str = OPERATOR) -> ApiKey:
@@ -246,15 +251,15 @@ def _find(database: Database, statement: Statement, name: str) -> StoredSecret |
     if not result.ntuples:
         return None
     account, actor, hash_, was_used = (_text(result, column) for column in range(4))
+    quota = result.get_value(0, 4)
     return StoredSecret(
-        account, name, actor, bytes.fromhex(hash_.removeprefix(r"\x")), was_used == "t"
+        account,
+        name,
+        actor,
+        bytes.fromhex(hash_.removeprefix(r"\x")),
+        was_used == "t",
+        decode_quota(quota) if quota else None,
     )
-
-
-def _use(database: Database, statement: Statement, found: StoredSecret, action: Action) -> None:
-    result = database.execute(statement, found.name.encode(), found.actor.encode())
-    if result.command_tuples:
-        audit.log(By(found.account, found.actor), action, found.name)
 
 
 def _create_key(connection: Connection, by: By) -> ApiKey:

@@ -149,8 +149,12 @@ class Database:
 
     def release(self) -> None:
         """Closes the connections that are not in use; the next statement opens another."""
-        while self._idle:
-            _close(self._idle.pop())
+        while True:
+            try:
+                lease = self._idle.pop()
+            except IndexError:
+                return
+            _close(lease)
 
     def _take(self) -> _Lease:
         while True:

@@ -14,7 +14,7 @@ from ccs_server.store.database import Database, read_url
 from ccs_server.store.faults import NOT_MIGRATED, READ_ONLY, fault_from_sqlalchemy
 from ccs_server.store.wire import Statement
 
-CURRENT = "0003"
+CURRENT = "0004"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 # Any number will do, as long as nobody else's lock in the same database has it: "CCS schema" in ASCII, cut to 64 bits.

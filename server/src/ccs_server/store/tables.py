@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    or_,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSON
@@ -146,3 +147,31 @@ audit = Table(
 
 # For the lines of all accounts, and for the purge.
 Index("ix_audit_recorded_at_id", audit.c.recorded_at, audit.c.id)
+quota = Table(
+    "quota",
+    metadata,
+    Column("account", Name, primary_key=True),
+    # Null: no limit.
+    Column("properties_limit", BigInteger),
+    Column("bytes_limit", BigInteger),
+    Column("sessions_limit", BigInteger),
+    Column("requests_limit", Text),
+    # What the account had at `counted_at`; null: not counted yet.
+    Column("properties_used", BigInteger),
+    Column("bytes_used", BigInteger),
+    Column("sessions_used", BigInteger),
+    Column("counted_at", Moment),
+    # When the account is counted next.
+    Column("due_at", Moment, nullable=False, server_default=text("now()")),
+)
+
+# A quota of requests alone needs no count.
+Index(
+    "ix_quota_due_at",
+    quota.c.due_at,
+    postgresql_where=or_(
+        quota.c.properties_limit.is_not(None),
+        quota.c.bytes_limit.is_not(None),
+        quota.c.sessions_limit.is_not(None),
+    ),
+)

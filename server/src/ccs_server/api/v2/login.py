@@ -2,6 +2,7 @@
 
 from flask import Response, request
 from msgspec.json import encode
+from werkzeug.datastructures import Authorization
 
 from ccs_server.api import openapi as docs
 from ccs_server.api.answers import json_answer
@@ -66,8 +67,16 @@ class Keys(Resource):
         return json_answer(encode(signing_keys().jwks))
 
 
+def _authorization() -> Authorization | None:
+    try:
+        return request.authorization
+    except ValueError:
+        # Werkzeug does not expect bytes that are no ASCII in what should be Base64.
+        return None
+
+
 def _log_in() -> Response:
-    given = request.authorization
+    given = _authorization()
     username = (given.username or "") if given and given.type == "basic" else ""
     password = (given.password or "") if given and given.type == "basic" else ""
     found = find_credential(database(), username)

@@ -5,6 +5,7 @@ from time import time
 import jwt
 from jwt.types import Options
 
+from ccs_server.api.accounts import Account
 from ccs_server.api.services import database, services
 from ccs_server.domain.errors import Unauthenticated
 from ccs_server.store.credentials import find_credential
@@ -29,7 +30,7 @@ def issue_token(username: str, account: str) -> str:
     return jwt.encode(claims, key.private_key, ALGORITHM, headers={"kid": key.key_id})
 
 
-def tenant_of(token: str) -> str:
+def tenant_of(token: str) -> Account:
     """The account that a token is of.
 
     Raises:
@@ -49,7 +50,7 @@ def tenant_of(token: str) -> str:
     found = find_credential(database(), claims["sub"])
     if found is None or found.account != claims["tenantId"]:
         raise _refused("of a user that has been revoked")
-    return found.account
+    return services().account_of(found)
 
 
 def signing_keys() -> SigningKeys:
