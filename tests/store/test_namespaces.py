@@ -63,7 +63,7 @@ def test_over_the_limit_none_is_made_and_nothing_is_saved(limited: Database, acc
     # Those that are there stay in use, and one that goes makes room.
     namespaces.register_namespace(limited, account, "a", 60)
     saving.save(limited, document._replace(namespace="b"), b'{"a": 1}')
-    namespaces.delete_namespace(limited, account, "a")
+    namespaces.delete_namespace(limited, account, "a", "service")
     saving.save(limited, document, b'{"a": 1}')
     assert _ttls(limited, account) == {"b": None, "c": None}
 
@@ -76,7 +76,7 @@ def test_a_deleted_namespace_takes_all_with_it_and_comes_back_empty(
     sessions.set_session_ttl(database, document, 60)
     saving.save(database, document, b'{"a": 1}')
     for _ in range(2):
-        namespaces.delete_namespace(database, account, "gone")
+        namespaces.delete_namespace(database, account, "gone", "service")
     assert _ttls(database, account) == {}
     namespaces.register_namespace(database, account, "gone", None)
     assert reading.read_all(database, document) == b"{}"

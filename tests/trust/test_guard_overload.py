@@ -7,9 +7,10 @@ overloads it is easily sent, and neither depends on the machine or on what else 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from secrets import token_hex
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
+import requests
 from sqlalchemy import text
 
 from ccs_server.embedded import EmbeddedPostgres
@@ -19,6 +20,7 @@ from ccs_server.store.database import Database
 from tests.support import databases
 from tests.support.clock import SEARCH_PATH
 from tests.support.service import Account, Server, environment, new_account, serving
+from tests.support.waiting import wait_until
 from tests.trust.arrivals import Arrivals
 from tests.trust.conftest import Form, Record
 from tests.trust.reliability import Topic
@@ -31,9 +33,11 @@ LONGEST_MEDIAN_SECONDS = 0.5
 statement. Far below what it waits where nothing is refused: at three times the sustainable rate the queue grows by
 1.1 s of work a second, so that half of the requests of even the short form would wait longer than 0.8 s."""
 WORKERS = 2
-SEATS = 2
-CAPACITY = WORKERS * SEATS / STATEMENT_SECONDS
+SLOTS = 3  # of one account
+CAPACITY = WORKERS * SLOTS / STATEMENT_SECONDS
 """What could be served in a second, were there nothing to do but wait for the database."""
+
+STUCK = 24
 
 SUSTAINABLE = 0.7 * CAPACITY
 
@@ -140,6 +144,50 @@ def test_a_stall_of_the_database_is_no_overload(server: Server, url: str) -> Non
             meanwhile = executor.submit(arrivals.run)
             sleep(STALL_SECONDS)
         assert meanwhile.result().statuses.keys() == {200}
+
+
+def test_an_account_whose_requests_are_stuck_keeps_no_other_waiting(
+    server: Server, url: str, form: Form, record: Record
+) -> None:
+    """Its saves wait for a row that is locked, on more connections than the workers have slots."""
+    stuck, other = _account(server, url), _account(server, url)
+    database = Database(url, Settings())
+    waits = []
+    with ThreadPoolExecutor(STUCK) as executor, database.engine.connect() as holder:
+        with holder.execution_options(isolation_level="READ COMMITTED").begin():
+            locked = text("SELECT FROM property WHERE account = :account FOR UPDATE")
+            holder.execute(locked, {"account": stuck.id})
+            saves = [
+                executor.submit(requests.put, f"{server.url}/v1/account/{stuck.id}/ns/properties/p",
+                                headers={"maven-api-key": stuck.key}, json=2, timeout=30)
+                for _ in range(STUCK)
+            ]  # fmt: skip
+            _await_waiting(url)
+            for _ in range(form(short=50, full=500)):
+                asked = monotonic()
+                assert other.v1("PUT", "/ns/properties/p", json=2).status_code == 204
+                waits.append(monotonic() - asked)
+            assert not any(save.done() for save in saves)
+        statuses = {save.result().status_code for save in saves}
+    # Some waited for as long as a statement may take.
+    assert statuses <= {204, 503}
+    waits.sort()
+    record(
+        Topic.OVERLOAD,
+        "An account whose requests are all stuck, on more connections than there are slots: another's saves go on",
+        f"{STUCK} stuck; {len(waits)} saves of the other, the middle one {waits[len(waits) // 2] * 1000:.0f} ms, "
+        f"the slowest {waits[-1] * 1000:.0f} ms",
+    )
+
+
+def _await_waiting(url: str) -> None:
+    """Until as many statements wait for the lock as one account may run."""
+    database = Database(url, Settings())
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with database.engine.connect() as connection:
+        wait_until(lambda: bool(connection.execute(waiting).scalar_one() >= WORKERS * SLOTS))
 
 
 @pytest.mark.usefixtures("_slow")
