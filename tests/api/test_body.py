@@ -9,8 +9,8 @@ from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccs_server.api.body import MAX_NESTING, BodyRequest, read_properties, read_property
-from ccs_server.domain.errors import InvalidInput, UnsupportedMediaType
+from ccs_server.api.body import MAX_NESTING, UNREAD, BodyRequest, read_properties, read_property
+from ccs_server.domain.errors import InvalidInput, Unavailable, UnsupportedMediaType
 
 _app = Flask(__name__)
 _app.request_class = BodyRequest
@@ -125,3 +125,13 @@ def test_a_backslash_before_u0000_is_no_nul() -> None:
 def test_a_body_of_another_type_is_refused(content_type: str) -> None:
     with pytest.raises(UnsupportedMediaType):
         _read(b'{"a": 1}', content_type)
+
+
+def test_a_body_that_the_server_has_not_received_is_no_body() -> None:
+    """It refuses bodies of requests whose credential it cannot check; if it can be checked meanwhile, they come again."""
+    unread = {UNREAD: True, "CONTENT_LENGTH": "10", "CONTENT_TYPE": "application/json"}
+    with (
+        _app.test_request_context(method="PUT", environ_overrides=unread),
+        pytest.raises(Unavailable),
+    ):
+        read_property("p")

@@ -33,7 +33,7 @@ LONGEST_MEDIAN_SECONDS = 0.5
 statement. Far below what it waits where nothing is refused: at three times the sustainable rate the queue grows by
 1.1 s of work a second, so that half of the requests of even the short form would wait longer than 0.8 s."""
 WORKERS = 2
-SLOTS = 3  # of one account
+SLOTS = 4  # of one account
 CAPACITY = WORKERS * SLOTS / STATEMENT_SECONDS
 """What could be served in a second, were there nothing to do but wait for the database."""
 

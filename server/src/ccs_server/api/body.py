@@ -18,8 +18,9 @@ from msgspec.json import format as compact
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from ccs_server.api.accounts import Account
-from ccs_server.domain.errors import InvalidInput, UnsupportedMediaType
+from ccs_server.domain.errors import InvalidInput, Unavailable, UnsupportedMediaType
 from ccs_server.domain.names import check_properties
+from ccs_server.store.faults import BUSY
 
 T = TypeVar("T")
 
@@ -131,11 +132,15 @@ def read_json() -> bytes:
         UnsupportedMediaType: its Content-Type is not application/json.
         InvalidInput: it ended before its time.
         RequestEntityTooLarge: it is over MAX_BODY_BYTES.
+        Unavailable: the server has not received it.
     """
     request = current_request()
     environ = request.environ
     if has_body(environ) and not is_json(environ):
         raise UnsupportedMediaType("Send the body with the header Content-Type: application/json.")
+    if UNREAD in environ and (request.content_length or 0) <= MAX_BODY_BYTES:
+        # The credential could not be checked when the server asked, and now it could: the database has come back.
+        raise Unavailable(BUSY)
     try:
         body = request.read_all()
     except ClientDisconnected:

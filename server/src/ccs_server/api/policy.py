@@ -15,7 +15,11 @@ from ccs_server.api.v2.auth import bearer_token
 from ccs_server.api.v2.tokens import tenant_of
 from ccs_server.domain.errors import ContextError
 
-_LISTINGS = ("/session-ids", "/session-properties", "/session")
+_LISTINGS = tuple(
+    name + slash
+    for name in ("/session-ids", "/session-properties", "/session")
+    for slash in ("", "/")
+)
 
 
 class RequestPolicy:
@@ -60,7 +64,7 @@ class RequestPolicy:
     @staticmethod
     def is_listing(environ: WSGIEnvironment) -> bool:  # noqa: D102
         path: str = environ["PATH_INFO"]
-        return environ["REQUEST_METHOD"] == "GET" and path.rstrip("/").endswith(_LISTINGS)
+        return path.endswith(_LISTINGS) and environ["REQUEST_METHOD"] == "GET"
 
     @staticmethod
     def takes_body(environ: WSGIEnvironment) -> bool:  # noqa: D102

@@ -13,6 +13,9 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 STANDING_SECONDS = 0.2
 """A queue that has been slow for no longer than this was held up by a stall, of a disk for example, and not by load."""
 
+MOVING_SECONDS = 0.01
+"""Requests make progress if one has ended within this time: ten times what one takes."""
+
 LISTINGS = 1
 """Listings of an account that run at once: each may keep a processor of the database busy for a while."""
 
@@ -85,6 +88,7 @@ class Admission(Generic[R]):
         self._queue_length = queue_length
         self._queue_time = queue_time
         self._running = 0
+        self._left_at = -inf
         self._accounts: dict[str, _Account[R]] = {}
         # Accounts with waiting requests, in the order of their turns.
         self._turns: deque[_Account[R]] = deque()
@@ -110,9 +114,14 @@ class Admission(Generic[R]):
             queue.append(Waiting(request, now))
             return False
 
+    def is_moving(self, now: float) -> bool:
+        """Whether requests make progress."""
+        return now - self._left_at < MOVING_SECONDS
+
     def leave(self, request: R, now: float) -> tuple[R | None, Sequence[R]]:
         """Notes that a request has ended; returns the one that runs in its place, and those that are refused."""
         with self._lock:
+            self._left_at = now
             account = self._accounts[request.account]
             account.running -= 1
             account.listings_running -= request.is_listing

@@ -16,18 +16,12 @@ Headers = list[tuple[str, str]]
 
 RawHeaders = list[tuple[bytes, bytes]]
 
-_BASE: WSGIEnvironment = {
-    "SCRIPT_NAME": "",
-    "wsgi.version": (1, 0),
-    "wsgi.input_terminated": True,
-    "wsgi.multithread": True,
-    "wsgi.multiprocess": True,
-    "wsgi.run_once": False,
-    "wsgi.errors": sys.stderr,
-}
-
 # RFC 3875, section 4.1.18: these two have names of their own.
-_NAMES = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
+_VARIABLES = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
+
+# Names of headers whose variables are remembered: a few kilobytes.
+_MOST_VARIABLES = 256
+_LONGEST_NAME = 64
 
 # A request line has two spaces and a version, a header a colon and a space; each ends with CR LF.
 _LINE_BYTES = len(" HTTP/1.1\r\n") + 1
@@ -106,82 +100,75 @@ class Exchange:
         return int(self.environ.get("CONTENT_LENGTH", "0"))
 
 
-def environ_of(scope: dict[str, Any]) -> WSGIEnvironment:
-    """The WSGI environment of an ASGI scope, without `wsgi.input`.
+def environ_of(scope: dict[str, Any], limit: int) -> tuple[WSGIEnvironment, Refusal | None]:
+    """The WSGI environment of an ASGI scope, without `wsgi.input`; and why the head is refused, or None if it is not.
 
     A header whose name has an underscore is left out: in this environment it would be taken for the one with a hyphen,
     which a proxy in front may have checked or set (nginx and Apache leave it out too).
-    """
-    environ = _BASE.copy()
-    raw_path: bytes = scope["raw_path"]
-    host, port = scope["server"]
-    environ.update(
-        {
-            "SERVER_PROTOCOL": "HTTP/1.0" if scope["http_version"] == "1" else "HTTP/1.1",
-            "SERVER_NAME": host,
-            "SERVER_PORT": port,
-            "REMOTE_ADDR": scope["client"][0],
-            "REQUEST_METHOD": scope["method"],
-            "PATH_INFO": (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode(
-                "latin-1"
-            ),
-            "QUERY_STRING": scope["query_string"].decode("latin-1"),
-            "wsgi.url_scheme": scope["scheme"],
-        }
-    )
-    for name, value in scope["headers"]:
-        key = _NAMES.get(name) or _variable(name)
-        if key is None:
-            continue
-        text = value.decode("latin-1")
-        environ[key] = f"{environ[key]},{text}" if key in environ else text
-    return environ
-
-
-def _variable(name: bytes) -> str | None:
-    """The name of a header's variable in the environment; None if the header is left out."""
-    if b"_" in name:
-        return None
-    variable = "HTTP_" + name.decode("ascii").replace("-", "_").upper()
-    # Clients choose the names: those that have no end are not kept.
-    if len(_NAMES) < 256 and len(name) <= 64:  # noqa: PLR2004 - a few kilobytes
-        _NAMES[name] = variable
-    return variable
-
-
-def head_refusal(scope: dict[str, Any], limit: int) -> Refusal | None:
-    """Why a request's head is refused; None if it is not.
 
     Args:
         scope: the head, as ASGI has it.
         limit: bytes that the head may have, request line and headers.
     """
-    headers: RawHeaders = scope["headers"]
+    method: str = scope["method"]
+    raw_path: bytes = scope["raw_path"]
     query: bytes = scope["query_string"]
-    size = _LINE_BYTES + len(scope["method"]) + len(scope["raw_path"]) + len(query) + bool(query)
-    hosts = 0
-    host = coding = b""
+    server, port = scope["server"]
+    is_http_1_0 = scope["http_version"] == "1"
+    path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path.decode("latin-1"),
+        "QUERY_STRING": query.decode("latin-1"),
+        "SERVER_PROTOCOL": "HTTP/1.0" if is_http_1_0 else "HTTP/1.1",
+        "SERVER_NAME": server,
+        "SERVER_PORT": port,
+        "REMOTE_ADDR": scope["client"][0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    headers: RawHeaders = scope["headers"]
+    size = _LINE_BYTES + len(method) + len(raw_path) + len(query) + bool(query)
     for name, value in headers:
         size += len(name) + len(value) + _HEADER_BYTES
-        if name == b"host":
-            hosts += 1
-            host = value
-        elif name == b"transfer-encoding":
-            coding += value
+        variable = _VARIABLES.get(name) or _variable(name)
+        if variable in environ:
+            environ[variable] += "," + value.decode("latin-1")
+        elif variable:
+            environ[variable] = value.decode("latin-1")
     if size > limit:
-        return Refusal(
+        return environ, Refusal(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
             f"The request line and headers are over {limit} bytes; send fewer or shorter ones.",
         )
-    # RFC 9112, section 3.2. The server puts an empty Host where there is none.
-    if (hosts != 1 or not host or b"," in host) and scope["http_version"] != "1":
-        return Refusal(HTTPStatus.BAD_REQUEST, "Send the header Host, once.")
-    if coding and coding.strip().lower() != b"chunked":
-        return Refusal(
+    # RFC 9112, section 3.2. The server puts an empty Host where there is none; of several, one has a comma now.
+    host = environ.get("HTTP_HOST", "")
+    if (not host or "," in host) and not is_http_1_0:
+        return environ, Refusal(HTTPStatus.BAD_REQUEST, "Send the header Host, once.")
+    coding = environ.get("HTTP_TRANSFER_ENCODING")
+    if coding is not None and coding.strip().lower() != "chunked":
+        return environ, Refusal(
             HTTPStatus.BAD_REQUEST,
             "Send the body as it is, or with Transfer-Encoding: chunked and no other.",
         )
-    return None
+    return environ, None
+
+
+def _variable(name: bytes) -> str:
+    """The name of a header's variable in the environment; empty if the header is left out."""
+    if b"_" in name:
+        return ""
+    variable = "HTTP_" + name.decode("ascii").replace("-", "_").upper()
+    # Clients choose the names, so there is no end to them.
+    if len(_VARIABLES) < _MOST_VARIABLES and len(name) <= _LONGEST_NAME:
+        _VARIABLES[name] = variable
+    return variable
 
 
 def joined(chunks: Iterable[bytes]) -> bytes:
