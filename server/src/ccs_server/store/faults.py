@@ -1,5 +1,7 @@
 """The one place where database errors become domain errors."""
 
+from sqlalchemy.exc import DBAPIError
+
 from ccs_server.domain.errors import ContextError, InvalidInput, Unavailable
 
 
@@ -43,3 +45,11 @@ def fault_from_sqlstate(sqlstate: str, message: str) -> ContextError | StoreFaul
         return InvalidInput(NOT_STORABLE, "body")
     sentence = _UNAVAILABLE.get(sqlstate) or _UNAVAILABLE.get(sqlstate[:2])
     return Unavailable(sentence) if sentence else StoreFault(message, sqlstate)
+
+
+def fault_from_sqlalchemy(error: DBAPIError) -> ContextError | StoreFault:
+    """The same for an error that SQLAlchemy has raised."""
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is None:
+        return Unavailable(UNREACHABLE)
+    return fault_from_sqlstate(sqlstate, str(error.orig))

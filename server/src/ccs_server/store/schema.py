@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import Unavailable
 from ccs_server.store.database import Database, read_url
-from ccs_server.store.faults import NOT_MIGRATED, READ_ONLY, UNREACHABLE, fault_from_sqlstate
+from ccs_server.store.faults import NOT_MIGRATED, READ_ONLY, fault_from_sqlalchemy
 from ccs_server.store.wire import Statement
 
-CURRENT = "0002"
+CURRENT = "0004"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 # Any number will do, as long as nobody else's lock in the same database has it: "CCS schema" in ASCII, cut to 64 bits.
@@ -53,10 +53,7 @@ def migrate(url: str, revision: str = "head") -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
     except DBAPIError as error:
-        sqlstate = getattr(error.orig, "sqlstate", None)
-        if sqlstate is None:
-            raise Unavailable(UNREACHABLE) from error
-        raise fault_from_sqlstate(sqlstate, str(error.orig)) from error
+        raise fault_from_sqlalchemy(error) from error
 
 
 def alembic_config() -> "Config":
