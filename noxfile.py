@@ -41,8 +41,14 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def trust(session: nox.Session) -> None:
-    """The full form of tests/trust; writes docs/reliability.md unless the arguments after `--` choose a part."""
+    """The full form of tests/trust; writes docs/reliability.md unless the arguments after `--` choose a part.
+
+    `-- --soak` runs the soak alone, an hour unless `--minutes` says otherwise.
+    """
     install(session, "dev", *BACKENDS)
+    if "--soak" in session.posargs:
+        session.run("pytest", "tests/trust/test_soak.py", "--log-cli-level=INFO", *session.posargs)
+        return
     side_by_side = ("-n", "2", "--dist", "worksteal")
     arguments = session.posargs or ["--write-table"]
     session.run("pytest", "tests/trust", "--full", *side_by_side, *arguments)
@@ -93,7 +99,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measures the service, its floors and its peers; `-- --quick` takes under 3 minutes."""
+    """Measures the service, its floors and its peers; `-- --against COMMIT` says what is slower than there."""
     install(session, "dev", *BACKENDS)
     session.run("python", "-m", "benchmarks", *session.posargs)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Text, cast, inspect, select, text
 from ccs_server.domain.errors import Unavailable
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
-from ccs_server.store import backup, credentials, namespaces, schema, signing_keys
+from ccs_server.store import backup, credentials, namespaces, quotas, schema, signing_keys
 from ccs_server.store.backup import BackupError
 from ccs_server.store.database import Database
 from ccs_server.store.tables import metadata
@@ -44,6 +44,7 @@ def fill(url: str) -> None:
     database = Database(url, Settings())
     credentials.create_key(database, "a")
     credentials.create_credential(database, "a")
+    quotas.set_quota(database, "a", {"bytes": 1000})
     signing_keys.rotate_signing_keys(database)
     database.release()
 

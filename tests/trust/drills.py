@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ccs_server import embedded
+from ccs_server.embedded import privileges
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
 _SECONDS = 120
@@ -33,15 +33,15 @@ def run(script: str, directory: Path, env: Mapping[str, str], *, as_postgres: bo
         env: The environment, beside PATH.
         as_postgres: Whether the user who runs PostgreSQL runs them, with its programs at hand.
     """
-    programs = embedded.programs() if as_postgres else Path(sys.executable).parent
-    user = embedded._system_user() if as_postgres else None
+    user = privileges.owner_of_new_cluster(directory) if as_postgres else None
+    program = privileges._executable("pg_ctl", user) if as_postgres else Path(sys.executable)
     with (directory / "drill.log").open("w+") as log:
         done = subprocess.run(
             ["/bin/sh", "-euc", script],
             check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=_SECONDS, cwd=directory,
-            env={**env, "PATH": f"{programs}:{os.defpath}"},
-            user=user.pw_uid if user else None,
-            group=user.pw_gid if user else None,
+            env={**env, "PATH": f"{program.parent}:{os.defpath}"},
+            user=user.uid if user else None,
+            group=user.gid if user else None,
             extra_groups=[] if user else None,
         )  # fmt: skip
         log.seek(0)

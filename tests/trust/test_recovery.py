@@ -8,7 +8,7 @@ from time import monotonic
 
 import pytest
 
-from ccs_server.embedded import _own
+from ccs_server.embedded import privileges
 from tests.trust import drills
 from tests.trust.conftest import Form, Record
 from tests.trust.ledger import Ledger
@@ -24,10 +24,12 @@ MOMENT = "'2026-11-20 14:03:00+00'"
 def directory() -> Iterator[Path]:
     """Where the clusters, the base backup and the archive are; PostgreSQL's user may write there."""
     with tempfile.TemporaryDirectory(prefix="ccs-recovery-") as name:
-        _own(Path(name) / "clusters")
-        for inner in ("wal", "restored"):
-            _own(Path(name) / "clusters" / inner)
-        yield Path(name)
+        directory, clusters = Path(name), Path(name) / "clusters"
+        directory.chmod(0o755)
+        owner = privileges.owner_of_new_cluster(directory)
+        for each in (clusters, clusters / "wal", clusters / "restored"):
+            privileges.make_directory(each, owner)
+        yield directory
 
 
 def test_a_database_is_restored_to_a_moment(directory: Path, form: Form, record: Record) -> None:

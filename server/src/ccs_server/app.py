@@ -9,8 +9,9 @@ from ccs_server.api.application import Application
 from ccs_server.api.body import MAX_BODY_BYTES
 from ccs_server.api.errors import Api, register_error_handlers
 from ccs_server.api.observation import Observer
+from ccs_server.api.policy import RequestPolicy
 from ccs_server.api.protection import CrossOrigin
-from ccs_server.api.services import Services
+from ccs_server.api.services import Services, services_of
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store.database import Database
 
@@ -53,3 +54,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.wsgi_app = CrossOrigin(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]
     app.extensions["openapi"] = openapi.with_security(api.spec.to_dict())
     return app
+
+
+def create_service(settings: Settings) -> tuple[Flask, RequestPolicy]:
+    """The application with the policy that `serving` asks before it."""
+    app = create_app(settings)
+    return app, RequestPolicy(app, services_of(app))

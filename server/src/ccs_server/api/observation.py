@@ -26,6 +26,8 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from ccs_server.api.services import services
+
 REQUEST_ID = "X-Request-ID"
 _KNOWN = "ccs.request_id"
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
@@ -189,4 +191,5 @@ def metrics() -> Response:
     if MULTIPROCESS in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    text = generate_latest(registry) + services().quota_metrics.text()
+    return Response(text, content_type=CONTENT_TYPE_LATEST)

@@ -15,6 +15,8 @@ from typing import NoReturn
 import click
 
 from ccs_server.cli.common import Store, as_json_option, opened_store
+from ccs_server.serving.counting import Counting
+from ccs_server.serving.first_process import leave_reaping_to_parent
 from ccs_server.serving.greeting import Greeter, Greeting
 from ccs_server.serving.listener import ListenError, address_of, listen
 from ccs_server.serving.logs import logging_of
@@ -22,6 +24,7 @@ from ccs_server.serving.upkeep import Upkeep
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.credentials import ApiKey, create_first_key
+from ccs_server.store.signing_keys import check_signing_keys
 
 FIRST_ACCOUNT = "demo"
 
@@ -47,6 +50,7 @@ def serve(
 
     Without CCS_DATABASE_URL it brings its own PostgreSQL, with its data under CCS_DATA_DIR.
     """
+    leave_reaping_to_parent()
     # Until the workers run, a signal ends the start where it is, and what has been started is stopped on the way out.
     signal.signal(signal.SIGTERM, _end)
     settings = Settings.from_environment()
@@ -65,13 +69,16 @@ def serve(
 
 
 def _prepare(opened: Store, *, migrate: bool) -> ApiKey | None:
-    """Makes sure that the schema is current; on an empty store of our own, makes an account and returns its key."""
-    if opened.embedded:
-        return create_first_key(opened.database, FIRST_ACCOUNT)
-    if migrate:
-        schema.migrate(opened.url)
-    schema.check(opened.database)
-    return None
+    """Makes sure that the schema is current and signing keys can be used.
+
+    On an empty store of our own, makes an account and returns its key.
+    """
+    if not opened.embedded:
+        if migrate:
+            schema.migrate(opened.url)
+        schema.check(opened.database)
+    check_signing_keys(opened.database, opened.settings.token_lifetime)
+    return create_first_key(opened.database, FIRST_ACCOUNT) if opened.embedded else None
 
 
 def _run(opened: Store, listeners: Sequence[socket.socket], count: int, greeter: Greeter) -> None:
@@ -81,13 +88,17 @@ def _run(opened: Store, listeners: Sequence[socket.socket], count: int, greeter:
     with tempfile.TemporaryDirectory(prefix="ccs-metrics-") as metrics:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
         # The metrics look for their directory when they are imported.
-        from ccs_server.app import create_app  # noqa: PLC0415
+        from ccs_server.app import create_service  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
 
         workers = Workers(
-            partial(create_app, opened.settings), listeners, opened.settings, count=count
+            partial(create_service, opened.settings), listeners, opened.settings, count=count
         )
-        with Upkeep(opened.database, opened.settings, opened.embedded), greeter:
+        with (
+            Upkeep(opened.database, opened.settings, opened.embedded),
+            Counting(opened.database, opened.settings.quota_interval),
+            greeter,
+        ):
             workers.run()
 
 

@@ -14,10 +14,10 @@ from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import Unavailable
 from ccs_server.store.database import Database, read_url
-from ccs_server.store.faults import NOT_MIGRATED, READ_ONLY, UNREACHABLE, fault_from_sqlstate
+from ccs_server.store.faults import NOT_MIGRATED, READ_ONLY, fault_from_driver
 from ccs_server.store.wire import Statement
 
-CURRENT = "0002"
+CURRENT = "0004"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 # Any number will do, as long as nobody else's lock in the same database has it: "CCS schema" in ASCII, cut to 64 bits.
@@ -62,11 +62,7 @@ def transaction(url: str) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except (DBAPIError, psycopg.Error) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        sqlstate = getattr(cause, "sqlstate", None)
-        if sqlstate is None:
-            raise Unavailable(UNREACHABLE) from error
-        raise fault_from_sqlstate(sqlstate, str(cause)) from error
+        raise fault_from_driver(error) from error
 
 
 def lock(connection: Connection) -> None:
