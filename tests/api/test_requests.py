@@ -181,6 +181,12 @@ def test_errors_carry_the_request_id_too(server: Server) -> None:
         assert requests.get(url, timeout=10).headers["X-Request-ID"]
 
 
+def test_a_bare_number_may_come_in_chunks(account: Account) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert_empty(account.v1("PUT", "/ns/properties/n", data=iter([b"12", b"34"]), headers=headers))
+    assert account.v1("GET", "/ns/properties/n").json() == 1234
+
+
 def test_a_body_may_come_in_chunks(account: Account) -> None:
     chunks = iter([b'{"a":', b" 1}"])
     headers = {"Content-Type": "application/json"}

@@ -1,9 +1,10 @@
 """No secret and no value leaves the service but in the answer that it is meant for."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from secrets import token_hex
+from secrets import token_bytes, token_hex
 from typing import Any
 
 import pytest
@@ -47,7 +48,13 @@ def stage(cluster: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
     url = make_url(url).set(password=password).render_as_string(hide_password=False)
     database = Database(url, Settings())
     log = tmp_path_factory.mktemp("secrets") / "log"
-    env = environment(CCS_DATABASE_URL=url, CCS_LOG_LEVEL="debug", CCS_ACCESS_LOG="on")
+    secret_key = b64encode(token_bytes(32)).decode()
+    env = environment(
+        CCS_DATABASE_URL=url,
+        CCS_SECRET_KEY=secret_key,
+        CCS_LOG_LEVEL="debug",
+        CCS_ACCESS_LOG="on",
+    )
     with (
         log.open("w") as file,
         serving(env=env, log=file) as server,
@@ -56,6 +63,7 @@ def stage(cluster: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
         database.release()
         secrets = {
             "the database's password": password,
+            "the secret key": secret_key,
             "the key": account.key.rpartition("_")[2],
             "the password": account.password,
             "the token's signature": account.token.rpartition(".")[2],
@@ -200,7 +208,9 @@ def _logs_of(cluster: EmbeddedPostgres) -> Iterator[Path]:
 
 def test_no_repr_shows_a_secret(database: Database, account: Account) -> None:
     settings = Settings(
-        database_url="postgresql://u:secretpw@h/d", rate_limit_storage="redis://:secretpw@h"
+        database_url="postgresql://u:secretpw@h/d",
+        rate_limit_storage="redis://:secretpw@h",
+        secret_key=(b"secretpw" * 4,),
     )
     key, user = (
         credentials.create_key(database, account.id),

@@ -9,8 +9,9 @@ from ccs_server.api.application import Application
 from ccs_server.api.body import MAX_BODY_BYTES
 from ccs_server.api.errors import Api, register_error_handlers
 from ccs_server.api.exchanges import Exchanges
+from ccs_server.api.policy import RequestPolicy
 from ccs_server.api.protection import CrossOrigin
-from ccs_server.api.services import Services
+from ccs_server.api.services import Services, services_of
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store.database import Database
 
@@ -60,3 +61,9 @@ def _exchanges(settings: Settings) -> Exchanges:
     if not access_log.logger.hasHandlers():
         access_log.logger.addHandler(log.stderr_handler())
     return Exchanges(metrics.count, access_log.write)
+
+
+def create_service(settings: Settings) -> tuple[Flask, RequestPolicy]:
+    """The application with the policy that `serving` asks before it."""
+    app = create_app(settings)
+    return app, RequestPolicy(app, services_of(app))

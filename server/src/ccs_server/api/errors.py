@@ -47,6 +47,9 @@ _SENTENCES = {
 }
 
 
+FAILED = "The service failed on this request; tell its operator the X-Request-ID of this answer."
+
+
 def envelope(
     status: int, message: str, errors: dict[str, list[str]] | None = None
 ) -> tuple[bytes, int]:
@@ -85,10 +88,7 @@ def _answer_context_error(error: ContextError) -> Response:
 
 def _answer_unexpected(error: Exception) -> Response:
     log.error("unexpected error in %s", request.endpoint, exc_info=error)
-    return _answer(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "The service failed on this request; tell its operator the X-Request-ID of this answer.",
-    )
+    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED)
 
 
 class ErrorSchema(Schema):

@@ -55,9 +55,27 @@ class AccessRecord(logging.LogRecord):
     path: str
     status: int
     duration: float
+    """In seconds."""
 
-    def __init__(self, **fields: object) -> None:
-        vars(self).update(_ACCESS, **fields)
+    def __init__(  # noqa: PLR0913 - the fields of a line
+        self,
+        *,
+        process: int,
+        created: float,
+        request_id: str,
+        method: str,
+        path: str,
+        status: int,
+        duration: float,
+    ) -> None:
+        self.__dict__ = _ACCESS.copy()
+        self.process = process
+        self.created = created
+        self.request_id = request_id
+        self.method = method
+        self.path = path
+        self.status = status
+        self.duration = duration
 
     def getMessage(self) -> str:  # noqa: N802 - logging's name
         """The line that formatters other than ours show."""
@@ -69,24 +87,27 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
-        fields: dict[str, object] = {"time": datetime.fromtimestamp(record.created, UTC)}
+        time = datetime.fromtimestamp(record.created, UTC)
         if isinstance(record, AccessRecord):
-            fields |= {
-                "request_id": record.request_id,
-                "method": record.method,
-                "path": record.path,
-                "status": record.status,
-                "ms": round(record.duration * 1000, 2),
-            }
-        else:
-            fields |= {
-                "level": record.levelname,
-                "logger": record.name,
-                "process": record.process,
-                "message": record.getMessage(),
-            }
-            if record.exc_info:
-                fields["traceback"] = self.formatException(record.exc_info)
+            return encode(
+                {
+                    "time": time,
+                    "request_id": record.request_id,
+                    "method": record.method,
+                    "path": record.path,
+                    "status": record.status,
+                    "ms": round(record.duration * 1000, 2),
+                }
+            ).decode()
+        fields = {
+            "time": time,
+            "level": record.levelname,
+            "logger": record.name,
+            "process": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
         return encode(fields).decode()
 
 

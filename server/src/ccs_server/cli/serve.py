@@ -15,6 +15,8 @@ import click
 
 from ccs_server.api.log import logging_of
 from ccs_server.cli.common import Store, as_json_option, opened_store
+from ccs_server.serving.counting import Counting
+from ccs_server.serving.first_process import leave_reaping_to_parent
 from ccs_server.serving.greeting import Greeter, Greeting, url_of
 from ccs_server.serving.listener import (
     ListenError,
@@ -28,6 +30,7 @@ from ccs_server.serving.upkeep import Upkeep
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.credentials import ApiKey, create_first_key
+from ccs_server.store.signing_keys import check_signing_keys
 
 FIRST_ACCOUNT = "demo"
 
@@ -36,9 +39,9 @@ OPERATIONS_PORT = 9464
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--host", help="The address to listen on, instead of CCS_HOST (127.0.0.1).")
 @click.option(
-    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any."
+    "--port", type=click.IntRange(0, 65535), help="Instead of CCS_PORT (8000); 0 takes any."
 )
 @click.option(
     "--workers",
@@ -49,18 +52,22 @@ OPERATIONS_PORT = 9464
 )
 @click.option("--migrate", is_flag=True, help="Migrate an external database that is behind.")
 @as_json_option
-def serve(host: str, port: int, workers: int, *, migrate: bool, as_json: bool) -> None:
+def serve(
+    host: str | None, port: int | None, workers: int, *, migrate: bool, as_json: bool
+) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 
     Without CCS_DATABASE_URL it brings its own PostgreSQL, with its data under CCS_DATA_DIR.
     """
+    leave_reaping_to_parent()
     # Until the workers run, a signal ends the start where it is, and what has been started is stopped on the way out.
     signal.signal(signal.SIGTERM, _end)
     settings = Settings.from_environment()
     dictConfig(logging_of(settings.log_level))
     with ExitStack() as stack:
+        address = host or settings.host, settings.port if port is None else port
         try:
-            listeners = [stack.enter_context(each) for each in listen(host, port, workers)]
+            listeners = [stack.enter_context(each) for each in listen(*address, workers)]
             operations = [stack.enter_context(each) for each in _listen_for_operations(settings)]
         except ListenError as error:
             raise click.ClickException(str(error)) from error
@@ -91,13 +98,16 @@ def _listen_for_operations(settings: Settings) -> list[socket.socket]:
 
 
 def _prepare(opened: Store, *, migrate: bool) -> ApiKey | None:
-    """Makes sure that the schema is current; on an empty store of our own, makes an account and returns its key."""
-    if opened.embedded:
-        return create_first_key(opened.database, FIRST_ACCOUNT)
-    if migrate:
-        schema.migrate(opened.url)
-    schema.check(opened.database)
-    return None
+    """Makes sure that the schema is current and signing keys can be used.
+
+    On an empty store of our own, makes an account and returns its key.
+    """
+    if not opened.embedded:
+        if migrate:
+            schema.migrate(opened.url)
+        schema.check(opened.database)
+    check_signing_keys(opened.database, opened.settings.token_lifetime)
+    return create_first_key(opened.database, FIRST_ACCOUNT) if opened.embedded else None
 
 
 def _run(
@@ -113,16 +123,23 @@ def _run(
     with metrics_directory() as metrics, ExitStack() as stack:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         # The metrics look for their directory when they are imported.
-        from ccs_server.app import create_app  # noqa: PLC0415
+        from ccs_server.api.quota_metrics import QuotaMetrics  # noqa: PLC0415
+        from ccs_server.app import create_service  # noqa: PLC0415
         from ccs_server.serving.operations import create_operations_app, serving  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
 
         workers = Workers(
-            partial(create_app, opened.settings), listeners, opened.settings, count=count
+            partial(create_service, opened.settings), listeners, opened.settings, count=count
         )
+        quotas = QuotaMetrics(opened.database, opened.settings.credential_cache)
         for listener in operations:
-            stack.enter_context(serving(create_operations_app(workers, opened.database), listener))
-        with Upkeep(opened.database, opened.settings, opened.embedded), greeter:
+            app = create_operations_app(workers, opened.database, [quotas])
+            stack.enter_context(serving(app, listener))
+        with (
+            Upkeep(opened.database, opened.settings, opened.embedded),
+            Counting(opened.database, opened.settings.quota_interval),
+            greeter,
+        ):
             workers.run()
 
 
