@@ -7,7 +7,9 @@ import socket
 import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 import pytest
 import requests
@@ -20,6 +22,7 @@ from ccs_server.store.signing_keys import encrypt_signing_keys, load_signing_key
 from ccs_server.store.wire import Statement
 from tests.support.service import CCS, TIMEOUT_SECONDS, Server, ccs, environment, serving
 from tests.support.waiting import wait_until
+from tests.trust.processes import signal_tree
 
 
 @pytest.fixture
@@ -124,6 +127,29 @@ def test_an_embedded_postgresql_that_dies_is_revived(env: dict[str, str], data_d
         wait_until(lambda: not exists(postmaster))
         wait_until(lambda: is_ready(server))
         assert server.stop() == 0
+
+
+def test_a_stop_takes_no_longer_than_it_may_whatever_postgresql_does(
+    env: dict[str, str], data_dir: Path
+) -> None:
+    """It stands still, with requests of clients waiting for it."""
+    limits = {"CCS_SHUTDOWN_TIMEOUT": "3", "CCS_DRAIN_TIME": "0.2"}
+    with serving(env=env | limits) as server, ThreadPoolExecutor(2) as executor:
+        postmaster = int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+        signal_tree(postmaster, signal.SIGSTOP)
+        try:
+            url = f"{server.url}/v1/account/demo/stop/properties"
+            headers = {"maven-api-key": str(server.said["key"])}
+            for _ in range(2):
+                executor.submit(requests.get, url, headers=headers, timeout=TIMEOUT_SECONDS)
+            began = monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(TIMEOUT_SECONDS)
+            # A second for Python itself to end, on a busy machine.
+            assert monotonic() - began < 3 + 0.2 + 1
+        finally:
+            signal_tree(postmaster, signal.SIGCONT)
+    wait_until(lambda: not exists(postmaster))
 
 
 def test_a_start_that_is_ended_leaves_no_postgresql(env: dict[str, str], data_dir: Path) -> None:

@@ -16,6 +16,7 @@ import click
 from ccs_server.api.log import logging_of
 from ccs_server.cli.common import Store, as_json_option, opened_store
 from ccs_server.serving.counting import Counting
+from ccs_server.serving.ending import Ending
 from ccs_server.serving.first_process import leave_reaping_to_parent
 from ccs_server.serving.greeting import Greeter, Greeting, url_of
 from ccs_server.serving.listener import (
@@ -128,16 +129,19 @@ def _run(
         from ccs_server.serving.operations import create_operations_app, serving  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
 
-        workers = Workers(
-            partial(create_service, opened.settings), listeners, opened.settings, count=count
-        )
-        quotas = QuotaMetrics(opened.database, opened.settings.credential_cache)
+        settings = opened.settings
+        ending = Ending(settings.drain_time + settings.shutdown_timeout)
+        if embedded := opened.embedded:
+            stack.callback(lambda: embedded.stop_within(ending.remaining()))
+        load = partial(create_service, settings)
+        workers = Workers(load, listeners, settings, ending, count=count)
+        quotas = QuotaMetrics(opened.database, settings.credential_cache)
         for listener in operations:
             app = create_operations_app(workers, opened.database, [quotas])
             stack.enter_context(serving(app, listener))
         with (
-            Upkeep(opened.database, opened.settings, opened.embedded),
-            Counting(opened.database, opened.settings.quota_interval),
+            Upkeep(opened.database, ending, settings, opened.embedded),
+            Counting(opened.database, ending, settings.quota_interval),
             greeter,
         ):
             workers.run()

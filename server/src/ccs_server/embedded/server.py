@@ -97,6 +97,10 @@ class EmbeddedPostgres:
         with locks.exclusive(self._home / "lock", _after(self._stop_seconds)) as alone:
             self._leave(alone=alone)
 
+    def stop_within(self, seconds: float) -> None:
+        """Lets stopping the server take so many seconds at most."""
+        self._stop_seconds = min(self._stop_seconds, seconds)
+
     def ensure_running(self, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Starts the server again if it has died; returns whether it had. Waits no longer once `give_up()` is true.
 

@@ -5,6 +5,7 @@ from time import monotonic
 
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.serving.background import Background
+from ccs_server.serving.ending import Ending
 from ccs_server.settings import Settings
 from ccs_server.store.database import Database
 from ccs_server.store.purge import purge
@@ -18,9 +19,14 @@ class Upkeep(Background):
     """A thread of the supervising process, at work for the length of the block."""
 
     def __init__(
-        self, database: Database, settings: Settings, embedded: EmbeddedPostgres | None
+        self,
+        database: Database,
+        ending: Ending,
+        settings: Settings,
+        embedded: EmbeddedPostgres | None,
     ) -> None:
-        super().__init__("upkeep", database, tick=min(_TICK_SECONDS, settings.purge_interval))
+        tick = min(_TICK_SECONDS, settings.purge_interval)
+        super().__init__("upkeep", database, ending, tick=tick)
         self._interval = settings.purge_interval
         self._embedded = embedded
         self._purge_at = monotonic() + self._interval

@@ -16,7 +16,7 @@ whose clients do not know yet. So the listeners are ours, and the end has four s
    are at work learn that they must go elsewhere, each by an answer.
 2. No new connection may begin (`open_no_more`); those that have begun are accepted and served.
 3. The workers are told to end: they finish the requests at hand and close the connections that are idle.
-4. Whatever still runs after `shutdown_timeout` is killed.
+4. Whatever still runs after three quarters of `shutdown_timeout` is killed: the rest is for the database.
 """
 
 import logging
@@ -43,6 +43,7 @@ from ccs_server.api.draining import Drainable
 from ccs_server.api.log import logging_of
 from ccs_server.serving.connections import keep_closing
 from ccs_server.serving.dispatcher import THREADS, Dispatcher, Policy
+from ccs_server.serving.ending import Ending
 from ccs_server.serving.listener import BACKLOG, address_of, open_no_more
 from ccs_server.settings import LogLevel, SettingError, Settings
 
@@ -61,6 +62,9 @@ _log = logging.getLogger("ccs.workers")
 
 # Granian's stubs leave out most of its extension.
 _extension: Any = _granian
+
+# The part of CCS_SHUTDOWN_TIMEOUT that workers may take; the rest is for the database.
+_WORKERS_PART = 0.75
 
 # Of a worker, beside its connections to clients: to the database, its metrics, granian's own.
 _OTHER_FILES = 100
@@ -82,11 +86,14 @@ class Workers(MPServer):
         load: Callable[[], tuple[WSGIApplication, Policy]],
         listeners: Sequence[socket.socket],
         settings: Settings,
+        ending: Ending,
         *,
         count: int,
     ) -> None:
         _allow_files(settings.connection_limit + _OTHER_FILES)
         host, port = address_of(listeners[0])
+        # Granian says int and takes any number.
+        kill_timeout: Any = settings.shutdown_timeout * _WORKERS_PART
         super().__init__(
             target="ccs",
             address=host,
@@ -106,11 +113,12 @@ class Workers(MPServer):
             log_level=_granian_level(settings.log_level),
             log_dictconfig=logging_of(settings.log_level),
             respawn_failed_workers=True,
-            workers_kill_timeout=settings.shutdown_timeout,
+            workers_kill_timeout=kill_timeout,
         )
         self._load = load
         self._listeners = listeners
         self._settings = settings
+        self._ending = ending
         self._lifeline = os.pipe()
 
     def run(self) -> None:
@@ -178,6 +186,7 @@ class Workers(MPServer):
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Ends the workers in the four steps above."""
+        self._ending.ask()
         for worker in self.wrks:
             if worker.is_alive():
                 os.kill(worker.inner.pid, _DRAIN_SIGNAL)
