@@ -19,7 +19,7 @@ from ccs_server.api.log import (
 )
 from tests.support.waiting import wait_until
 
-ACCESS = {
+ACCESS: dict[str, Any] = {
     "process": 7,
     "created": 0.25,
     "request_id": "id-1",
