@@ -1,6 +1,7 @@
 """Fixtures of all tests: a real PostgreSQL, a real `ccs serve`, accounts, and a clock that moves when it is told to."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from secrets import token_hex
 
 import pytest
@@ -11,6 +12,7 @@ from ccs_server.store.database import Database
 from tests.support import databases
 from tests.support.clock import Clock
 from tests.support.service import Account, Server, environment, new_account, serving
+from tests.support.users import ordinary_users_directory
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -21,6 +23,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         databases.remove_directory()
+
+
+@pytest.fixture
+def nobodys_directory() -> Iterator[Path]:
+    """A private directory of the user that `as_ordinary_user` runs programs as."""
+    with ordinary_users_directory() as directory:
+        yield directory
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,9 @@ from secrets import token_hex
 from time import monotonic, sleep
 
 import pytest
+import sqlalchemy
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import InvalidInput, Unavailable
 from ccs_server.settings import SettingError, Settings
@@ -24,6 +26,7 @@ from ccs_server.store.faults import (
     StoreFault,
     fault_from_sqlstate,
 )
+from ccs_server.store.tables import namespace
 from ccs_server.store.wire import Statement, Wire
 from tests.support.clock import SEARCH_PATH
 from tests.support.databases import with_options
@@ -280,6 +283,52 @@ def test_a_pipeline_whose_connection_breaks_is_unavailable(database: Database) -
             other.execute(text(f"SELECT pg_terminate_backend(({sleeper}))"))
         with pytest.raises(Unavailable, match=UNREACHABLE):
             asleep.result()
+
+
+def test_so_is_a_transaction_of_sqlalchemy_core(database: Database) -> None:
+    def insert(name: str, then: str) -> None:
+        with database.begin() as connection:
+            connection.execute(sqlalchemy.insert(namespace).values(account="test", name=name))
+            connection.execute(text(then))
+
+    insert("core committed", "SELECT 1")
+    assert database.execute(COUNT, b"core committed").ntuples == 1
+    with pytest.raises(StoreFault) as caught:
+        insert("core failed", "SELECT 1 / 0")
+    assert caught.value.sqlstate == "22012"
+    assert database.execute(COUNT, b"core failed").ntuples == 0
+
+
+def test_an_error_of_sqlalchemy_core_shows_no_parameter(database: Database) -> None:
+    with database.engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+        connection.execute(text("SELECT CAST(:secret AS text), 1 / 0"), {"secret": "letmein"})
+    assert "letmein" not in str(caught.value)
+
+
+def test_a_frozen_server_does_not_hold_a_transaction_of_sqlalchemy_core(
+    impatient: Database,
+) -> None:
+    def freeze() -> None:
+        with impatient.begin() as connection:
+            frozen = connection.scalar(text("SELECT pg_backend_pid()"))
+            os.kill(frozen, signal.SIGSTOP)
+            try:
+                connection.execute(text("SELECT 1"))
+            finally:
+                os.kill(frozen, signal.SIGCONT)
+
+    begin = monotonic()
+    with pytest.raises(Unavailable, match=TIMED_OUT):
+        freeze()
+    assert monotonic() - begin < PATIENCE_SECONDS + GRACE_SECONDS
+
+
+def test_a_server_that_is_not_there_is_told_to_sqlalchemy_core_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    database = Database(f"postgresql://nobody@127.0.0.1:{port}/none", Settings())
+    with pytest.raises(Unavailable, match=UNREACHABLE), database.begin():
+        pass
 
 
 @pytest.mark.parametrize(

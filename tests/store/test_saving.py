@@ -41,7 +41,7 @@ def test_a_namespace_that_is_deleted_while_it_is_saved_into_is_made_again(
         if calls == 1:
             namespaces.register_namespace(database, document.account, document.namespace, None)
             ensure_namespace(wire, document, limit)
-            namespaces.delete_namespace(database, document.account, document.namespace)
+            namespaces.delete_namespace(database, document.account, document.namespace, "service")
         else:
             ensure_namespace(wire, document, limit)
 

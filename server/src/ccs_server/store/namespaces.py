@@ -1,6 +1,7 @@
 """The namespaces of an account. One outlives its data: it is there until it is deleted."""
 
 from ccs_server.domain.errors import LimitReached
+from ccs_server.store import audit
 from ccs_server.store.database import Database
 from ccs_server.store.document import DocumentKey
 from ccs_server.store.wire import Statement, Wire
@@ -52,9 +53,15 @@ _LIST = Statement.of(
 _DELETE = Statement.of(
     "delete_namespace",
     """WITH gone AS (
-        DELETE FROM namespace WHERE account = $1 AND name = $2 RETURNING account, id
+        DELETE FROM namespace WHERE account = $1 AND name = $2 RETURNING *
+    ), queued AS (
+        INSERT INTO deleted_namespace (account, namespace_id) SELECT account, id FROM gone
     )
-    INSERT INTO deleted_namespace (account, namespace_id) SELECT account, id FROM gone""",
+    INSERT INTO audit (account, action, subject, actor, details)
+    SELECT account, 'namespace.deleted', name, $3, json_build_object(
+        'namespace_id', id,
+        'created_at', to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    ) FROM gone""",
 )
 
 
@@ -87,9 +94,14 @@ def list_namespaces(database: Database, account: str) -> bytes:
     return database.execute(_LIST, account.encode()).get_value(0, 0) or b"[]"
 
 
-def delete_namespace(database: Database, account: str, name: str) -> None:
-    """Deletes the namespace with all that is in it, at once and whole for every reader."""
-    database.execute(_DELETE, account.encode(), name.encode())
+def delete_namespace(database: Database, account: str, name: str, actor: str) -> None:
+    """Deletes the namespace with all that is in it, at once and whole for every reader.
+
+    Of a namespace that exists, the audit gets a line that names `actor`.
+    """
+    result = database.execute(_DELETE, account.encode(), name.encode(), actor.encode())
+    if result.command_tuples:
+        audit.log(audit.By(account, actor), audit.Action.NAMESPACE_DELETED, name)
 
 
 def _limit_reached(limit: int) -> LimitReached:

@@ -15,6 +15,7 @@ from threading import Event
 from time import monotonic
 from typing import NamedTuple
 
+from ccs_server.store.audit import PURGE_AUDIT
 from ccs_server.store.database import Database
 from ccs_server.store.wire import Statement
 
@@ -116,12 +117,15 @@ class Purged(NamedTuple):
     properties: int
     session_ttls: int
     namespaces: int
+    audit_lines: int
 
 
 def purge(
     database: Database, *, batch: int = BATCH, wait: Callable[[float], bool] = _NEVER_STOPPED.wait
 ) -> Purged:
-    """Deletes what has expired and what deleted namespaces have left, until nothing is left or it is told to stop.
+    """Deletes what has expired, what deleted namespaces have left, and old lines of the audit.
+
+    It ends when nothing is left, or when it is told to stop.
 
     Args:
         database: where to delete.
@@ -132,11 +136,11 @@ def purge(
         Unavailable: the database cannot be used now; what was deleted so far stays deleted.
     """
 
-    def drain(statement: Statement) -> int:
+    def drain(statement: Statement, *params: bytes) -> int:
         total, rest = 0, 0.0
         while not wait(rest):
             began = monotonic()
-            result = database.execute(statement, b"%d" % batch)
+            result = database.execute(statement, b"%d" % batch, *params)
             looked_at, deleted = (int(result.get_value(0, column) or 0) for column in (0, 1))
             total += deleted
             if looked_at < batch:
@@ -148,4 +152,5 @@ def purge(
         properties=drain(PURGE_EXPIRED) + drain(DELETE_PROPERTIES),
         session_ttls=drain(DELETE_SESSION_TTLS),
         namespaces=drain(FORGET_NAMESPACES),
+        audit_lines=drain(PURGE_AUDIT, b"%d" % database.settings.audit_retention),
     )

@@ -9,8 +9,8 @@ changes of threads. So a thread of the process watches over all of them, and cut
 import os
 import select
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import NamedTuple, Self, TypeVarTuple, cast
@@ -183,6 +183,16 @@ class Wire:
         sqlstate = (result.error_field(DiagnosticField.SQLSTATE) or b"08000").decode()
         primary = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or b""
         return fault_from_sqlstate(sqlstate, primary.decode(errors="replace"))
+
+    @contextmanager
+    def bounded(self) -> Iterator[None]:
+        """Bounds a block that uses the connection by other means than `execute`: it too is cut off after `timeout`."""
+        self._used_at = monotonic()
+        self._is_waiting = True
+        try:
+            yield
+        finally:
+            self._is_waiting = False
 
     def cut_if_overdue(self) -> None:
         """Ends a wait that has lasted too long: libpq then finds the connection closed."""

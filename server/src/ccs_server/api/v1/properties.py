@@ -173,6 +173,7 @@ def _document(account: str, namespace: str, session: str = DEFAULT_SESSION) -> D
 def _save_all(document: DocumentKey) -> Response:
     properties, count = read_properties()
     if count:
+        current_request().account.check_quota()
         saving.save(database(), document, properties)
     return no_content()
 
@@ -195,7 +196,9 @@ def _include() -> str | None:
 
 
 def _save_one(document: DocumentKey, name: str) -> Response:
-    saving.save(database(), document, read_property(check_property(name)))
+    value = read_property(check_property(name))
+    current_request().account.check_quota()
+    saving.save(database(), document, value)
     return no_content()
 
 

@@ -7,6 +7,7 @@ from flask import Response
 from ccs_server.api import openapi as docs
 from ccs_server.api.answers import json_answer, no_content
 from ccs_server.api.blueprint import Resource
+from ccs_server.api.body import current_request
 from ccs_server.api.services import database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, SESSION, blueprint
 from ccs_server.api.v1.schemas import (
@@ -84,6 +85,7 @@ class SessionTtls(Resource):
                 f"{DEFAULT_SESSION} means no session; set it on the namespace.", "sessionId"
             )
         document = DocumentKey(account, check_namespace(namespace), session)
+        current_request().account.check_quota()
         sessions.set_session_ttl(database(), document, query["ttlSecond"])
         return no_content()
 

@@ -6,7 +6,7 @@ from msgspec.json import Decoder, encode
 
 from ccs_server.api.answers import json_answer
 from ccs_server.api.blueprint import Resource
-from ccs_server.api.body import read_typed
+from ccs_server.api.body import current_request, read_typed
 from ccs_server.api.services import database, services
 from ccs_server.api.v2 import schemas
 from ccs_server.api.v2.auth import check_tenant
@@ -130,6 +130,9 @@ def _save() -> Response:
     ttl = given.ttlSeconds
     if ttl < 0 or ttl != int(ttl):
         raise InvalidInput("ttlSeconds must be a whole number of seconds from 0.", "ttlSeconds")
+    # Without properties it adds nothing.
+    if given.payload:
+        current_request().account.check_quota()
     longest = services().settings.max_retention
     saving.save_document(
         database(),
