@@ -2,23 +2,39 @@
 # embedded PostgreSQL, /data. See docs/operations.md.
 #
 #   docker build -t ccs .
-#   docker run --init --read-only --tmpfs /tmp -v ccs-data:/data -p 8000:8000 ccs
+#   docker run --stop-timeout 60 --read-only --tmpfs /tmp -v ccs-data:/data -p 8000:8000 ccs
 
-FROM python:3.13-slim AS build
+# By digest, so that two builds have the same base; docs/operations.md says how to choose a newer one.
+ARG PYTHON_IMAGE=python:3.13.14-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8
+
+FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
-COPY requirements/server.txt requirements/server.txt
-RUN python -m venv /opt/ccs && /opt/ccs/bin/pip install --no-cache-dir --require-hashes -r requirements/server.txt
+COPY requirements/build.txt requirements/server.txt requirements/
+# Two environments: /build, which builds and installs, and /opt/ccs, which is shipped and has nothing that could.
+RUN python3 -m venv /build \
+    && /build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt \
+    && python3 -m venv --without-pip /opt/ccs \
+    && /build/bin/pip --python /opt/ccs/bin/python3 install --no-cache-dir --require-hashes -r requirements/server.txt
 COPY server server
-RUN /opt/ccs/bin/pip install --no-cache-dir --no-deps --no-build-isolation ./server
+RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels ./server \
+    && /build/bin/pip --python /opt/ccs/bin/python3 install --no-cache-dir --no-deps /wheels/*.whl
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
+# tini reaps what is left of PostgreSQL's processes and passes signals on; the base's pip has no use here.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends "tini=0.19.*" \
+    && rm -rf /var/lib/apt/lists/* /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/ensurepip \
+    && useradd --uid 10001 --user-group --create-home ccs \
+    && install -d -o ccs -g ccs -m 0700 /data
 COPY --from=build /opt/ccs /opt/ccs
-RUN useradd --uid 10001 --create-home ccs && install -d -o ccs -g ccs -m 0700 /data
-USER ccs
-ENV CCS_DATA_DIR=/data PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+ENV CCS_DATA_DIR=/data CCS_HOST=0.0.0.0 CCS_PORT=8000 PYTHONDONTWRITEBYTECODE=1
 VOLUME /data
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s CMD ["/opt/ccs/bin/python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
-# The runtime's SIGTERM ends the service well; give it longer than CCS_DRAIN_TIME and CCS_SHUTDOWN_TIMEOUT together.
-ENTRYPOINT ["/opt/ccs/bin/ccs"]
-CMD ["serve", "--host", "0.0.0.0"]
+# Alive, not ready: a database that is away is no reason to restart the service. A first start, or a recovery after a
+# crash, may take minutes.
+HEALTHCHECK --start-period=300s --interval=10s --timeout=3s \
+    CMD ["/opt/ccs/bin/python3", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"CCS_PORT\"]}/healthz', timeout=2)"]
+# SIGTERM ends the service well; give it longer than CCS_DRAIN_TIME and CCS_SHUTDOWN_TIMEOUT together.
+ENTRYPOINT ["/usr/bin/tini", "--", "/opt/ccs/bin/ccs"]
+CMD ["serve"]

@@ -14,9 +14,10 @@ nox.options.reuse_existing_virtualenvs = True
 BACKENDS = ("./server", "./sdk")
 
 
-def install(session: nox.Session, lock: str, *distributions: str) -> None:
-    """Installs the locked packages, then our own distributions from this checkout, editable."""
-    session.install("--require-hashes", "-r", f"requirements/{lock}.txt")
+def install(session: nox.Session, locks: str, *distributions: str) -> None:
+    """Installs the packages of one or more locks, then our own distributions from this checkout, editable."""
+    files = [argument for lock in locks.split() for argument in ("-r", f"requirements/{lock}.txt")]
+    session.install("--require-hashes", *files)
     editable = [argument for path in distributions for argument in ("-e", path)]
     session.install("--no-deps", "--no-build-isolation", *editable)
 
@@ -24,7 +25,7 @@ def install(session: nox.Session, lock: str, *distributions: str) -> None:
 @nox.session
 def serve(session: nox.Session) -> None:
     """Runs the service on the embedded PostgreSQL; arguments after `--` go to `ccs serve`."""
-    install(session, "server", "./server")
+    install(session, "server build", "./server")
     ccs = Path(session.bin) / "ccs"
     session.log("ccs serve " + shlex.join(session.posargs))
     # The service takes nox's place: signals reach it, it ends in its own time, its exit code is the session's.
@@ -40,8 +41,14 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def trust(session: nox.Session) -> None:
-    """The full form of tests/trust; writes docs/reliability.md unless the arguments after `--` choose a part."""
+    """The full form of tests/trust; writes docs/reliability.md unless the arguments after `--` choose a part.
+
+    `-- --soak` runs the soak alone, an hour unless `--minutes` says otherwise.
+    """
     install(session, "dev", *BACKENDS)
+    if "--soak" in session.posargs:
+        session.run("pytest", "tests/trust/test_soak.py", "--log-cli-level=INFO", *session.posargs)
+        return
     side_by_side = ("-n", "2", "--dist", "worksteal")
     arguments = session.posargs or ["--write-table"]
     session.run("pytest", "tests/trust", "--full", *side_by_side, *arguments)
@@ -49,11 +56,12 @@ def trust(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, format and the direction of imports."""
+    """Style, format, the direction of imports, and the Dockerfile."""
     install(session, "dev", *BACKENDS)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
+    session.run("hadolint", "Dockerfile")
 
 
 @nox.session
@@ -91,7 +99,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measures the service, its floors and its peers; `-- --quick` takes under 3 minutes."""
+    """Measures the service, its floors and its peers; `-- --against COMMIT` says what is slower than there."""
     install(session, "dev", *BACKENDS)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
@@ -120,9 +128,12 @@ def lock(session: nox.Session) -> None:
         "uv", "pip", "compile", "--quiet", "--upgrade", "--universal",
         "--python-version", "3.11", "--generate-hashes", "--no-header",
     )  # fmt: skip
+    session.run(*compile_, "server/pyproject.toml", "-o", "requirements/server.txt")
+    # Where both locks hold a package, it is the same version: `nox -s serve` installs both.
     session.run(
-        *compile_, "server/pyproject.toml", "--group", "build", "-o", "requirements/server.txt"
-    )
+        *compile_, "--group", "build", "--constraint", "requirements/server.txt",
+        "-o", "requirements/build.txt",
+    )  # fmt: skip
     session.run(
         *compile_, "server/pyproject.toml", "sdk/pyproject.toml", "--group", "dev",
         "-o", "requirements/dev.txt",

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import lab, machine
+from benchmarks import against, lab, machine
 from benchmarks.load import wrk
+from benchmarks.operations import TITLES
 from benchmarks.parts import PARTS
 from benchmarks.report import markdown
 from benchmarks.report.targets import targets
@@ -30,6 +31,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if not wrk.is_installed() and scale.name != SMOKE.name:
         sys.exit(f"wrk is needed to load the stacks: {wrk.INSTALL}")
+    if arguments.against:
+        against.run(_plan(arguments), scale, arguments.out or _OUT_OTHERWISE)
+        return 0
     out: Path = arguments.out or _OUT.get(scale.name, _OUT_OTHERWISE)
     out.mkdir(parents=True, exist_ok=True)
     file = out / "results.json"
@@ -92,19 +96,42 @@ def _arguments() -> argparse.Namespace:
     size.add_argument("--quick", action="store_true", help="a run under 3 minutes")
     size.add_argument("--smoke", action="store_true", help="a few seconds: does it work at all?")
     parser.add_argument(
-        "--only", action="append", choices=PARTS, help="only this part; may be repeated"
+        "--against",
+        metavar="COMMIT",
+        help="compare the working tree with this commit, and only that",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        help="only this part, or with --against this operation; may be repeated",
     )
     parser.add_argument("--rounds", type=int, help="rounds of each figure")
     parser.add_argument("--seconds", type=float, help="seconds of load for each figure")
     parser.add_argument("--out", type=Path, help="folder to write into")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    choices = TITLES if arguments.against else PARTS
+    for name in arguments.only or ():
+        if name not in choices:
+            parser.error(f"--only {name}: choose from {', '.join(choices)}")
+    return arguments
+
+
+def _plan(arguments: argparse.Namespace) -> against.Plan:
+    short = arguments.quick or arguments.smoke
+    return against.Plan(
+        commit=arguments.against,
+        operations=arguments.only or tuple(TITLES),
+        rounds=arguments.rounds or (6 if short else 16),
+        seconds=arguments.seconds or 0.5,
+        connections=16,
+    )
 
 
 def _scale(arguments: argparse.Namespace) -> Scale:
     scale = SMOKE if arguments.smoke else QUICK if arguments.quick else FULL
     return replace(
         scale,
-        parts=tuple(arguments.only or scale.parts),
+        parts=scale.parts if arguments.against else tuple(arguments.only or scale.parts),
         rounds=arguments.rounds or scale.rounds,
         seconds=arguments.seconds or scale.seconds,
     )

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import database, processes
+from benchmarks.installed import Installed
 from benchmarks.load import Load, Measurement
 from benchmarks.scale import Scale
 from benchmarks.stacks.base import Stack
-from benchmarks.stacks.service import Instance
+from benchmarks.stacks.service import CCS, Instance
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ class Lab:
     missing: dict[str, str] = field(default_factory=dict)
     _instances: dict[str, Instance] = field(default_factory=dict)
 
-    def instance(self, name: str) -> Instance:
-        """A running service in the database of this name; both are made when first asked for."""
+    def instance(self, name: str, version: Installed | None = None) -> Instance:
+        """A running service in the database of this name; both are made when first asked for.
+
+        The service is that of this environment, or the version given.
+        """
         if name not in self._instances:
             url = self.postgres.create(name)
             settings = {
@@ -46,7 +50,10 @@ class Lab:
                 # As many as there are connections at most: no stack refuses them, however long the disk stalls.
                 "CCS_QUEUE_LENGTH": "64",
             }
-            self._instances[name] = Instance(name, self.directory, settings)
+            command, environment = (version.command, version.environment) if version else (CCS, {})
+            self._instances[name] = Instance(
+                name, self.directory, settings | environment, command=command
+            )
         return self._instances[name]
 
     def sample(self, stack: Stack, operation: str, load: Load) -> Sample:

@@ -3,9 +3,12 @@
 import itertools
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from benchmarks.load.requests import FIRST_SESSION, NoAnswerError, Operation, WrongAnswerError
@@ -13,6 +16,8 @@ from benchmarks.load.requests import FIRST_SESSION, NoAnswerError, Operation, Wr
 INSTALL = "apt-get install wrk"
 _SCRIPT = Path(__file__).with_name("drive.lua")
 _THREADS = 2
+_SHORTEST_SECONDS = 0.5
+"""wrk needs some of it to start."""
 # Numbers of sessions that a thread of one run may bring into being; a session is never made twice.
 _NUMBERS_PER_THREAD = 100_000
 _fresh = itertools.count(20_000_000, _THREADS * _NUMBERS_PER_THREAD)
@@ -58,13 +63,13 @@ def run(operation: Operation, port: int, sessions: int, load: Load) -> Measureme
         plan.write(_plan(operation, port, sessions, load))
         plan.flush()
         command = [
-            "wrk", f"-t{_THREADS}", f"-c{load.connections}", f"-d{max(1, round(load.seconds))}s",
+            "wrk", f"-t{_THREADS}", f"-c{load.connections}", f"-d{ceil(load.seconds)}s",
             "--timeout", "30s", "-s", str(_SCRIPT), f"http://127.0.0.1:{port}", "--", plan.name,
         ]  # fmt: skip
-        finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    figures = re.search(r"^FIGURES ((?:\d+ ){8})(.*)", finished.stdout, re.MULTILINE | re.DOTALL)
+        output, errors = _run_for(load.seconds, command)
+    figures = re.search(r"^FIGURES ((?:\d+ ){8})(.*)", output, re.MULTILINE | re.DOTALL)
     if figures is None:
-        raise RuntimeError(f"wrk failed: {finished.stdout}{finished.stderr}")
+        raise RuntimeError(f"wrk failed: {output}{errors}")
     requests, duration, p50, p99, longest, wrong, conflicts, failed = map(int, figures[1].split())
     if wrong or failed:
         raise WrongAnswerError(
@@ -76,6 +81,24 @@ def run(operation: Operation, port: int, sessions: int, load: Load) -> Measureme
     return Measurement(
         requests - conflicts, duration / 1e6, p50 / 1e3, p99 / 1e3, longest / 1e3, conflicts
     )
+
+
+def _run_for(seconds: float, command: Sequence[str]) -> tuple[str, str]:
+    """Runs wrk for a time that need not be whole seconds: interrupted, it reports on the time that it had.
+
+    Raises:
+        NoAnswerError: wrk had not begun by then.
+    """
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            return process.communicate(timeout=max(_SHORTEST_SECONDS, seconds))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            said = process.communicate()
+    if process.returncode == -signal.SIGINT:
+        raise NoAnswerError(f"wrk took more than {seconds:g} s to begin")
+    return said
 
 
 def _plan(operation: Operation, port: int, sessions: int, load: Load) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import comb
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,41 @@ class Spread:
     def of(cls, values: Iterable[float]) -> "Spread":
         ordered = sorted(values)
         return cls(median(ordered), ordered[0], ordered[-1])
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A median, and an interval about it that holds the true median with `coverage` of probability."""
+
+    WANTED: ClassVar = 0.95
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Interval":
+        ordered = sorted(values)
+        left_out = cls._left_out(len(ordered))
+        return cls(median(ordered), ordered[left_out], ordered[-1 - left_out])
+
+    @classmethod
+    def coverage(cls, count: int) -> float:
+        """The probability: at least `WANTED` from 6 values on; what the least and the greatest of fewer hold."""
+        return 1 - 2 * cls._tail(count, cls._left_out(count))
+
+    @classmethod
+    def _left_out(cls, count: int) -> int:
+        """How many values lie outside on each side. Each value is above the true median as a coin falls on heads."""
+        left_out = 0
+        while cls._tail(count, left_out + 1) <= (1 - cls.WANTED) / 2:
+            left_out += 1
+        return left_out
+
+    @staticmethod
+    def _tail(count: int, left_out: int) -> float:
+        """The probability that at most `left_out` of the values are above the true median."""
+        return sum(comb(count, above) for above in range(left_out + 1)) / float(2**count)
 
 
 class Comparison:

@@ -88,14 +88,15 @@ class HttpStack(Stack):
             where = f"{self.name}, {operation} over {load.connections} connections"
             raise type(error)(f"{where}: {error}") from error
 
-    def check(self) -> None:
-        """Does every operation once and looks closely at what comes of it.
+    def check(self, *names: str) -> None:
+        """Does the operations, all unless some are named, once each and looks closely at what comes of them.
 
         Raises:
             WrongAnswerError: an answer or what was written is not right.
         """
         client = Client(self.port)
-        for operation in self.operations.values():
+        for name in names or self.operations:
+            operation = self.operations[name]
             session = 19_000_000 if operation.new_sessions else FIRST_SESSION
             for request in operation.requests:
                 client.send(request, session)

@@ -13,7 +13,7 @@ from psycopg.pq import ExecStatus, PGconn
 from psycopg.pq.abc import PGresult
 
 from ccs_server.store.deleting import DELETE_ALL
-from ccs_server.store.document import _LOCK
+from ccs_server.store.document import LOCK
 from ccs_server.store.reading import READ_ALL, READ_ONE
 from ccs_server.store.saving import SAVE
 from ccs_server.store.sessions import _DELETE_TTL, LIST_IDS
@@ -53,7 +53,7 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
     answer: bytes | None
     match environ["REQUEST_METHOD"], path:
         case "GET", [namespace, b"session-ids"]:
-            page = (account, namespace, b"0", b"100")
+            page = (account, namespace, b"", b"0", b"100", b"1000000")
             answer = connection.execute(LIST_IDS, page).get_value(0, 0)
         case "GET", [namespace, session, b"properties"]:
             place = (account, namespace, session)
@@ -88,7 +88,7 @@ def save(
 
 def delete_session(connection: Connection, place: tuple[bytes, bytes, bytes]) -> None:
     connection.simple(b"BEGIN")
-    connection.execute(_LOCK, place)
+    connection.execute(LOCK, place)
     connection.execute(DELETE_ALL, place)
     connection.execute(_DELETE_TTL, place)
     connection.simple(b"COMMIT")

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,30 @@ CCS = (sys.executable, "-m", "ccs_server")
 class Instance:
     """A running `ccs serve` with an account on it."""
 
-    def __init__(self, name: str, directory: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        settings: Mapping[str, str],
+        *,
+        command: Sequence[str] = CCS,
+    ) -> None:
+        self._name = name
+        self._directory = directory
+        self._command = command
         self._environment = {**os.environ, **settings}
         self._ccs("migrate")
         self.port = free_port()
-        command = [*CCS, "serve", "--port", str(self.port)]
-        self.program: Program = start(name, command, directory, self._environment)
-        wait_until(answering(self.port, READY), self.program)
+        self.program = self._serve()
         key = self._ccs("keys", "create", ACCOUNT, "--json")["key"]
         self.headers: Mapping[str, str] = {"maven-api-key": key}
         credential = self._ccs("credentials", "create", ACCOUNT, "--json")
         self.token = self._log_in(credential["username"], credential["password"])
+
+    def restart(self) -> None:
+        """Ends the service and starts it again on the same port and database."""
+        self.program.stop()
+        self.program = self._serve()
 
     def register(self, namespace: str, ttl_seconds: int) -> None:
         """Registers a namespace and sets its TTL."""
@@ -50,7 +63,13 @@ class Instance:
 
     def start_ccs(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Starts a command of `ccs` beside the service."""
-        return subprocess.Popen([*CCS, *arguments], env=self._environment)
+        return subprocess.Popen([*self._command, *arguments], env=self._environment)
+
+    def _serve(self) -> Program:
+        command = [*self._command, "serve", "--port", str(self.port)]
+        program = start(self._name, command, self._directory, self._environment)
+        wait_until(answering(self.port, READY), program)
+        return program
 
     def _log_in(self, username: str, password: str) -> str:
         headers = {"Authorization": basic(username, password)}
@@ -66,7 +85,7 @@ class Instance:
 
     def _ccs(self, *arguments: str) -> Any:  # noqa: ANN401 - JSON
         finished = subprocess.run(
-            [*CCS, *arguments],
+            [*self._command, *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -84,6 +103,7 @@ class Service(HttpStack):
         super().__init__(sessions)
         self.name = "service_ttl" if ttl_seconds else "service"
         self.title = "CCS, namespace with a TTL" if ttl_seconds else "CCS"
+        self._instance = instance
         self.port = instance.port
         self.programs = (instance.program,)
         self._headers = instance.headers
@@ -94,6 +114,11 @@ class Service(HttpStack):
         self.operations = operations.v1(ACCOUNT, self._namespace, self._headers) | v2
         [fill] = self.operations["patch_10"].requests
         send_to_all(self.port, fill, session_numbers(sessions))
+
+    def restart(self) -> None:
+        """Ends the service and starts it again."""
+        self._instance.restart()
+        self.programs = (self._instance.program,)
 
     def document(self, client: Client, session: int) -> dict[str, object]:
         path = f"/v1/account/{ACCOUNT}/{self._namespace}/{SESSION}/properties"

@@ -22,10 +22,8 @@ namespaces = st.from_regex(r"[A-Za-z0-9_]{1,128}", fullmatch=True).filter(
     lambda name: name not in {"consumer", "operational", "conversation", "custom", "sde", "faas"}
 )
 property_names = st.text(NAME_CHARACTERS, min_size=1, max_size=256)
-# What ends in a slash, or is a dot segment, is reached through bodies only.
-property_names_in_paths = property_names.filter(
-    lambda name: not name.endswith("/") and name not in {".", ".."}
-)
+# A dot segment is reached through bodies only.
+property_names_in_paths = property_names.filter(lambda name: name not in {".", ".."})
 sessions = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"),
     min_size=1,

@@ -231,3 +231,27 @@ def test_v2_with_a_token_signed_by_the_public_key_as_secret_is_401(
         forged = f"{unsigned}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
         bearer = {"Authorization": f"Bearer {forged}"}
         assert_error(v2(server, account, "22 GET a/ns", headers=bearer), 401)
+
+
+@pytest.mark.parametrize("suffix", ["\ud800", "\x00", "é", " "])
+def test_v2_with_a_subject_that_no_user_can_have_is_401(
+    server: Server, account: Account, database: Database, suffix: str
+) -> None:
+    now = int(time.time())
+    subject = account.username + suffix
+    claims = {"sub": subject, "tenantId": account.id, "iat": now, "exp": now + 600}
+    account.v1("PATCH", "/orders/properties", json={"size": 1})
+    assert_error(v2(server, account, "22 GET a/ns", headers=signed(database, claims)), 401)
+
+
+def test_two_credentials_in_one_request_are_never_mixed_up(
+    account: Account, other_account: Account
+) -> None:
+    """v2 looks at the token, whatever key stands beside it; what it finds is not remembered as the key's."""
+    key = {"maven-api-key": other_account.key}
+    path = f"/v2/context/document/{account.id}/ns"
+    good = {"Authorization": f"Bearer {account.token}"}
+    assert account.call("GET", path, good, headers=key).status_code == 404
+    bad = {"Authorization": "Bearer bad"}
+    assert account.call("GET", path, bad, headers=key).status_code == 401
+    assert account.call("GET", f"/v1/account/{account.id}", key, headers=good).status_code == 403

@@ -79,6 +79,23 @@ def test_per_page_is_a_whole_number_from_1_to_1000(
     assert_error(account.v1("GET", f"/orders/{row}?perPage={per_page}"), 400, field="perPage")
 
 
+@pytest.mark.parametrize("row", ROWS)
+def test_a_page_after_a_session_holds_what_follows_it(account: Account, row: str) -> None:
+    everything = [f"s{number}" for number in range(7)]
+    fill(account, everything)
+    assert ids(account, row, "?after=s2&perPage=3") == everything[3:6]
+    assert ids(account, row, "?after=s2") == everything[3:]
+    assert ids(account, row, "?after=s2x&perPage=1") == ["s3"], "the session need not be there"
+    assert ids(account, row, "?after=s6") == []
+    assert ids(account, row, "?after=s2&page=5&perPage=3") == everything[3:6], "page does not count"
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("after", ["", "a/b", "a%00b", "x" * 257])
+def test_after_is_a_session_id(account: Account, row: str, after: str) -> None:
+    assert_error(account.v1("GET", f"/orders/{row}?after={after}"), 400, field="after")
+
+
 @exploring
 @given(session_ids=st.lists(sessions, min_size=2, max_size=8, unique=True))
 def test_sessions_are_in_code_point_order(account: Account, session_ids: list[str]) -> None:

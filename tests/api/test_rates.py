@@ -75,7 +75,7 @@ def test_a_storage_that_fails_lets_requests_pass_and_is_left_alone_for_a_while(
     storage = _Failing()
     limiter = RateLimiter(RATE, SlidingWindowCounterRateLimiter(storage))
     for _ in range(10):
-        limiter.count("a")
+        limiter.count("a", RATE)
     assert storage.asked == 1
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
@@ -83,14 +83,21 @@ def test_a_storage_that_fails_lets_requests_pass_and_is_left_alone_for_a_while(
 def test_a_window_slides() -> None:
     limiter = RateLimiter(RATE, SlidingWindowCounterRateLimiter(MemoryStorage()))
     for _ in range(3):
-        limiter.count("a")
+        limiter.count("a", RATE)
     with pytest.raises(TooManyRequests, match="3 per 1 hour") as refused:
-        limiter.count("a")
+        limiter.count("a", RATE)
     assert 1 <= refused.value.retry_after <= 3600
-    limiter.count("b")
+    limiter.count("b", RATE)
 
 
 def test_it_is_off_by_default_and_wants_a_storage_that_there_is() -> None:
-    assert RateLimiter.of(Settings()) is None
+    assert RateLimiter.of(Settings()).rate_of(None) is None
     with pytest.raises(SettingError, match="CCS_RATE_LIMIT_STORAGE"):
         RateLimiter.of(Settings(rate_limit=Rate("3/hour"), rate_limit_storage="nothing://host"))
+
+
+def test_an_accounts_own_rate_goes_before_the_common_one() -> None:
+    assert RateLimiter.of(Settings()).rate_of("3/hour") == RATE
+    limiter = RateLimiter.of(Settings(rate_limit=Rate("5/minute")))
+    assert limiter.rate_of("3/hour") == RATE
+    assert limiter.rate_of(None) == limits.parse("5/minute")

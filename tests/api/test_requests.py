@@ -18,11 +18,13 @@ from tests.api.rows import (
 )
 from tests.support.service import Account, Server
 
+FILLED = {"size": 1, "size/": 1}
+
 
 def fill(account: Account) -> None:
-    """Something for every row to find."""
-    account.v1("PATCH", "/orders/properties", json={"size": 1})
-    account.v1("PATCH", "/orders/s1/properties", json={"size": 1})
+    """Something for every row to find, with a slash at the end of its path and without: of a name it is a part."""
+    account.v1("PATCH", "/orders/properties", json=FILLED)
+    account.v1("PATCH", "/orders/s1/properties", json=FILLED)
 
 
 def with_trailing_slash(call: Call) -> str:
@@ -103,7 +105,7 @@ def test_slashes_are_never_merged_and_nothing_is_redirected(
     response = account.v1(method, path, **body)
     assert response.status_code in {400, 404}
     assert_error(response, response.status_code)
-    assert account.v1("GET", "/orders/properties").json() == {"size": 1}
+    assert account.v1("GET", "/orders/properties").json() == FILLED
 
 
 @pytest.mark.parametrize("row", V1_ROWS_WITH_BODY)
@@ -177,6 +179,12 @@ def test_errors_carry_the_request_id_too(server: Server) -> None:
         echoed = requests.get(url, headers={"X-Request-ID": "mine"}, timeout=10)
         assert echoed.headers["X-Request-ID"] == "mine"
         assert requests.get(url, timeout=10).headers["X-Request-ID"]
+
+
+def test_a_bare_number_may_come_in_chunks(account: Account) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert_empty(account.v1("PUT", "/ns/properties/n", data=iter([b"12", b"34"]), headers=headers))
+    assert account.v1("GET", "/ns/properties/n").json() == 1234
 
 
 def test_a_body_may_come_in_chunks(account: Account) -> None:

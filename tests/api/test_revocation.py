@@ -79,6 +79,24 @@ def test_a_revoked_password_fetches_no_token(account: Account, database_url: str
     assert_error(response, 401)
 
 
+def test_tokens_of_a_revoked_user_stop_working_within_5_seconds(
+    account: Account, database_url: str
+) -> None:
+    account.v1("PATCH", "/orders/properties", json={"a": 1})
+
+    def read() -> requests.Response:
+        return account.v2("GET", f"/context/document/{account.id}/orders")
+
+    # Every worker has seen the token, and remembers it.
+    assert {read().status_code for _ in range(20)} == {200}
+    cli(database_url, "credentials", "revoke", account.id, "--username", account.username)
+    since = time.monotonic()
+    while (response := read()).status_code == 200:
+        assert time.monotonic() - since < SECONDS
+        time.sleep(0.05)
+    assert_error(response, 401)
+
+
 def test_tokens_work_everywhere_while_the_signing_key_is_replaced(
     account: Account, database_url: str
 ) -> None:

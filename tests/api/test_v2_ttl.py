@@ -63,6 +63,18 @@ def test_a_save_stamps_every_property_of_the_document(account: Account, clock: C
     assert session_properties(account) == {}
 
 
+def test_a_save_of_nothing_stamps_the_document_and_makes_no_namespace(
+    account: Account, clock: Clock
+) -> None:
+    save(account, payload={}, ttlSeconds=100)
+    assert account.v1("GET", "").json() == []
+    account.v1("PATCH", "/orders/s1/properties", json={"forever": 1})
+    save(account, payload={}, ttlSeconds=100)
+    assert session_properties(account) == {"forever": 1}
+    clock.advance(seconds=100)
+    assert session_properties(account) == {}
+
+
 def test_a_save_can_lengthen_the_life_of_the_document(account: Account, clock: Clock) -> None:
     save(account, payload={"a": 1}, ttlSeconds=100)
     clock.advance(seconds=90)

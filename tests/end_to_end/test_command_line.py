@@ -1,6 +1,9 @@
 """`ccs keys`, `ccs credentials` and the others: what they print, and how they fail."""
 
 import json
+import os
+from base64 import b64encode
+from pwd import getpwuid
 from typing import Any
 
 import pytest
@@ -64,8 +67,65 @@ def test_a_credentials_life(env: dict[str, str]) -> None:
 
 def test_upkeep(env: dict[str, str]) -> None:
     assert said("migrate", env=env) == {"schema": schema.CURRENT}
-    assert said("purge", env=env).keys() == {"properties", "session_ttls", "namespaces"}
+    assert said("purge", env=env).keys() == {
+        "properties",
+        "session_ttls",
+        "namespaces",
+        "audit_lines",
+    }
     assert said("signing-keys", "rotate", env=env).keys() == {"key_id"}
+
+
+def test_the_audit_lists_what_was_done_and_by_whom(env: dict[str, str]) -> None:
+    made = said("keys", "create", "audited", env=env)
+    said("keys", "revoke", "audited", "--all", env=env)
+    operator = f"operator:{getpwuid(os.getuid()).pw_name}"
+    lines = said("audit", "audited", env=env)["lines"]
+    assert [(line["action"], line["subject"], line["actor"]) for line in lines] == [
+        ("key.created", made["key_id"], operator),
+        ("key.revoked", made["key_id"], operator),
+    ]
+    assert {line["account"] for line in lines} == {"audited"}
+    revoked_at = lines[1]["recorded_at"]
+    assert revoked_at.endswith("Z")
+    assert lines[1] in said("audit", env=env)["lines"]
+    assert said("audit", "audited", "--since", "2999-01-01", env=env) == {"lines": []}
+    assert len(said("audit", "audited", "--since", revoked_at, env=env)["lines"]) == 1
+    shown = run("audit", "audited", env=env).stdout.splitlines()
+    assert shown[1] == f"{revoked_at}  audited  key.revoked  {made['key_id']}  by {operator}"
+
+
+def test_signing_keys_are_encrypted_on_demand(empty_database_url: str) -> None:
+    env = {"CCS_DATABASE_URL": empty_database_url}
+    said("migrate", env=env)
+    key_id = said("signing-keys", "rotate", env=env)["key_id"]
+    secret = {"CCS_SECRET_KEY": b64encode(b"k" * 32).decode()}
+    assert said("signing-keys", "encrypt", env=env | secret) == {"encrypted": [key_id]}
+    assert said("signing-keys", "encrypt", env=env | secret) == {"encrypted": []}
+
+
+def test_a_quotas_life(empty_database_url: str) -> None:
+    # No service counts in this database.
+    env = {"CCS_DATABASE_URL": empty_database_url}
+    said("migrate", env=env)
+    set_ = "--properties", "10", "--bytes", "1000", "--requests", "100/second"
+    limits = {"properties": 10, "bytes": 1000, "sessions": None, "requests": "100/second"}
+    shown = {"account": "life", "limits": limits, "used": None, "counted_at": None}
+    assert said("quotas", "set", "life", *set_, env=env) == {"quotas": [shown]}
+    assert said("quotas", "show", "life", env=env) == {"quotas": [shown]}
+    assert said("quotas", "show", "nobody", env=env) == {"quotas": []}
+    said("quotas", "set", "rate", "--requests", "1/second", env=env)
+    for _ in range(2):
+        assert said("quotas", "count", env=env) == {"counted": ["life"]}
+    (counted,) = said("quotas", "show", "life", env=env)["quotas"]
+    assert counted["used"] == {"properties": 0, "bytes": 0, "sessions": 0}
+    assert counted["counted_at"].endswith("Z")
+    changed = said("quotas", "set", "life", "--bytes", "none", "--sessions", "5", env=env)
+    assert changed["quotas"][0]["limits"] == limits | {"bytes": None, "sessions": 5}
+    text = run("quotas", "show", env=env).stdout
+    assert "life: properties 0 of 10, sessions 0 of 5, requests 100/second; counted " in text
+    assert said("quotas", "clear", "life", env=env) == {"account": "life"}
+    assert said("quotas", "show", "life", env=env) == {"quotas": []}
 
 
 def test_openapi_needs_no_database() -> None:
@@ -86,6 +146,20 @@ def test_for_a_person_a_key_stands_alone_on_its_line(env: dict[str, str]) -> Non
         (["keys", "revoke", "a"], {}, 2, "Give either --key-id or --all."),
         (["keys", "revoke", "a", "--key-id", "x"], {}, 1, "Account 'a' has no valid key 'x'."),
         (["credentials", "revoke", "a", "--username", "x"], {}, 1, "no valid credential 'x'"),
+        (["signing-keys", "encrypt"], {}, 1, "Set CCS_SECRET_KEY or CCS_SECRET_KEY_FILE"),
+        (["audit", "a b"], {}, 2, "An accountId must be"),
+        (["audit", "--since", "yesterday"], {}, 2, "must be a date or a time such as 2026-"),
+        (["quotas", "set", "a"], {}, 2, "Give at least one of --properties, --bytes,"),
+        (["quotas", "set", "a b", "--bytes", "1"], {}, 2, "An accountId must be"),
+        (["quotas", "set", "a", "--bytes", "0"], {}, 2, "a whole number from 1 to 9223372036854"),
+        (["quotas", "set", "a", "--bytes", "-1"], {}, 2, "or 'none' for no limit"),
+        (["quotas", "set", "a", "--sessions", "1.5"], {}, 2, "a whole number from 1"),
+        (["quotas", "set", "a", "--sessions", "٣"], {}, 2, "a whole number from 1"),
+        (["quotas", "set", "a", "--properties", f"{2**63}"], {}, 2, "a whole number from 1"),
+        (["quotas", "set", "a", "--requests", "5"], {}, 2, "a rate such as 100/second"),
+        (["quotas", "set", "a", "--requests", "0/second"], {}, 2, "a rate such as 100/second"),
+        (["quotas", "set", "a", "--requests", "5/second; 9/hour"], {}, 2, "a rate such as"),
+        (["quotas", "clear", "nobody"], {}, 1, "Account 'nobody' has no quota."),
         (["purge"], {"CCS_PURGE_INTERVAL": "often"}, 1, "CCS_PURGE_INTERVAL must be a number"),
         (["purge"], {"CCS_DATABASE_URL": "mysql://u:hidden@h/d"}, 1, "CCS_DATABASE_URL must be"),
         (
@@ -108,7 +182,20 @@ def test_what_goes_wrong_is_told_in_a_sentence(
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "migrate", "keys", "credentials", "signing-keys", "purge", "openapi"]
+    "command",
+    [
+        "serve",
+        "migrate",
+        "keys",
+        "credentials",
+        "quotas",
+        "signing-keys",
+        "purge",
+        "audit",
+        "backup",
+        "restore",
+        "openapi",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     helped = run(command, "--help", env={})

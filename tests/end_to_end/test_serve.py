@@ -5,19 +5,24 @@ import os
 import signal
 import socket
 import subprocess
+from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 import pytest
 import requests
 
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
-from ccs_server.store import credentials
+from ccs_server.store import credentials, schema
 from ccs_server.store.database import Database
+from ccs_server.store.signing_keys import encrypt_signing_keys, load_signing_keys
 from ccs_server.store.wire import Statement
 from tests.support.service import CCS, TIMEOUT_SECONDS, Server, ccs, environment, serving
 from tests.support.waiting import wait_until
+from tests.trust.processes import signal_tree
 
 
 @pytest.fixture
@@ -124,6 +129,41 @@ def test_an_embedded_postgresql_that_dies_is_revived(env: dict[str, str], data_d
         assert server.stop() == 0
 
 
+def test_a_stop_takes_no_longer_than_it_may_whatever_postgresql_does(
+    env: dict[str, str], data_dir: Path
+) -> None:
+    """It stands still, with requests of clients waiting for it."""
+    limits = {"CCS_SHUTDOWN_TIMEOUT": "3", "CCS_DRAIN_TIME": "0.2"}
+    with serving(env=env | limits) as server, ThreadPoolExecutor(2) as executor:
+        postmaster = int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+        signal_tree(postmaster, signal.SIGSTOP)
+        try:
+            url = f"{server.url}/v1/account/demo/stop/properties"
+            headers = {"maven-api-key": str(server.said["key"])}
+            for _ in range(2):
+                executor.submit(requests.get, url, headers=headers, timeout=TIMEOUT_SECONDS)
+            began = monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(TIMEOUT_SECONDS)
+            # A second for Python itself to end, on a busy machine.
+            assert monotonic() - began < 3 + 0.2 + 1
+        finally:
+            signal_tree(postmaster, signal.SIGCONT)
+    wait_until(lambda: not exists(postmaster))
+
+
+def test_a_start_that_is_ended_leaves_no_postgresql(env: dict[str, str], data_dir: Path) -> None:
+    """Asked to end as soon as the server has begun to run, long before the service is ready."""
+    lock_file = data_dir / "postgres" / "postmaster.pid"
+    serve = [*CCS, "serve", "--port", "0", "--workers", "1"]
+    with subprocess.Popen(serve, env=env, stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: lock_file.exists() and lock_file.read_text() != "")
+        postmaster = int(lock_file.read_text().split()[0])
+        process.terminate()
+        assert process.wait(TIMEOUT_SECONDS) == 0
+    wait_until(lambda: not exists(postmaster))
+
+
 def test_as_many_workers_serve_as_are_asked_for_and_a_dead_one_is_replaced(
     database_url: str,
 ) -> None:
@@ -220,6 +260,58 @@ def test_a_revoked_key_stops_working_within_five_seconds(
     assert Settings().credential_cache < 5
 
 
+def test_a_service_without_the_right_secret_key_says_so_and_makes_no_other_signing_key(
+    empty_database_url: str,
+) -> None:
+    schema.migrate(empty_database_url)
+    right, wrong = (letter * 32 for letter in (b"r", b"w"))
+
+    def opened(*keys: bytes) -> Database:
+        return Database(empty_database_url, Settings(secret_key=keys))
+
+    def secret(key: bytes) -> dict[str, str]:
+        return environment(
+            CCS_DATABASE_URL=empty_database_url,
+            CCS_SECRET_KEY=b64encode(key).decode(),
+            CCS_CREDENTIAL_CACHE="0.1",
+        )
+
+    database = opened(right)
+    key, user = (
+        credentials.create_key(database, "secret"),
+        credentials.create_credential(database, "secret"),
+    )
+    with serving("--workers", "1", env=secret(right)) as server:
+
+        def log_in() -> requests.Response:
+            url = f"{server.url}/v2/authenticate/login"
+            auth = (user.username, user.password)
+            return requests.post(url, auth=auth, timeout=TIMEOUT_SECONDS)
+
+        assert log_in().status_code == 200
+        key_id = load_signing_keys(database, 60).newest.key_id
+        assert encrypt_signing_keys(opened(wrong, right)) == [key_id]
+        wait_until(lambda: log_in().status_code == 503)
+        refused = log_in()
+        sentence = f"Signing key {key_id} is encrypted with a key that is not in CCS_SECRET_KEY; add it there."
+        assert (refused.json()["message"], refused.headers["Retry-After"]) == (sentence, "1")
+        read = requests.get(
+            f"{server.url}/v1/account/secret/ns/properties",
+            headers={"maven-api-key": key.key},
+            timeout=TIMEOUT_SECONDS,
+        )
+        assert read.status_code == 200
+
+        started = ccs("serve", "--port", "0", env=secret(right))
+        assert (started.returncode, started.stdout) == (1, "")
+        assert started.stderr.splitlines() == [f"Error: {sentence}"]
+
+        assert encrypt_signing_keys(opened(right, wrong)) == [key_id]
+        wait_until(lambda: log_in().status_code == 200)
+    assert [each.key_id for each in load_signing_keys(database, 60).keys] == [key_id]
+    database.release()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -234,6 +326,19 @@ def test_a_bad_address_is_told_in_a_sentence(
     assert refused.returncode == 1
     assert sentence in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_it_listens_where_its_settings_say_unless_an_option_says_otherwise(
+    database_url: str,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        env = environment(CCS_DATABASE_URL=database_url, CCS_HOST="127.0.0.1", CCS_PORT=port)
+        refused = ccs("serve", env=env)
+        assert f"Port {port} of 127.0.0.1 is in use" in refused.stderr
+        with serving(env=env | {"CCS_HOST": "127.0.0.2"}) as server:
+            assert server.url.startswith("http://127.0.0.2:")
+            assert server.port != int(port)
 
 
 def test_a_port_in_use_is_told_in_a_sentence(database_url: str) -> None:

@@ -13,10 +13,12 @@ class Listing:
     def __init__(self, length: int, page_size: int) -> None:
         self.asked: list[int] = []
         self._all = list(range(length))
-        self.pages = Pages(self._fetch, page_size, "/numbers")
+        self.after: list[str | None] = []
+        self.pages = Pages(self._fetch, page_size, str, "/numbers")
 
-    def _fetch(self, page: int, size: int) -> list[int]:
+    def _fetch(self, page: int, size: int, after: str | None) -> list[int]:
         self.asked.append(page)
+        self.after.append(after)
         return self._all[page * size : (page + 1) * size]
 
 
@@ -27,6 +29,12 @@ def test_everything_comes_in_as_few_requests_as_can_be(length: int, asked: list[
     listing = Listing(length, page_size=10)
     assert list(listing.pages) == list(range(length))
     assert listing.asked == asked
+
+
+def test_each_page_is_asked_for_by_number_and_by_what_it_follows() -> None:
+    listing = Listing(25, page_size=10)
+    list(listing.pages)
+    assert list(zip(listing.asked, listing.after, strict=True)) == [(0, None), (1, "9"), (2, "19")]
 
 
 def test_nothing_is_asked_for_before_it_is_needed() -> None:

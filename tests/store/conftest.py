@@ -5,16 +5,15 @@ from secrets import token_hex
 
 import pytest
 
-from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.database import Database
 from tests.support.clock import Clock
-from tests.support.databases import create_database
+from tests.support.databases import Cluster, create_database
 
 
 @pytest.fixture
-def own_url(cluster: EmbeddedPostgres) -> str:
+def own_url(cluster: Cluster) -> str:
     """A new, migrated database with a movable clock."""
     url = create_database(cluster, f"own_{token_hex(6)}", movable_clock=True)
     schema.migrate(url)

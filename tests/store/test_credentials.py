@@ -27,10 +27,9 @@ def test_a_key_is_found_by_the_id_that_it_shows(database: Database, name: str) -
     assert key_id_of(made.key) == made.key_id
     found = credentials.find_key(database, made.key_id)
     assert found
-    account, stored_hash = found
-    assert account == name
-    assert is_secret(made.key, stored_hash)
-    assert not is_secret(made.key[:-1], stored_hash)
+    assert (found.account, found.name) == (name, made.key_id)
+    assert is_secret(made.key, found.hash)
+    assert not is_secret(made.key[:-1], found.hash)
 
 
 def test_nothing_secret_is_stored_or_shown(database: Database, name: str) -> None:
@@ -101,9 +100,8 @@ def test_a_credential_is_found_by_its_user_name(database: Database, name: str) -
     made = credentials.create_credential(database, name)
     found = credentials.find_credential(database, made.username)
     assert found
-    account, stored_hash = found
-    assert account == name
-    assert is_secret(made.password, stored_hash)
+    assert (found.account, found.name) == (name, made.username)
+    assert is_secret(made.password, found.hash)
 
 
 def test_a_revoked_credential_is_not_found(database: Database, name: str) -> None:

@@ -9,7 +9,9 @@ from secrets import token_hex
 from time import monotonic, sleep
 
 import pytest
+import sqlalchemy
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import InvalidInput, Unavailable
 from ccs_server.settings import SettingError, Settings
@@ -24,6 +26,7 @@ from ccs_server.store.faults import (
     StoreFault,
     fault_from_sqlstate,
 )
+from ccs_server.store.tables import namespace
 from ccs_server.store.wire import Statement, Wire
 from tests.support.clock import SEARCH_PATH
 from tests.support.databases import with_options
@@ -37,6 +40,13 @@ AS_JSON = Statement.of("test_json", "SELECT $1::json")
 PREPARED = Statement.of("test_prepared", "SELECT FROM pg_prepared_statements")
 SETTING = Statement.of("test_setting", "SELECT current_setting($1)")
 INSERT = Statement.of("test_insert", "INSERT INTO namespace (account, name) VALUES ('test', $1)")
+LOCK = Statement.of("test_lock", "SELECT pg_advisory_xact_lock(1)")
+WAITING = Statement.of(
+    "test_waiting",
+    """SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())""",
+)
 COUNT = Statement.of(
     "test_namespaces", "SELECT FROM namespace WHERE account = 'test' AND name = $1"
 )
@@ -208,6 +218,117 @@ def test_a_transaction_is_all_or_nothing(database: Database) -> None:
     with pytest.raises(ZeroDivisionError):
         insert(b"failed", lambda _: 1 / 0)
     assert not stored(b"failed")
+
+
+@pytest.mark.parametrize("pooler", [False, True], ids=["prepared", "pooler"])
+def test_a_pipeline_is_all_or_nothing_and_returns_its_last_result(
+    database_url: str, pooler: bool
+) -> None:
+    database = Database(database_url, Settings(transaction_pooler=pooler))
+    names = [token_hex(6).encode() for _ in range(2)]
+    insert, refused = (INSERT, [names[0]]), (AS_JSON, [b"{"])
+    with pytest.raises(InvalidInput):
+        database.pipeline(insert, refused, (INSERT, [names[1]]))
+    with pytest.raises(InvalidInput):
+        database.pipeline(refused, insert)
+    assert not any(database.execute(COUNT, name).ntuples for name in names)
+    process = backend(database)
+    assert database.pipeline(insert, (ECHO, [b"last"])).get_value(0, 0) == b"last"
+    assert database.execute(COUNT, names[0]).ntuples == 1
+    assert backend(database) == process, "the connection was good all the time"
+    database.release()
+
+
+def test_the_statements_of_a_pipeline_see_what_was_committed_before_each(
+    database: Database,
+) -> None:
+    name = token_hex(6).encode()
+    with ThreadPoolExecutor(1) as thread:
+        with database.transaction() as wire:
+            wire.execute(LOCK)
+            wire.execute(INSERT, [name])
+            found = thread.submit(database.pipeline, (LOCK, ()), (COUNT, [name]))
+            wait_until(lambda: database.execute(WAITING).ntuples == 1)
+        assert found.result().ntuples == 1
+
+
+@pytest.mark.parametrize("words", [b"anybody there?", b"x" * 20_000_000], ids=["short", "long"])
+def test_a_frozen_server_is_not_waited_for_by_a_pipeline(impatient: Database, words: bytes) -> None:
+    frozen = backend(impatient)
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        begin = monotonic()
+        with pytest.raises(Unavailable, match=TIMED_OUT):
+            impatient.pipeline((ECHO, [words]), (ECHO, [words]))
+        assert monotonic() - begin < PATIENCE_SECONDS + GRACE_SECONDS
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    assert backend(impatient) != frozen
+
+
+def test_a_long_pipeline_whose_results_are_long_too_is_read_while_it_is_sent(
+    database: Database,
+) -> None:
+    """Else each side would wait until the other reads."""
+    words = b"x" * 20_000_000
+    assert database.pipeline((ECHO, [words]), (ECHO, [words])).get_value(0, 0) == words
+
+
+def test_a_pipeline_whose_connection_breaks_is_unavailable(database: Database) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        asleep = thread.submit(database.pipeline, (SLEEP, ()), (BACKEND, ()))
+        sleeper = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+        with database.engine.connect() as other:
+            wait_until(lambda: other.execute(text(sleeper)).first() is not None)
+            other.execute(text(f"SELECT pg_terminate_backend(({sleeper}))"))
+        with pytest.raises(Unavailable, match=UNREACHABLE):
+            asleep.result()
+
+
+def test_so_is_a_transaction_of_sqlalchemy_core(database: Database) -> None:
+    def insert(name: str, then: str) -> None:
+        with database.begin() as connection:
+            connection.execute(sqlalchemy.insert(namespace).values(account="test", name=name))
+            connection.execute(text(then))
+
+    insert("core committed", "SELECT 1")
+    assert database.execute(COUNT, b"core committed").ntuples == 1
+    with pytest.raises(StoreFault) as caught:
+        insert("core failed", "SELECT 1 / 0")
+    assert caught.value.sqlstate == "22012"
+    assert database.execute(COUNT, b"core failed").ntuples == 0
+
+
+def test_an_error_of_sqlalchemy_core_shows_no_parameter(database: Database) -> None:
+    with database.engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+        connection.execute(text("SELECT CAST(:secret AS text), 1 / 0"), {"secret": "letmein"})
+    assert "letmein" not in str(caught.value)
+
+
+def test_a_frozen_server_does_not_hold_a_transaction_of_sqlalchemy_core(
+    impatient: Database,
+) -> None:
+    def freeze() -> None:
+        with impatient.begin() as connection:
+            frozen = connection.scalar(text("SELECT pg_backend_pid()"))
+            os.kill(frozen, signal.SIGSTOP)
+            try:
+                connection.execute(text("SELECT 1"))
+            finally:
+                os.kill(frozen, signal.SIGCONT)
+
+    begin = monotonic()
+    with pytest.raises(Unavailable, match=TIMED_OUT):
+        freeze()
+    assert monotonic() - begin < PATIENCE_SECONDS + GRACE_SECONDS
+
+
+def test_a_server_that_is_not_there_is_told_to_sqlalchemy_core_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    database = Database(f"postgresql://nobody@127.0.0.1:{port}/none", Settings())
+    with pytest.raises(Unavailable, match=UNREACHABLE), database.begin():
+        pass
 
 
 @pytest.mark.parametrize(

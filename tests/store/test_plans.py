@@ -11,7 +11,6 @@ from psycopg.pq import ExecStatus
 from sqlalchemy import text
 
 import ccs_server.store
-from ccs_server.store import credentials
 from ccs_server.store.database import Database
 from ccs_server.store.wire import Statement
 
@@ -24,11 +23,20 @@ RANGES = {
     "credential": ["account"],
 }
 # By these the row itself is found, whatever the rest.
-KEYS = {"pk_api_key": "key_id", "pk_credential": "username"}
+KEYS = {"pk_api_key": "key_id", "pk_credential": "username", "pk_quota": "account"}
+# A queue: read from its beginning.
+QUEUES = {
+    "ix_property_purge_at": "purge_at <= ",
+    "ix_quota_due_at": "due_at <= ",
+    "ix_audit_recorded_at_id": "recorded_at < ",
+}
+# Statements about all that an account has, in steps: they enter after the last row of the step before.
+IN_STEPS = {
+    ("quota_count_properties", "property"): "ROW(namespace_id, session_id, name) > ",
+    ("quota_count_empty_sessions", "session_ttl"): "ROW(namespace_id, session_id) > ",
+}
 # A queue of what is to be purged: read from its beginning, a batch at a time.
 QUEUE = "deleted_namespace"
-# Is there any key at all? The first row that comes is the answer.
-FIRST_ROW = {"api_key_any"}
 # Tables of a handful of rows, by their nature.
 SMALL = {"alembic_version", "signing_key"}
 
@@ -38,8 +46,6 @@ def statements() -> Iterator[Statement]:
         for value in vars(import_module(module.name)).values():
             if isinstance(value, Statement):
                 yield value
-    for group in (credentials._KEYS, credentials._CREDENTIALS):
-        yield from vars(group).values()
 
 
 PLANNED = {
@@ -70,6 +76,8 @@ def full_database(database: Database) -> Database:
             SELECT 'plan-' || k, 'plan-' || k % 20, '' FROM generate_series(1, 500) k;
         INSERT INTO credential (username, account, password_hash)
             SELECT 'plan-' || k, 'plan-' || k % 20, '' FROM generate_series(1, 500) k;
+        INSERT INTO quota (account, properties_limit)
+            SELECT 'plan-' || a, 1000 FROM generate_series(1, 500) a;
         ANALYZE
     """
     with database.engine.connect() as connection:
@@ -85,11 +93,14 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def plan_of(database: Database, statement: Statement) -> dict[str, Any]:
-    """As prepared, with the planner's settings of the service's own connections."""
+    """As prepared, with the planner's settings of the service's own connections: a plan for any parameters."""
     pooled = database.engine.raw_connection()
     try:
         pgconn = pooled.driver_connection.pgconn  # type: ignore[union-attr]
-        result = pgconn.exec_(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + statement.sql)
+        assert pgconn.prepare(b"planned", statement.sql).status == ExecStatus.COMMAND_OK
+        nulls = ", ".join(["NULL"] * pgconn.describe_prepared(b"planned").nparams)
+        arguments = f"({nulls})" if nulls else ""
+        result = pgconn.exec_(f"EXPLAIN (FORMAT JSON) EXECUTE planned{arguments}".encode())
         assert result.status == ExecStatus.TUPLES_OK, result.error_message
         plan: dict[str, Any] = json.loads(result.get_value(0, 0))[0]["Plan"]
     finally:
@@ -105,14 +116,17 @@ def test_a_statement_enters_an_index_at_its_range(full_database: Database, name:
         if table is None or table in SMALL or kind in {"ModifyTable", "Tid Scan"}:
             continue
         assert kind in {"Index Scan", "Index Only Scan"}, f"{kind} of {table}"
-        if name in FIRST_ROW or table == QUEUE:
+        if table == QUEUE:
             continue
         entered = node.get("Index Cond", "")
         index = node["Index Name"]
-        if index == "ix_property_purge_at":
-            assert "purge_at <= now()" in entered
+        if index in QUEUES:
+            assert QUEUES[index] in entered
         elif index in KEYS:
             assert f"{KEYS[index]} = " in entered
+        elif (name, table) in IN_STEPS:
+            assert "(account = " in entered
+            assert IN_STEPS[name, table] in entered
         else:
             missing = [column for column in RANGES[table] if f"({column} = " not in entered]
             assert not missing, f"{table} is entered at {entered}, without {missing}"

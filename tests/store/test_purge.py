@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from ccs_server.store.database import Database
-from ccs_server.store.document import Document
+from ccs_server.store.document import DocumentKey
 from ccs_server.store.namespaces import register_namespace
 from ccs_server.store.purge import PURGE_EXPIRED, purge
 from ccs_server.store.reading import read_all
@@ -94,7 +94,7 @@ def test_what_was_saved_again_is_put_off_until_it_expires(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
     register_namespace(own_database, NAME, "ns", 60)
-    document = Document(NAME, "ns", "s")
+    document = DocumentKey(NAME, "ns", "s")
     save(own_database, document, b'{"a": 1, "b": 1}')
     own_clock.advance(seconds=40)
     save(own_database, document, b'{"a": 2}')
@@ -121,7 +121,7 @@ def test_what_is_put_off_by_the_batch_does_not_end_it_early(
 def test_a_shorter_time_to_live_is_purged_at_its_own_time(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
-    document = Document(NAME, "ns", "s")
+    document = DocumentKey(NAME, "ns", "s")
     for ttl in (0, 3600, 60):
         register_namespace(own_database, NAME, "ns", ttl)
         save(own_database, document, b'{"a": 1}')
@@ -133,7 +133,7 @@ def test_a_shorter_time_to_live_is_purged_at_its_own_time(
 def test_what_never_expires_any_more_is_not_looked_at_again(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
-    document = Document(NAME, "ns", "s")
+    document = DocumentKey(NAME, "ns", "s")
     for ttl in (60, 0):
         register_namespace(own_database, NAME, "ns", ttl)
         save(own_database, document, b'{"a": 1}')
@@ -167,7 +167,7 @@ def test_a_save_that_prolongs_a_life_changes_no_index(
 ) -> None:
     register_namespace(own_database, NAME, "ns", 60)
     for _ in range(3):
-        save(own_database, Document(NAME, "ns", "s"), b'{"a": 1, "b": 1}')
+        save(own_database, DocumentKey(NAME, "ns", "s"), b'{"a": 1, "b": 1}')
         own_clock.advance(seconds=10)
     # A connection's statistics are told when it ends.
     own_database.release()
@@ -226,14 +226,14 @@ def test_it_drains_deleted_namespaces_and_forgets_them_when_no_writer_can_be_lef
             ),
             params | {"session": session},
         )
-    assert purge(own_database, batch=10) == (25, 2, 0)
+    assert purge(own_database, batch=10) == (25, 2, 0, 0)
     assert stored(connection, NAME) == 1, "the other namespace's stays"
     assert stored(connection, NAME, "deleted_namespace") == 1
 
     # A writer that had found the namespace before it was deleted commits now.
     fill(connection, NAME, namespace=7, seconds=1e6, count=1)
     own_clock.advance(seconds=601)
-    assert purge(own_database) == (1, 0, 1)
+    assert purge(own_database) == (1, 0, 1, 0)
     assert stored(connection, NAME, "deleted_namespace") == 0
     assert stored(connection, NAME) == 1
 

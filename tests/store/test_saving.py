@@ -1,34 +1,122 @@
-"""Saving, where others are at the same namespace at the same moment."""
+"""Saving, where others are at the same namespace or document at the same moment."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from secrets import token_hex
 
 import pytest
 
-from ccs_server.store import namespaces, reading, saving
+from ccs_server.domain.errors import Unavailable
+from ccs_server.store import deleting, namespaces, reading, saving
 from ccs_server.store.database import Database
-from ccs_server.store.document import Document
-from ccs_server.store.wire import Wire
+from ccs_server.store.document import DocumentKey, document_lock
+from ccs_server.store.faults import BUSY
+from ccs_server.store.wire import Statement, Wire
+from tests.support.waiting import wait_until
+
+WAITING = Statement.of(
+    "test_waiting",
+    """SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())""",
+)
+HELD = Statement.of(
+    "test_held",
+    "SELECT mode FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()",
+)
 
 
 def test_a_namespace_that_is_deleted_while_it_is_saved_into_is_made_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the two statements of a save that found no namespace, others make one and delete it."""
-    document = Document(f"test-{token_hex(6)}", "contested", "__default__")
-    bring_into_being = namespaces.bring_into_being
+    document = DocumentKey(f"test-{token_hex(6)}", "contested", "__default__")
+    ensure_namespace = namespaces.ensure_namespace
     calls = 0
 
-    def bring_while_others_delete(wire: Wire, document: Document, limit: int) -> None:
+    def ensure_while_others_delete(wire: Wire, document: DocumentKey, limit: int) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
             namespaces.register_namespace(database, document.account, document.namespace, None)
-            bring_into_being(wire, document, limit)
-            namespaces.delete_namespace(database, document.account, document.namespace)
+            ensure_namespace(wire, document, limit)
+            namespaces.delete_namespace(database, document.account, document.namespace, "service")
         else:
-            bring_into_being(wire, document, limit)
+            ensure_namespace(wire, document, limit)
 
-    monkeypatch.setattr(saving, "bring_into_being", bring_while_others_delete)
+    monkeypatch.setattr(saving, "ensure_namespace", ensure_while_others_delete)
     saving.save(database, document, b'{"a": 1}')
     assert calls == 2
     assert reading.read_all(database, document) == b'{ "a" : 1 }'
+
+
+def test_a_namespace_that_is_deleted_at_each_attempt_is_given_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = DocumentKey(f"test-{token_hex(6)}", "hopeless", "__default__")
+    monkeypatch.setattr(saving, "ensure_namespace", lambda *_: None)
+    with pytest.raises(Unavailable, match=BUSY):
+        saving.save(database, document, b'{"a": 1}')
+    with pytest.raises(Unavailable, match=BUSY):
+        saving.save_document(database, document, b'{"a": 1}', ttl=0, max_retention=60)
+
+
+SAVES = {
+    "v1": (saving._SAVE_LOCKED, ()),
+    "v2": (saving.SAVE_DOCUMENT, (b"0", b"60")),
+}
+
+
+@pytest.mark.parametrize("version", SAVES)
+def test_a_save_under_the_lock_asks_for_it_once_while_others_wait(
+    database: Database, version: str
+) -> None:
+    """PostgreSQL before 18 refuses a lock even to its holder, in another mode, while another session waits for it."""
+    statement, more = SAVES[version]
+    document = DocumentKey(f"test-{token_hex(6)}", "waited_for", "__default__")
+    namespaces.register_namespace(database, document.account, document.namespace, None)
+    with ThreadPoolExecutor(1) as thread:
+        with document_lock(database, document) as wire:
+            other = thread.submit(deleting.delete_all, database, document)
+            wait_until(lambda: database.execute(WAITING).ntuples == 1)
+            saved = wire.execute(statement, (*document.params(), b'{"a": 1}', *more))
+            held = wire.execute(HELD)
+            assert (saved.get_value(0, 0) == b"t") if version == "v1" else saved.command_tuples
+            assert [held.get_value(row, 0) for row in range(held.ntuples)] == [b"ExclusiveLock"]
+        other.result()
+    assert reading.read_all(database, document) == b"{}"
+
+
+@pytest.mark.parametrize("version", SAVES)
+def test_saves_of_many_into_one_document_of_a_new_namespace_all_take_place(
+    database: Database, version: str
+) -> None:
+    document = DocumentKey(f"test-{token_hex(6)}", "contested", "__default__")
+
+    def save(number: int) -> None:
+        properties = b'{"p%d": 1}' % number
+        if version == "v1":
+            saving.save(database, document, properties)
+        else:
+            saving.save_document(database, document, properties, ttl=0, max_retention=60)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(save, range(16)))
+    assert json.loads(reading.read_all(database, document)) == {f"p{n}": 1 for n in range(16)}
+
+
+def test_a_save_of_v2_stamps_what_was_saved_while_it_waited(database: Database) -> None:
+    document = DocumentKey(f"test-{token_hex(6)}", "stamped", "__default__")
+    saving.save(database, document, b'{"a": 1}')
+    with ThreadPoolExecutor(1) as thread:
+        with database.transaction() as wire:
+            wire.execute(saving.SAVE, (*document.params(), b'{"b": 1}'))
+            save = partial(saving.save_document, ttl=60, max_retention=60)
+            other = thread.submit(save, database, document, b'{"c": 1}')
+            wait_until(lambda: database.execute(WAITING).ntuples == 1)
+        other.result()
+    payload = reading.read_document(database, document)
+    assert payload is not None
+    assert json.loads(payload.properties) == {"a": 1, "b": 1, "c": 1}
+    assert payload.ttl

@@ -8,17 +8,17 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from ccs_server.domain.errors import Unavailable
-from ccs_server.embedded import EmbeddedPostgres, programs
+from ccs_server.embedded import programs
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.database import Database
 from ccs_server.store.purge import purge
 from ccs_server.store.tables import metadata
-from tests.support.databases import create_database
+from tests.support.databases import Cluster, create_database
 
 
 def test_migrations_lead_to_the_tables_of_the_code(
-    cluster: EmbeddedPostgres, empty_database_url: str
+    cluster: Cluster, empty_database_url: str
 ) -> None:
     schema.migrate(empty_database_url)
     modelled_url = create_database(cluster, "modelled")

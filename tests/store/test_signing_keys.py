@@ -1,13 +1,26 @@
-"""The keys of v2 tokens: made once, rotated, published, forgotten in time."""
+"""The keys of v2 tokens: made once, rotated, published, forgotten in time, encrypted where there is a secret key."""
 
+import subprocess
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import jwt
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy import make_url, text
 
+from ccs_server.domain.errors import Unavailable
+from ccs_server.embedded import programs
+from ccs_server.settings import SettingError, Settings
+from ccs_server.store.audit import read_audit
 from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import (
     ALGORITHM,
     SigningKeys,
+    check_signing_keys,
+    encrypt_signing_keys,
     load_signing_keys,
     rotate_signing_keys,
 )
@@ -64,3 +77,107 @@ def test_a_key_of_an_unknown_id_is_not_found(own_database: Database) -> None:
     assert signing_keys.find("nobody") is None
     assert signing_keys.find(signing_keys.newest.key_id) == signing_keys.newest
     assert "PRIVATE" not in repr(signing_keys)
+
+
+OLD, NEW, OTHER = (bytes([number]) * 32 for number in range(3))
+
+Opened = Callable[..., Database]
+
+
+@pytest.fixture
+def opened(own_url: str) -> Iterator[Opened]:
+    """Opens the database of `own_url` with these keys as `CCS_SECRET_KEY`."""
+    with ExitStack() as stack:
+
+        def opened(*keys: bytes) -> Database:
+            database = Database(own_url, Settings(secret_key=keys))
+            stack.callback(database.release)
+            return database
+
+        yield opened
+
+
+def dumped(url: str) -> str:
+    # pg_dump does not work with another clock.
+    plain = make_url(url).difference_update_query(["options"])
+    command = [str(programs() / "pg_dump"), "--dbname", plain.render_as_string(hide_password=False)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def secret_parts(keys: SigningKeys) -> list[str]:
+    """Each private key as it stands in a PEM file, without what all have in common."""
+    parts = []
+    for key in keys.keys:
+        raw = key.private_key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+        pem = key.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        parts += [raw.hex(), b64encode(raw).decode()[:-4], pem.decode().splitlines()[1]]
+    return parts
+
+
+def stored(database: Database) -> list[str]:
+    with database.engine.connect() as connection:
+        rows = connection.execute(text("SELECT private_key FROM signing_key ORDER BY created_at"))
+        return list(rows.scalars())
+
+
+def test_a_dump_of_the_database_holds_no_usable_key(own_url: str, opened: Opened) -> None:
+    plain = load_signing_keys(opened(), LIFETIME)
+    assert any(part in dumped(own_url) for part in secret_parts(plain)), "the check sees nothing"
+    database = opened(NEW)
+    rotate_signing_keys(database)
+    keys = load_signing_keys(database, LIFETIME)
+    assert len(keys.keys) == 2
+    dump = dumped(own_url)
+    assert "PRIVATE KEY" not in dump
+    assert not [part for part in secret_parts(keys) if part in dump]
+
+
+def test_the_first_key_is_encrypted_too(opened: Opened) -> None:
+    keys = load_signing_keys(opened(NEW), LIFETIME)
+    assert "PRIVATE KEY" not in stored(opened())[0]
+    assert ids(load_signing_keys(opened(NEW), LIFETIME)) == ids(keys)
+
+
+def test_keys_that_are_not_encrypted_are_read_and_encrypted_on_demand(opened: Opened) -> None:
+    plain = load_signing_keys(opened(), LIFETIME)
+    assert ids(load_signing_keys(opened(NEW), LIFETIME)) == ids(plain)
+    assert encrypt_signing_keys(opened(NEW), "operator:ada") == ids(plain)
+    assert encrypt_signing_keys(opened(NEW)) == []
+    assert secret_parts(load_signing_keys(opened(NEW), LIFETIME)) == secret_parts(plain)
+    *_, line = read_audit(opened())
+    assert (line.action, line.subject, line.actor) == (
+        "signing_key.encrypted",
+        plain.newest.key_id,
+        "operator:ada",
+    )
+    with pytest.raises(SettingError, match="Set CCS_SECRET_KEY"):
+        encrypt_signing_keys(opened())
+
+
+def test_the_secret_key_is_rotated_while_instances_have_both(opened: Opened) -> None:
+    keys = load_signing_keys(opened(OLD), LIFETIME)
+    for both in (opened(OLD, NEW), opened(NEW, OLD)):
+        assert secret_parts(load_signing_keys(both, LIFETIME)) == secret_parts(keys)
+    assert encrypt_signing_keys(opened(NEW, OLD)) == ids(keys)
+    for later in (opened(OLD, NEW), opened(NEW, OLD), opened(NEW)):
+        assert secret_parts(load_signing_keys(later, LIFETIME)) == secret_parts(keys)
+    with pytest.raises(Unavailable):
+        load_signing_keys(opened(OLD), LIFETIME)
+
+
+@pytest.mark.parametrize("wrong", [(), (OTHER,)], ids=["no key", "another key"])
+def test_without_the_secret_key_no_signing_key_is_read_or_made(
+    opened: Opened, wrong: tuple[bytes, ...]
+) -> None:
+    key_id = load_signing_keys(opened(NEW), LIFETIME).newest.key_id
+    before = stored(opened())
+    database = opened(*wrong)
+    for refused in (
+        lambda: check_signing_keys(database, LIFETIME),
+        lambda: load_signing_keys(database, LIFETIME),
+        lambda: rotate_signing_keys(database),
+        lambda: encrypt_signing_keys(opened(OTHER)),
+    ):
+        with pytest.raises(Unavailable, match=f"Signing key {key_id} is encrypted with a key that"):
+            refused()
+    assert stored(opened()) == before

@@ -1,4 +1,4 @@
-"""One embedded PostgreSQL for a whole test run, a database for whoever asks."""
+"""One PostgreSQL for a whole test run, the embedded one unless told otherwise, and databases in it."""
 
 import os
 import shutil
@@ -10,18 +10,26 @@ from pathlib import Path
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 
 from ccs_server.embedded import EmbeddedPostgres
-from tests.support import clock
+from tests.support import clock, other_postgres
+from tests.support.other_postgres import OtherPostgres
 
 _DIRECTORY = "CCS_TESTS_DIRECTORY"
+
+Cluster = EmbeddedPostgres | OtherPostgres
+"""What tests know of a cluster is its `url`."""
 
 
 def make_directory() -> None:
     """Called by the process that starts the run; its workers inherit the directory's name."""
     os.environ[_DIRECTORY] = tempfile.mkdtemp(prefix="ccs-tests-")
+    if other := _other():
+        other.start()
 
 
 def remove_directory() -> None:
     """Called by the process that started the run, when its workers are gone."""
+    if other := _other():
+        other.stop()
     directory = os.environ.pop(_DIRECTORY)
     if (Path(directory) / "postgres").exists():
         # A worker that crashed has not stopped the server: whoever uses it last does.
@@ -31,13 +39,23 @@ def remove_directory() -> None:
 
 
 @contextmanager
-def running_cluster() -> Iterator[EmbeddedPostgres]:
-    """The cluster of this run, shared by its workers; the last of them stops it."""
-    with EmbeddedPostgres(Path(os.environ[_DIRECTORY])) as cluster:
-        yield cluster
+def running_cluster() -> Iterator[Cluster]:
+    """The cluster of this run, shared by its workers; if it is the embedded one, the last of them stops it."""
+    if other := _other():
+        yield other
+    else:
+        with EmbeddedPostgres(Path(os.environ[_DIRECTORY])) as cluster:
+            yield cluster
 
 
-def create_database(cluster: EmbeddedPostgres, name: str, *, movable_clock: bool = False) -> str:
+def _other() -> OtherPostgres | None:
+    programs = os.environ.get(other_postgres.VARIABLE)
+    return (
+        OtherPostgres(Path(programs), Path(os.environ[_DIRECTORY], "other")) if programs else None
+    )
+
+
+def create_database(cluster: Cluster, name: str, *, movable_clock: bool = False) -> str:
     """The URL of a new, empty database; its `now()` can be moved by `clock.Clock` if asked for."""
     engine = create_engine(
         make_url(cluster.url).set(drivername="postgresql+psycopg"),

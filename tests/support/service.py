@@ -32,6 +32,11 @@ class Server:
     """What it printed when it was ready (`--json`)."""
 
     @property
+    def operations(self) -> str:
+        """The URL of its operations listener."""
+        return str(self.said["operations"])
+
+    @property
     def port(self) -> int:
         port = urlsplit(self.url).port
         assert port
@@ -44,9 +49,12 @@ class Server:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment of a process of ours: this one's without its CCS settings, and `settings`."""
+    """The environment of a process of ours: this one's without its CCS settings, and `settings`.
+
+    Its operations listener takes any free port unless they say otherwise, since many services run at once.
+    """
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("CCS_")}
-    return inherited | settings
+    return inherited | {"CCS_OPERATIONS_PORT": "0"} | settings
 
 
 def ccs(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

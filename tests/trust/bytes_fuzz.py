@@ -2,7 +2,10 @@
 
 import json
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
+from http.client import BadStatusLine, HTTPResponse
+from secrets import token_hex
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +27,9 @@ METHODS = [
     b"TRACE",
     b"CONNECT",
     b"get",
+    b"pUT",
     b"X",
+    b"A" * 60_000,
 ]
 
 # What parsers stumble over: encodings cut short, overlong, of nothing; separators; numbers at their limits.
@@ -40,6 +45,7 @@ HEADER_NAMES = [
     b"Content-Type", b"Accept", b"Authorization", b"maven-api-key", b"X-Request-ID", b"Host", b"Origin", b"Expect",
     b"Transfer-Encoding", b"Content-Encoding", b"Connection", b"Upgrade", b"Range", b"If-Match", b"Cookie",
     b"X-HTTP-Method-Override", b"Content-Disposition", b"X-Forwarded-For", b"Accept-Encoding", b"Te",
+    b"maven_api_key", b"Content_Length", b"Transfer_Encoding",
 ]  # fmt: skip
 
 HEADER_VALUES = [
@@ -165,3 +171,33 @@ def status_of(server_url: str, request: bytes, *, is_whole: bool) -> int | None:
         except (ConnectionResetError, BrokenPipeError):
             return None
     return int(line.split(b" ", 2)[1]) if line.startswith(b"HTTP/1.") else None
+
+
+def status_before_another(server_url: str, request: bytes, *, method: str, is_whole: bool) -> int:
+    """The status of the first response, once another request on the same connection has had its own or none.
+
+    Had the first request left bytes behind, the service would take them for a request and answer that instead.
+
+    Raises:
+        TimeoutError: no whole response within 10 seconds.
+        http.client.HTTPException: no response, or one that is none.
+    """
+    address: Any = urlsplit(server_url)
+    mark = token_hex(8)
+    with socket.create_connection((address.hostname, address.port), ANSWER_SECONDS) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.sendall(request)
+        if not is_whole:
+            connection.shutdown(socket.SHUT_WR)
+        response = HTTPResponse(connection, method=method)
+        response.begin()
+        response.read()
+        if is_whole and not response.will_close:
+            with suppress(ConnectionResetError, BrokenPipeError, BadStatusLine):
+                connection.sendall(
+                    f"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-ID: {mark}\r\n\r\n".encode()
+                )
+                another = HTTPResponse(connection, method="GET")
+                another.begin()
+                assert another.getheader("X-Request-ID") == mark, (another.status, another.read())
+    return response.status

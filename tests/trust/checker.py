@@ -15,12 +15,12 @@ short cuts that lose nothing, because no two writes of a history write the same 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Final
 
-from tests.trust.history import ABSENT, UNKNOWN, Kind, Operation
+from tests.trust.history import ABSENT, UNKNOWN, DocumentOperation, Kind, Operation, State
 
 _LEFT: Final = object()
 """The state when nobody will read the current value."""
@@ -40,6 +40,33 @@ def violations(history: Iterable[Operation]) -> list[str]:
         by_register[operation.register].append(operation)
     found = ((register, _violation(by_register[register])) for register in sorted(by_register))
     return [f"{register}: {sentence}" for register, sentence in found if sentence]
+
+
+def document_violation(history: Sequence[DocumentOperation]) -> str | None:
+    """Why a short history of one document, empty at first, cannot have happened; None if it can.
+
+    Its operations are about several properties and their expiries at once, so no property can be judged by itself.
+    Every operation must have an outcome that is known.
+    """
+    empty: State = frozenset()
+    best, tried, to_try = 0, set[tuple[int, State]](), [(0, empty)]
+    while to_try:
+        done, state = to_try.pop()
+        if done == (1 << len(history)) - 1:
+            return None
+        if (done, state) in tried:
+            continue
+        tried.add((done, state))
+        best = max(best, done, key=int.bit_count)
+        left = [n for n in range(len(history)) if not done >> n & 1]
+        # None can come after one that was over before it began.
+        horizon = min(history[n].returned for n in left)
+        for number in left:
+            operation = history[number]
+            if operation.invoked <= horizon and (after := operation.after(state)) is not None:
+                to_try.append((done | 1 << number, after))
+    left_over = [str(o) for n, o in enumerate(history) if not best >> n & 1]
+    return f"no order fits; the longest leaves {'; '.join(left_over)}"
 
 
 def _violation(operations: list[Operation]) -> str | None:

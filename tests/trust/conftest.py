@@ -10,7 +10,16 @@ from typing import TypeVar, cast
 
 import pytest
 
-from tests.trust.reliability import DOCUMENT, Row, Topic, remark, render, replace_table
+from tests.trust.reliability import (
+    DOCUMENT,
+    Row,
+    Topic,
+    remark,
+    remark_of,
+    render,
+    replace_table,
+    rows_of,
+)
 
 T = TypeVar("T")
 _PROPERTY = "reliability"
@@ -52,19 +61,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--write-table", action="store_true", help=f"write {DOCUMENT.name} if every test passes"
     )
+    group.addoption(
+        "--soak", action="store_true", help="run test_soak.py, and write its row if it passes"
+    )
+    group.addoption("--minutes", type=float, default=60, help="how long the soak lasts")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--write-table", default=False) and not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        return
+    if config.getoption("--soak", default=False):
+        config.pluginmanager.register(_SoakWriter())
+    elif config.getoption("--write-table", default=False):
         config.pluginmanager.register(_TableWriter())
 
 
-class _TableWriter:
-    """Collects the rows of a whole run."""
+class _Writer:
+    """Collects the rows of a run."""
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
-        self._began = monotonic()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and report.passed:
@@ -74,7 +90,29 @@ class _TableWriter:
                     topic, promise, measured = cast("list[str]", value)
                     self._rows.append(Row(Topic(topic), promise, measured, test))
 
+
+class _TableWriter(_Writer):
+    """Writes the table anew; the soak, which is no part of a whole run, keeps its row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = monotonic()
+
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if exitstatus == pytest.ExitCode.OK:
-            table = render(self._rows, remark(monotonic() - self._began))
-            DOCUMENT.write_text(replace_table(DOCUMENT.read_text(), table))
+            document = DOCUMENT.read_text()
+            rows = [*self._rows, *rows_of(document, Topic.SOAK)]
+            table = render(rows, remark(monotonic() - self._began))
+            DOCUMENT.write_text(replace_table(document, table))
+
+
+class _SoakWriter(_Writer):
+    """Writes the row of the soak, and leaves the others as they are."""
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if exitstatus == pytest.ExitCode.OK and self._rows:
+            document = DOCUMENT.read_text()
+            others = [topic for topic in Topic if topic is not Topic.SOAK]
+            rows = [*rows_of(document, *others), *self._rows]
+            table = render(rows, remark_of(document))
+            DOCUMENT.write_text(replace_table(document, table))

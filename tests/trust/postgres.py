@@ -8,7 +8,7 @@ from typing import Self
 
 import psycopg
 
-from ccs_server import embedded
+from ccs_server.embedded import privileges
 from tests.support.ports import free_port
 from tests.trust.processes import signal_tree
 
@@ -18,7 +18,7 @@ class Cluster:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._data = directory / "data"
+        self.data = directory / "data"
         self.port = free_port()
 
     @property
@@ -29,17 +29,17 @@ class Cluster:
     def create(self, **settings: str) -> Self:
         """Makes an empty cluster."""
         self._own()
-        _run(
-            "initdb", "--pgdata", str(self._data), "--username=postgres", "--encoding=UTF8", "--no-locale",
-            "--auth=trust", *(f"--set={name}={value}" for name, value in settings.items()),
+        self._run(
+            "initdb", "--username=postgres", "--encoding=UTF8", "--no-locale", "--auth=trust",
+            *(f"--set={name}={value}" for name, value in settings.items()),
         )  # fmt: skip
         return self
 
     def copy(self, primary: "Cluster", name: str) -> Self:
         """Makes a standby of `primary`, known to it as `name`."""
         self._own()
-        _run(
-            "pg_basebackup", "--pgdata", str(self._data), "--checkpoint=fast", "--write-recovery-conf",
+        self._run(
+            "pg_basebackup", "--checkpoint=fast", "--write-recovery-conf",
             "--dbname", f"{primary.url}?application_name={name}",
         )  # fmt: skip
         return self
@@ -49,14 +49,12 @@ class Cluster:
         given = {
             "port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""
         } | settings  # fmt: skip
-        _run(
-            "pg_ctl", "start", "--wait", "--silent", "--pgdata", str(self._data), "--log", str(self._directory / "log"),
-            "--options", " ".join(f"-c {name}='{value}'" for name, value in given.items()),
-        )  # fmt: skip
+        options = " ".join(f"-c {name}='{value}'" for name, value in given.items())
+        self._run("pg_ctl", "start", "--wait", "--silent", "--options", options)
 
     def stop(self) -> None:
         """Stops it in good order: clients are told."""
-        _run("pg_ctl", "stop", "--wait", "--silent", "--mode=fast", "--pgdata", str(self._data))
+        self._run("pg_ctl", "stop", "--wait", "--silent", "--mode=fast")
 
     def kill(self) -> None:
         """Kills all its processes at once."""
@@ -72,7 +70,7 @@ class Cluster:
 
     def promote(self) -> None:
         """Makes a standby the primary, and waits until it is."""
-        _run("pg_ctl", "promote", "--wait", "--silent", "--pgdata", str(self._data))
+        self._run("pg_ctl", "promote", "--wait", "--silent")
 
     def execute(self, *statements: str) -> None:
         """Runs statements, each in a transaction of its own."""
@@ -97,20 +95,20 @@ class Cluster:
         try:
             yield self
         finally:
-            if (self._data / "postmaster.pid").exists():
+            if (self.data / "postmaster.pid").exists():
                 self.kill()
 
     @property
     def _postmaster(self) -> int:
-        return int((self._data / "postmaster.pid").read_text().split()[0])
+        return int((self.data / "postmaster.pid").read_text().split()[0])
 
     def _own(self) -> None:
         self._directory.mkdir()
-        embedded._own(self._directory)
-        embedded._own(self._data)
+        privileges.make_directory(self.data, privileges.owner_of_new_cluster(self._directory))
 
-
-def _run(program: str, *arguments: str) -> None:
-    """Runs one of PostgreSQL's programs, as the service does."""
-    done = embedded._run(program, *arguments)
-    assert done.returncode == 0, f"{program}: {done}"
+    def _run(self, program: str, *arguments: str) -> None:
+        """Runs one of PostgreSQL's programs, as the service does."""
+        log = self._directory / "log"
+        with log.open("ab", buffering=0) as output:
+            done = privileges.run(program, *arguments, cluster=self.data, output=output)
+        assert done.returncode == 0, log.read_text()

@@ -20,6 +20,7 @@ class Topic(StrEnum):
 
     CRASH = "Crash"
     DATABASE_AWAY = "The database goes away"
+    RESTORE = "Backup and restore"
     SHUTDOWN = "Shutdown"
     CONCURRENCY = "Concurrency"
     CLOCK = "Clock and time to live"
@@ -29,6 +30,7 @@ class Topic(StrEnum):
     SECRETS = "Secrets"
     SUPPLY_CHAIN = "Supply chain"
     LIMITS = "Limits"
+    SOAK = "Soak"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,26 @@ def replace_table(document: str, table: str) -> str:
     if not (begin and end):
         raise ValueError("The document has lost the marks between which the table stands.")
     return f"{before}{begin}\n{table}\n{end}{after}"
+
+
+def rows_of(document: str, *topics: Topic) -> list[Row]:
+    """The rows of these topics in the document's table."""
+    rows = []
+    for line in _table_of(document).splitlines():
+        cells = [cell.replace(r"\|", "|") for cell in line.strip("| ").split(" | ")]
+        if cells[0] in topics:
+            topic, promise, measured, test = cells
+            rows.append(Row(Topic(topic), promise, measured, test.strip("`")))
+    return rows
+
+
+def remark_of(document: str) -> str:
+    """What stands above the document's table, as `remark` made it."""
+    return _table_of(document).strip().partition("\n")[0]
+
+
+def _table_of(document: str) -> str:
+    return document.partition(_BEGIN)[2].partition(_END)[0]
 
 
 def remark(seconds: float) -> str:

@@ -7,8 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.trust.checker import violations
-from tests.trust.history import ABSENT, UNKNOWN, Kind, Operation, read, write
+from tests.trust.checker import document_violation, violations
+from tests.trust.history import (
+    ABSENT,
+    NEVER,
+    UNKNOWN,
+    DocumentOperation,
+    Kind,
+    Look,
+    LookAtExpiry,
+    Operation,
+    Save,
+    Stamp,
+    read,
+    write,
+)
 
 POSSIBLE = {
     "nothing happened": [],
@@ -165,6 +178,58 @@ def _fits(order: tuple[Operation, ...]) -> bool:
         elif operation.value != state:
             return False
     return True
+
+
+POSSIBLE_OF_A_DOCUMENT: dict[str, list[DocumentOperation]] = {
+    "nothing happened": [Look(0, 1, {}), LookAtExpiry(2, 3, NEVER)],
+    "v2 stamps what v1 saved": [
+        Save(0, 1, {"b": "1"}),
+        Stamp(2, 3, {"a": "1"}, "t1"),
+        Look(4, 5, {"a": "1", "b": "1"}),
+        LookAtExpiry(6, 7, "t1"),
+    ],
+    "v1 saves after v2": [
+        Stamp(0, 5, {"a": "1"}, "t1"),
+        Save(0, 5, {"b": "1"}),
+        Look(1, 2, {"a": "1"}),
+        LookAtExpiry(6, 7, NEVER),
+    ],
+    "the later stamp counts": [
+        Stamp(0, 1, {"a": "1"}, "t1"),
+        Stamp(2, 3, {"b": "1"}, "t2"),
+        LookAtExpiry(4, 5, "t2"),
+    ],
+}
+
+IMPOSSIBLE_OF_A_DOCUMENT: dict[str, list[DocumentOperation]] = {
+    "v2 misses what v1 had saved": [
+        Save(0, 1, {"b": "1"}),
+        Stamp(2, 3, {"a": "1"}, "t1"),
+        LookAtExpiry(4, 5, NEVER),
+    ],
+    "v2 misses what v1 saved beside it and a reader saw before it": [
+        Save(0, 5, {"b": "1"}),
+        Stamp(0, 9, {"a": "1"}, "t1"),
+        Look(1, 6, {"b": "1"}),
+        LookAtExpiry(10, 11, NEVER),
+    ],
+    "an expiry that a later save replaced": [
+        Stamp(0, 1, {"a": "1"}, "t1"),
+        Stamp(2, 3, {"b": "1"}, "t2"),
+        LookAtExpiry(4, 5, "t1"),
+    ],
+    "a save is half seen": [Save(0, 9, {"a": "1", "b": "1"}), Look(1, 2, {"a": "1"})],
+}
+
+
+@pytest.mark.parametrize("history", POSSIBLE_OF_A_DOCUMENT.values(), ids=POSSIBLE_OF_A_DOCUMENT)
+def test_what_a_document_can_have_been_passes(history: list[DocumentOperation]) -> None:
+    assert document_violation(history) is None
+
+
+@pytest.mark.parametrize("history", IMPOSSIBLE_OF_A_DOCUMENT.values(), ids=IMPOSSIBLE_OF_A_DOCUMENT)
+def test_what_a_document_cannot_have_been_is_found(history: list[DocumentOperation]) -> None:
+    assert document_violation(history)
 
 
 def test_long_histories_of_many_clients_are_judged_in_no_time() -> None:

@@ -3,9 +3,10 @@
 import json
 import random
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from itertools import count
+from threading import Event
 from time import monotonic
 
 import pytest
@@ -16,10 +17,21 @@ from ccs_server.store.wire import Statement
 from tests.support.clock import Clock
 from tests.support.service import Account, Server, environment, serving
 from tests.support.waiting import wait_until
-from tests.trust.checker import violations
+from tests.trust.checker import document_violation, violations
 from tests.trust.clients import Client, Crowd, Notes, Unexpected, Witness
 from tests.trust.conftest import Form, Record
-from tests.trust.history import ABSENT, UNKNOWN, read, write
+from tests.trust.history import (
+    ABSENT,
+    NEVER,
+    UNKNOWN,
+    DocumentOperation,
+    Look,
+    LookAtExpiry,
+    Save,
+    Stamp,
+    read,
+    write,
+)
 from tests.trust.reliability import Topic
 from tests.trust.witnesses import Witnesses
 
@@ -162,6 +174,71 @@ def test_saves_and_deletions_are_all_or_nothing(
         "purge runs: no lost update, no resurrection.",
         f"{len(notes.history):,} operations of {len(roles)} clients on {len(anything)} documents: 0 half seen, "
         "0 impossible",
+    )
+
+
+def test_a_save_of_v2_stamps_all_that_readers_have_seen(
+    connect: Callable[[], Client], account: Account, form: Form, record: Record
+) -> None:
+    """v1 saves `b` while v2 saves `a`. Had a reader seen `b` and no `a`, then v2's save came later: `b` expires too."""
+    rounds = form(short=100, full=3000)
+    create = f"/v2/context/document/create?access_token={account.token}"
+    saver, stamper, *lookers = (connect() for _ in range(5))
+
+    def save(path: str) -> list[DocumentOperation]:
+        invoked = monotonic()
+        assert saver.v1("PUT", f"{path}/b", "saved").status == 204
+        return [Save(invoked, monotonic(), {"b": "saved"})]
+
+    def stamp(session: str) -> list[DocumentOperation]:
+        body = {
+            "accountId": account.id,
+            "nameSpace": "stamped",
+            "sessionId": session,
+            "ttlSeconds": 1000,
+            "payload": {"a": "stamped"},
+        }
+        invoked = monotonic()
+        assert stamper.call("POST", create, json.dumps(body).encode()).status == 201
+        return [Stamp(invoked, monotonic(), {"a": "stamped"}, "stamped")]
+
+    def look(client: Client, path: str, over: Event) -> list[DocumentOperation]:
+        looks: list[DocumentOperation] = []
+        found: dict[str, str] = {}
+        # One look at each state is enough: the rest would only say the same later.
+        while len(found) < 2 and not over.is_set():
+            invoked = monotonic()
+            seen = json.loads(client.v1("GET", path).body)
+            if seen != found:
+                found = seen
+                looks.append(Look(invoked, monotonic(), found))
+        return looks
+
+    def expiry(session: str) -> DocumentOperation:
+        path = f"/v2/context/document/{account.id}/stamped/{session}?access_token={account.token}"
+        invoked = monotonic()
+        document = json.loads(stamper.call("GET", path).body)
+        return LookAtExpiry(invoked, monotonic(), "stamped" if "ttl" in document else NEVER)
+
+    apart = 0
+    with ThreadPoolExecutor(2 + len(lookers)) as pool:
+        for number in range(rounds):
+            session = f"s{number}"
+            path = f"/stamped/{session}/properties"
+            over = Event()
+            looks = [pool.submit(look, client, path, over) for client in lookers]
+            saves = [pool.submit(save, path), pool.submit(stamp, session)]
+            wait(saves)
+            over.set()
+            history = [operation for each in saves + looks for operation in each.result()]
+            history.append(expiry(session))
+            assert document_violation(history) is None
+            apart += any(isinstance(each, Look) and len(each.found) == 1 for each in history)
+    assert apart, "no reader ever looked between the two saves"
+    record(
+        Topic.CONCURRENCY,
+        "A save of v2 gives its expiry to every property that v1 saved before it, by what any reader saw.",
+        f"{rounds:,} saves of v1 beside saves of v2 ({apart:,} seen one without the other): 0 missed",
     )
 
 

@@ -14,7 +14,11 @@ import psycopg
 import pytest
 
 from ccs_server.embedded import EmbeddedPostgres
+from ccs_server.settings import Settings
+from ccs_server.store.database import Database
 from tests.support.service import Server, environment, serving
+from tests.trust.audited import Audited
+from tests.trust.audited import violations as violations_of_audit
 from tests.trust.checker import violations
 from tests.trust.clients import Answer, Client, Unanswered
 from tests.trust.conftest import Form, Record
@@ -140,6 +144,40 @@ def test_no_acknowledged_write_is_lost_when_it_is_killed(
         "what each client saw is linearizable.",
         f"{kills} kills, {notes.acknowledged:,} acknowledged writes and {len(notes.history):,} operations "
         f"of {WRITERS + READERS} clients: 0 lost, 0 impossible; in service again within {slowest:.1f} s",
+    )
+
+
+@pytest.fixture
+def audited(service: Service) -> Iterator[Audited]:
+    """Threads that do what the audit tells of."""
+    database = Database(service.database_url, Settings())
+    env = environment(CCS_DATABASE_URL=service.database_url)
+    yield Audited(service.url, database, env)
+    database.release()
+
+
+def test_the_audit_is_complete_whatever_is_killed(
+    service: Service, audited: Audited, form: Form, record: Record
+) -> None:
+    rounds, most = form(short=(1, 15), full=(20, 60))
+    with audited.crowd:
+        for _ in range(rounds):
+            audited.await_events(audited.chance.randrange(5, most))
+            service.kill()
+            service.start()
+            audited.await_events(audited.chance.randrange(5, most))
+            service.kill_postgres()
+        audited.await_events(1)
+    told, acknowledged = audited.told(), audited.acknowledged
+    assert violations_of_audit(told, audited.happened(), acknowledged) == [], f"seed {audited.seed}"
+    kinds = {event.action for event in acknowledged}
+    assert kinds >= {"key.created", "key.first_used", "key.revoked", "namespace.deleted"}
+    record(
+        Topic.CRASH,
+        "Whatever is killed, the audit has one line for each acknowledged action on a credential and each deleted "
+        "namespace, and every line took place.",
+        f"{rounds} kills of the service, {rounds} of PostgreSQL, {audited.commands_killed} of `ccs keys create`: "
+        f"{len(acknowledged):,} acknowledged actions, {len(told):,} lines: 0 lost, 0 invented, 0 twice",
     )
 
 

@@ -1,9 +1,10 @@
 """No secret and no value leaves the service but in the answer that it is meant for."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from secrets import token_hex
+from secrets import token_bytes, token_hex
 from typing import Any
 
 import pytest
@@ -47,7 +48,13 @@ def stage(cluster: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
     url = make_url(url).set(password=password).render_as_string(hide_password=False)
     database = Database(url, Settings())
     log = tmp_path_factory.mktemp("secrets") / "log"
-    env = environment(CCS_DATABASE_URL=url, CCS_LOG_LEVEL="debug", CCS_ACCESS_LOG="on")
+    secret_key = b64encode(token_bytes(32)).decode()
+    env = environment(
+        CCS_DATABASE_URL=url,
+        CCS_SECRET_KEY=secret_key,
+        CCS_LOG_LEVEL="debug",
+        CCS_ACCESS_LOG="on",
+    )
     with (
         log.open("w") as file,
         serving(env=env, log=file) as server,
@@ -56,6 +63,7 @@ def stage(cluster: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
         database.release()
         secrets = {
             "the database's password": password,
+            "the secret key": secret_key,
             "the key": account.key.rpartition("_")[2],
             "the password": account.password,
             "the token's signature": account.token.rpartition(".")[2],
@@ -170,7 +178,7 @@ def test_nothing_secret_is_said(stage: Stage, record: Record) -> None:
     places = {
         "the log": stage.log.read_text(),
         "PostgreSQL's log": "".join(file.read_text() for file in _logs_of(stage.cluster)),
-        "the metrics": requests.get(f"{stage.server.url}/metrics", timeout=10).text,
+        "the metrics": requests.get(f"{stage.server.operations}/metrics", timeout=10).text,
         "errors": "".join(answer.text for answer in answers if not _own_answer(answer)),
         "headers": "".join(str(answer.headers) for answer in answers),
     }
@@ -200,7 +208,9 @@ def _logs_of(cluster: EmbeddedPostgres) -> Iterator[Path]:
 
 def test_no_repr_shows_a_secret(database: Database, account: Account) -> None:
     settings = Settings(
-        database_url="postgresql://u:secretpw@h/d", rate_limit_storage="redis://:secretpw@h"
+        database_url="postgresql://u:secretpw@h/d",
+        rate_limit_storage="redis://:secretpw@h",
+        secret_key=(b"secretpw" * 4,),
     )
     key, user = (
         credentials.create_key(database, account.id),
@@ -261,7 +271,7 @@ def test_every_answer_is_protected(account: Account, operation: Operation) -> No
         assert {name: answer.headers.get(name) for name in API} == API
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/nothing"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/nothing"])
 def test_so_is_every_other_answer(server: Server, path: str) -> None:
     answer = requests.get(server.url + path, timeout=10)
     assert {name: answer.headers.get(name) for name in API} == API

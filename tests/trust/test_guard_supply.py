@@ -1,7 +1,6 @@
 """What is shipped holds what it should, and runs as anybody, on a file system that it cannot write to."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,14 +12,13 @@ import psutil
 import pytest
 import requests
 
-from ccs_server.embedded import _let_through
+from tests.support import namespaces
 from tests.support.service import CCS, environment
+from tests.support.users import NOBODY, as_ordinary_user
 from tests.trust.conftest import Record
 from tests.trust.reliability import Topic
 
 ROOT = Path(__file__).parents[2]
-NOBODY = 65_534
-UNSHARE = "/usr/bin/unshare"
 
 
 @pytest.mark.parametrize(("path", "package"), [("server", "ccs_server"), ("sdk", "ccs_sdk")])
@@ -63,52 +61,44 @@ def test_a_wheel_holds_its_package_and_nothing_else(
 
 
 def test_the_container_is_nobodys_root() -> None:
-    """What the Dockerfile says; that it does what it says takes Docker, which CI may not have (docs/security.md)."""
+    """What the Dockerfile says; `test_container.py` takes its steps, in the full form."""
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
     assert users
     assert users[-1] not in {"root", "0"}
     assert not [line for line in lines if re.match(r"(ADD|ENV .*(KEY|TOKEN|PASSWORD))", line)]
-    copied = [
-        line.split()[-2] for line in lines if line.startswith("COPY ") and "--from" not in line
-    ]
-    assert set(copied) <= {"requirements/server.txt", "server"}
+    copied = {
+        source
+        for line in lines
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+    }
+    assert copied <= {"requirements/build.txt", "requirements/server.txt", "server"}
+    assert re.search(r"^ARG PYTHON_IMAGE=\S+@sha256:[0-9a-f]{64}$", "\n".join(lines), re.MULTILINE)
     assert any("--require-hashes" in line for line in lines)
 
 
 # All that is mounted at the root becomes read-only, but for one directory; then root becomes nobody.
-_NOBODY_READING = f"""
+_NOBODY_READING = """
 mount --make-rprivate / && mount --bind "$TMPDIR" "$TMPDIR" && mount -o remount,bind,ro / &&
-exec setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups "$@"
+exec "$@"
 """
 
 
-def _may_mount() -> bool:
-    return (
-        subprocess.run([UNSHARE, "--mount", "true"], check=False, capture_output=True).returncode
-        == 0
-    )
-
-
-@pytest.mark.skipif(
-    os.geteuid() != 0 or not _may_mount(), reason="needs root, and a kernel that lets it mount"
-)
 def test_it_runs_as_nobody_on_a_file_system_that_cannot_be_written(
-    tmp_path: Path, record: Record
+    nobodys_directory: Path, record: Record
 ) -> None:
     """As in the container, embedded PostgreSQL and all."""
-    tmp_path.chmod(0o777)
-    for path in (tmp_path / "any", Path(sys.executable).resolve()):
-        _let_through(path)
+    namespaces.need("--mount")
     env = environment(
-        TMPDIR=str(tmp_path),
-        CCS_DATA_DIR=str(tmp_path / "data"),
+        TMPDIR=str(nobodys_directory),
+        CCS_DATA_DIR=str(nobodys_directory / "data"),
         HOME="/nonexistent",
         PYTHONDONTWRITEBYTECODE="1",
     )
-    serve = [*CCS, "serve", "--port", "0", "--json", "--workers", "1"]
+    serve = as_ordinary_user(*CCS, "serve", "--port", "0", "--json", "--workers", "1")
     process = subprocess.Popen(
-        [UNSHARE, "--mount", "/bin/sh", "-c", _NOBODY_READING, "sh", *serve],
+        [namespaces.UNSHARE, "--mount", "/bin/sh", "-c", _NOBODY_READING, "sh", *serve],
         env=env, cwd="/", stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout

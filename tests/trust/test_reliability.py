@@ -2,7 +2,15 @@
 
 import pytest
 
-from tests.trust.reliability import DOCUMENT, Row, Topic, render, replace_table
+from tests.trust.reliability import (
+    DOCUMENT,
+    Row,
+    Topic,
+    remark_of,
+    render,
+    replace_table,
+    rows_of,
+)
 
 
 def test_rows_stand_in_the_order_of_their_topics() -> None:
@@ -32,3 +40,14 @@ def test_the_document_keeps_its_prose() -> None:
 def test_a_document_without_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="marks"):
         replace_table("nothing here", "table\n")
+
+
+def test_rows_are_read_as_they_were_written() -> None:
+    rows = [
+        Row(Topic.CRASH, "a|b || c", "1 | 2", "test_a.py::test_a[x]"),
+        Row(Topic.SOAK, "d", "3", "test_soak.py::test_b"),
+    ]
+    document = replace_table(DOCUMENT.read_text(), render(rows, "How | it was made."))
+    assert rows_of(document, *Topic) == rows
+    assert rows_of(document, Topic.SOAK) == rows[1:]
+    assert remark_of(document) == "How | it was made."

@@ -38,13 +38,13 @@ def include(names: Iterable[str]) -> str | None:
     return query if carried else None
 
 
-def query(**parameters: int | None) -> str:
-    """The query of those `parameters` that are not None, or InvalidArgumentError."""
+def query(*, after: str | None = None, **numbers: int | None) -> str:
+    """The query of those parameters that are not None, or InvalidArgumentError."""
     given = [
-        f"{name}={_digits(name, number)}"
-        for name, number in parameters.items()
-        if number is not None
+        f"{name}={_digits(name, number)}" for name, number in numbers.items() if number is not None
     ]
+    if after is not None:
+        given.append(f"after={quote(after, safe='')}")
     return "?" + "&".join(given) if given else ""
 
 

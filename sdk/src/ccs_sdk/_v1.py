@@ -38,14 +38,20 @@ class Account:
         if answer.status != HTTPStatus.NO_CONTENT:
             raise not_the_service(answer)
 
-    def pages(self, path: str, read_item: Callable[[Value], T], page_size: int) -> Pages[T]:
-        """A listing, by pages."""
+    def pages(
+        self,
+        path: str,
+        read_item: Callable[[Value], T],
+        page_size: int,
+        session_id: Callable[[T], str],
+    ) -> Pages[T]:
+        """A listing, by pages; `session_id` is that of an item, which the next page follows."""
 
-        def fetch(page: int, size: int) -> list[T]:
-            query = _paths.query(page=page, perPage=size)
+        def fetch(page: int, size: int, after: str | None) -> list[T]:
+            query = _paths.query(page=page, perPage=size, after=after)
             return self.read(path + query, _wire.list_of(read_item))
 
-        return Pages(fetch, page_size, self.path + path)
+        return Pages(fetch, page_size, session_id, self.path + path)
 
     def list_namespaces(self) -> list[Namespace]:
         """The namespaces of the account."""

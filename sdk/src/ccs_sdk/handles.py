@@ -237,14 +237,16 @@ class NamespaceHandle(PropertiesHandle):
     def iter_sessions(self, *, page_size: int = DEFAULT_PAGE_SIZE) -> Pages[str]:
         """The ids of all its sessions with live properties, in order."""
         path = f"/{_paths.segment(self._namespace)}/session-ids"
-        return self._account.pages(path, _wire.text, page_size)
+        return self._account.pages(path, _wire.text, page_size, str)
 
     def iter_session_properties(
         self, *, page_size: int = DEFAULT_PAGE_SIZE
     ) -> Pages[SessionProperties]:
         """All its sessions with their live properties, in the order of their ids."""
         path = f"/{_paths.segment(self._namespace)}/session-properties"
-        return self._account.pages(path, _wire.session_properties, page_size)
+        return self._account.pages(
+            path, _wire.session_properties, page_size, lambda session: session.session_id
+        )
 
     def list_session_ttls(self) -> list[SessionTTL]:
         """Its sessions that have a TTL of their own."""

@@ -4,13 +4,14 @@ from importlib.metadata import version
 
 from flask import Flask
 
-from ccs_server.api import docs, health, observation, openapi, v1, v2
+from ccs_server.api import access_log, docs, health, log, metrics, openapi, v1, v2
 from ccs_server.api.application import Application
 from ccs_server.api.body import MAX_BODY_BYTES
 from ccs_server.api.errors import Api, register_error_handlers
-from ccs_server.api.observation import Observer
+from ccs_server.api.exchanges import Exchanges
+from ccs_server.api.policy import RequestPolicy
 from ccs_server.api.protection import CrossOrigin
-from ccs_server.api.services import Services
+from ccs_server.api.services import Services, services_of
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store.database import Database
 
@@ -31,9 +32,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         raise SettingError(
             "CCS_DATABASE_URL must be set for the WSGI application; or run 'ccs serve'."
         )
-    app = Application(
-        "ccs_server", Observer(access_log=settings.access_log), url_limit=settings.url_limit
-    )
+    app = Application("ccs_server", _exchanges(settings), url_limit=settings.url_limit)
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         API_TITLE="Conversation Context Service",
@@ -46,10 +45,25 @@ def create_app(settings: Settings | None = None) -> Flask:
     openapi.describe(api.spec)
     for blueprint in (v1.blueprint, v2.login_blueprint, v2.keys_blueprint, v2.blueprint):
         api.register_blueprint(blueprint)
-    for plain in (docs.blueprint, health.blueprint, observation.blueprint):
+    for plain in (docs.blueprint, health.blueprint):
         app.register_blueprint(plain)
     if settings.cors_origins:
         # Flask's way to put something around an application.
         app.wsgi_app = CrossOrigin(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]
     app.extensions["openapi"] = openapi.with_security(api.spec.to_dict())
     return app
+
+
+def _exchanges(settings: Settings) -> Exchanges:
+    if not settings.access_log:
+        return Exchanges(metrics.count)
+    # `ccs serve` has set up logging; another server may leave that to its applications.
+    if not access_log.logger.hasHandlers():
+        access_log.logger.addHandler(log.stderr_handler())
+    return Exchanges(metrics.count, access_log.write)
+
+
+def create_service(settings: Settings) -> tuple[Flask, RequestPolicy]:
+    """The application with the policy that `serving` asks before it."""
+    app = create_app(settings)
+    return app, RequestPolicy(app, services_of(app))

@@ -1,6 +1,7 @@
 """The settings of the service: read once from the environment, checked at start."""
 
 import os
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from math import inf
@@ -29,6 +30,17 @@ def _natural(text: str) -> int:
     return number
 
 
+Port = NewType("Port", int)
+"""A TCP port; 0 takes any that is free."""
+
+
+def _port(text: str) -> Port:
+    number = int(text)
+    if not 0 <= number <= 65_535:  # noqa: PLR2004 - 16 bits
+        raise ValueError
+    return Port(number)
+
+
 def _switch(text: str) -> bool:
     return {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}[
         text.lower()
@@ -44,16 +56,57 @@ def _origins(text: str) -> frozenset[str]:
     return origins
 
 
+_SECRET_KEY_BYTES = 32
+
+
+def _secret_keys(text: str, variable: str = "CCS_SECRET_KEY") -> tuple[bytes, ...]:
+    try:
+        keys = tuple(
+            b64decode(key.replace("-", "+").replace("_", "/"), validate=True)
+            for key in text.replace(",", " ").split()
+        )
+    except ValueError:
+        keys = ()
+    if not keys or {len(key) for key in keys} != {_SECRET_KEY_BYTES}:
+        # The message does not repeat it: it may be a secret with a slip of the pen.
+        raise SettingError(
+            f"{variable} must hold 32 random bytes in base64, as 'openssl rand -base64 32' makes them; "
+            "or several such keys with commas between, the one that encrypts first."
+        )
+    return keys
+
+
+def _secret_key_file(path: Path) -> tuple[bytes, ...]:
+    variable = "CCS_SECRET_KEY_FILE"
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(
+            f"{variable} must name a readable file of text, not '{path}'."
+        ) from error
+    return _secret_keys(text, f"The file that {variable} names")
+
+
 Rate = NewType("Rate", str)
 """A rate as the package `limits` reads it."""
 
 
-def _rate(text: str) -> Rate:
+def read_rate(text: str) -> Rate:
+    """Raises ValueError unless `text` is one rate of at least one request."""
     # Most services limit no rates, and do without the 3 MB of it.
-    from limits import parse  # noqa: PLC0415
+    from limits import parse_many  # noqa: PLC0415
 
-    parse(text)
+    (rate,) = parse_many(text)
+    if rate.amount < 1:
+        raise ValueError
     return Rate(text)
+
+
+Off = Literal["off"]
+
+
+def _port_or_off(text: str) -> Port | Off:
+    return "off" if text.lower() == "off" else _port(text)
 
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -70,12 +123,16 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     str | None: (str, "text"),
     str: (str, "text"),
     Path: (Path, "a path"),
+    Path | None: (Path, "a path"),
+    tuple[bytes, ...]: (_secret_keys, "keys in base64"),
     bool: (_switch, "on or off"),
     float: (_positive, "a number from 0.001"),
     int: (_natural, "a whole number from 1"),
+    Port: (_port, "a port from 0 to 65535"),
     LogLevel: (_level, "debug, info, warning or error"),
     frozenset[str]: (_origins, "origins such as https://example.com, with commas between, or *"),
-    Rate | None: (_rate, "a rate such as 100/second or 5000/minute"),
+    Port | Off | None: (_port_or_off, "a port from 0 to 65535, or off"),
+    Rate | None: (read_rate, "a rate such as 100/second or 5000/minute"),
 }
 
 
@@ -91,13 +148,19 @@ class Settings:
 
     database_url: str | None = field(default=None, repr=False)
     data_dir: Path = _DATA_DIR
+    host: str = "127.0.0.1"
+    port: Port = Port(8000)
+    secret_key: tuple[bytes, ...] = field(default=(), repr=False)
+    secret_key_file: Path | None = None
     transaction_pooler: bool = False
     connect_timeout: int = 3
     statement_timeout: float = 5.0
     credential_cache: float = 2.0
     token_lifetime: int = 86_400
     max_retention: int = 395 * 86_400
+    audit_retention: int = 395 * 86_400
     purge_interval: float = 60.0
+    quota_interval: float = 10.0
     drain_time: float = 0.5
     shutdown_timeout: int = 20
     queue_length: int = 16
@@ -108,9 +171,12 @@ class Settings:
     url_limit: int = 16_384
     namespace_limit: int = 10_000
     list_limit: int = 100_000
+    list_depth: int = 1_000_000
     rate_limit: Rate | None = None
     rate_limit_storage: str | None = field(default=None, repr=False)
     cors_origins: frozenset[str] = frozenset()
+    operations_host: str = "127.0.0.1"
+    operations_port: Port | Off | None = None
     access_log: bool = True
     log_level: LogLevel = "info"
 
@@ -119,7 +185,7 @@ class Settings:
         """Reads the settings.
 
         Raises:
-            SettingError: a variable cannot be read as its type.
+            SettingError: a variable cannot be read as its type, or the file that one names cannot be read.
         """
         given: dict[str, object] = {}
         for setting in fields(cls):
@@ -132,4 +198,9 @@ class Settings:
                 given[setting.name] = read(text)
             except (ValueError, KeyError):
                 raise SettingError(f"{variable} must be {kind}, not {text!r}.") from None
+        file = given.get("secret_key_file")
+        if isinstance(file, Path):
+            if "secret_key" in given:
+                raise SettingError("Set either CCS_SECRET_KEY or CCS_SECRET_KEY_FILE, not both.")
+            given["secret_key"] = _secret_key_file(file)
         return cls(**given)  # type: ignore[arg-type]

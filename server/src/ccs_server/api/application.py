@@ -6,17 +6,25 @@ Each override is there for a figure in docs/performance.md.
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Request, Response
 from flask.sessions import NullSession, SessionInterface
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import MapAdapter
 
 from ccs_server.api.body import BodyRequest, current_request, leave_no_body
-from ccs_server.api.observation import Observer
+from ccs_server.api.exchanges import Exchanges
 from ccs_server.api.protection import protected
-from ccs_server.api.routing import Match, NameConverter, Routes, read_path
+from ccs_server.api.routing import (
+    METHODS,
+    Match,
+    NameConverter,
+    Routes,
+    read_path,
+    without_slash,
+)
 
 
 class _NoSessions(SessionInterface):
@@ -29,17 +37,16 @@ class _NoSessions(SessionInterface):
 
 
 class Application(Flask):
-    """The service's Flask: no sessions, no async views, routes as `routing` says, every answer observed."""
+    """The service's Flask: no sessions, no async views, routes as `routing` says, every exchange recorded."""
 
     request_class = BodyRequest
     session_interface = _NoSessions()
 
-    def __init__(self, import_name: str, observer: Observer, *, url_limit: int) -> None:
+    def __init__(self, import_name: str, exchanges: Exchanges, *, url_limit: int) -> None:
         super().__init__(import_name, static_folder=None)
         self.url_map.merge_slashes = False
         self.url_map.converters["name"] = NameConverter
-        self._observer = observer
-        observer.attach_to(self)
+        self._exchanges = exchanges
         self._url_limit = url_limit
         self._routes: Routes | None = None
 
@@ -55,11 +62,18 @@ class Application(Flask):
         path = read_path(environ, self._url_limit)
         if self._routes is None:
             self._routes = Routes(self.url_map.iter_rules())
-        match = self._routes.match(environ["REQUEST_METHOD"], path)
+        method = environ["REQUEST_METHOD"]
+        match = self._routes.match(method, path)
         if match is not None:
             return match
-        environ["PATH_INFO"] = path.encode().decode("latin-1")
-        return super().create_url_adapter(request)
+        # Flask makes one of every request.
+        adapter = cast("MapAdapter", super().create_url_adapter(request))
+        adapter.path_info = without_slash(path)
+        if method not in METHODS:
+            # Werkzeug would take `get` for GET.
+            allowed = list(adapter.allowed_methods())
+            raise MethodNotAllowed(allowed) if allowed else NotFound
+        return adapter
 
     def full_dispatch_request(self) -> Response:
         """From a request with a route to its answer: the blueprint's checks, the view, whatever error they raise."""
@@ -93,7 +107,7 @@ class Application(Flask):
             response = super().process_response(response)
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             leave_no_body(request, response)
-        self._observer.observe(request, response)
+        self._exchanges.add(request, response)
         return response
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -9,6 +9,7 @@ import re
 from io import BytesIO
 from itertools import accumulate
 from typing import Any, NoReturn, TypeVar
+from wsgiref.types import WSGIEnvironment
 
 from flask import Request, Response, request
 from msgspec import DecodeError, Raw, ValidationError
@@ -16,18 +17,26 @@ from msgspec.json import Decoder, encode
 from msgspec.json import format as compact
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from ccs_server.domain.errors import InvalidInput, UnsupportedMediaType
+from ccs_server.api.accounts import Account
+from ccs_server.domain.errors import InvalidInput, Unavailable, UnsupportedMediaType
 from ccs_server.domain.names import check_properties
+from ccs_server.store.faults import BUSY
 
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 1 << 20
 MAX_NESTING = 100
 
+JSON = "application/json"
+
 MALFORMED = "The body must be valid JSON in UTF-8."
 _TOO_DEEP = f"A value may be nested at most {MAX_NESTING} levels deep."
-_CUT_OFF = "The body is not all there; send it whole, a bare number with its Content-Length."
+_CUT_OFF = "The body is not all there; send it whole."
 _NUL = "The body holds U+0000, which cannot be stored; leave it out."
+
+UNREAD = "ccs.body_unread"
+"""Stands in the WSGI environment of a request whose body the server has not received, and will not: the request is
+refused without it, and the connection closed."""
 
 _object_decoder = Decoder(dict[str, Raw])
 _value_decoder = Decoder(Raw)
@@ -43,7 +52,13 @@ _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class BodyRequest(Request):
-    """A request whose body is read in one go where its length is known, and held to its limit where it is not."""
+    """A request whose body is read in one go where its length is known, and held to its limit where it is not.
+
+    Attributes:
+        account: the account that the request is made for, once its credential has been checked.
+    """
+
+    account: Account
 
     def read_all(self) -> bytes:
         """The whole body, or as much as came of it; to be called once.
@@ -58,7 +73,10 @@ class BodyRequest(Request):
             and "HTTP_TRANSFER_ENCODING" not in self.environ
         ):
             # Werkzeug would look for its own limits first, and wrap the stream.
-            body: bytes = self.environ["wsgi.input"].read(int(length))
+            try:
+                body: bytes = self.environ["wsgi.input"].read(int(length))
+            except ConnectionError:
+                raise ClientDisconnected from None
             self.stream = BytesIO()
             return body
         body = self.get_data(cache=False)
@@ -85,6 +103,8 @@ def leave_no_body(request: Request, response: Response) -> None:
     The HTTP server closes a connection that has an unread body on it, and a client that was not told would send its
     next request there.
     """
+    if UNREAD in request.environ:
+        return
     try:
         while request.stream.read(1 << 16):
             pass
@@ -92,35 +112,46 @@ def leave_no_body(request: Request, response: Response) -> None:
         response.headers["Connection"] = "close"
 
 
+def is_json(environ: WSGIEnvironment) -> bool:
+    """Whether a request's Content-Type is application/json, with whatever parameters."""
+    content_type: str = environ.get("CONTENT_TYPE", "")
+    return content_type == JSON or content_type.partition(";")[0].strip().lower() == JSON
+
+
+def has_body(environ: WSGIEnvironment) -> bool:
+    """Whether a request announces a body."""
+    return (
+        environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or "HTTP_TRANSFER_ENCODING" in environ
+    )
+
+
 def read_json() -> bytes:
     """The request's body.
 
     Raises:
-        UnsupportedMediaType: the body does not call itself JSON.
+        UnsupportedMediaType: its Content-Type is not application/json.
         InvalidInput: it ended before its time.
         RequestEntityTooLarge: it is over MAX_BODY_BYTES.
+        Unavailable: the server has not received it.
     """
     request = current_request()
-    body = request.read_all()
     environ = request.environ
-    # Servers hand over what has come when the client went away: of `1234` that may be `12`, which is JSON too.
-    if environ.get("CONTENT_LENGTH", "") != str(len(body)) and not _is_whole(request, body):
-        raise InvalidInput(_CUT_OFF, "body")
-    if (
-        body
-        and environ.get("CONTENT_TYPE") != "application/json"
-        and request.mimetype != "application/json"
-    ):
+    if has_body(environ) and not is_json(environ):
         raise UnsupportedMediaType("Send the body with the header Content-Type: application/json.")
+    if UNREAD in environ and (request.content_length or 0) <= MAX_BODY_BYTES:
+        # The credential could not be checked when the server asked, and now it could: the database has come back.
+        raise Unavailable(BUSY)
+    try:
+        body = request.read_all()
+    except ClientDisconnected:
+        raise InvalidInput(_CUT_OFF, "body") from None
+    # Some servers hand over what has come when the client went away: of `1234` that may be `12`, which is JSON too.
+    if environ.get("CONTENT_LENGTH", "") != str(len(body)) and request.content_length not in {
+        None,
+        len(body),
+    }:
+        raise InvalidInput(_CUT_OFF, "body")
     return body
-
-
-def _is_whole(request: Request, body: bytes) -> bool:
-    """Whether a body whose length was given otherwise, or not at all, cannot be the beginning of a longer one."""
-    given = request.content_length
-    if given is not None:
-        return given == len(body)
-    return not body[-1:].isdigit()
 
 
 def read_properties() -> tuple[bytes, int]:

@@ -47,6 +47,9 @@ _SENTENCES = {
 }
 
 
+FAILED = "The service failed on this request; tell its operator the X-Request-ID of this answer."
+
+
 def envelope(
     status: int, message: str, errors: dict[str, list[str]] | None = None
 ) -> tuple[bytes, int]:
@@ -85,10 +88,7 @@ def _answer_context_error(error: ContextError) -> Response:
 
 def _answer_unexpected(error: Exception) -> Response:
     log.error("unexpected error in %s", request.endpoint, exc_info=error)
-    return _answer(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "The service failed on this request; tell its operator the X-Request-ID of this answer.",
-    )
+    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED)
 
 
 class ErrorSchema(Schema):
@@ -114,18 +114,23 @@ class Api(flask_smorest.Api):
 
     def handle_http_exception(self, error: HTTPException) -> ResponseReturnValue:
         """Answers an HTTP error of routing, parsing or validation."""
-        code = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-        if error.code is not None and error.code < HTTPStatus.BAD_REQUEST:
-            return error.get_response()
-        fields = _fields(getattr(error, "data", {}).get("messages", {}))
-        first = next((sentence for sentences in fields.values() for sentence in sentences), None)
-        answer = _answer(code, first or _SENTENCES.get(code, code.description + "."), fields)
-        answer.headers.extend(
-            (name, value)
-            for name, value in error.get_headers(request.environ)
-            if name.lower() not in {"content-type", "content-length"}
-        )
-        return answer
+        return answer_http_exception(error)
+
+
+def answer_http_exception(error: HTTPException) -> ResponseReturnValue:
+    """The response to an HTTP error of routing, parsing or validation."""
+    code = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    if error.code is not None and error.code < HTTPStatus.BAD_REQUEST:
+        return error.get_response()
+    fields = _fields(getattr(error, "data", {}).get("messages", {}))
+    first = next((sentence for sentences in fields.values() for sentence in sentences), None)
+    answer = _answer(code, first or _SENTENCES.get(code, code.description + "."), fields)
+    answer.headers.extend(
+        (name, value)
+        for name, value in error.get_headers(request.environ)
+        if name.lower() not in {"content-type", "content-length"}
+    )
+    return answer
 
 
 def _fields(messages: dict[str, dict[str, list[str]]]) -> dict[str, list[str]]:

@@ -9,6 +9,8 @@ from ccs_server.store import schema
 
 blueprint = Blueprint("health", __name__)
 
+ENDING = "The service is about to end; use another instance."
+
 _OK = b'{"status":"ok"}'
 
 
@@ -26,6 +28,6 @@ def readyz() -> Response:
         Unavailable: it does not, it is not, or the service is about to end.
     """
     if DRAINING in request.environ:
-        raise Unavailable("The service is about to end; use another instance.")
+        raise Unavailable(ENDING)
     schema.check(database())
     return Response(_OK, content_type="application/json")

@@ -156,10 +156,7 @@ FILTER_SCHEMA: Doc = {
 }
 
 # What clients and proxies do not carry in a path: it goes through bodies.
-NAME_IN_PATH_SCHEMA: Doc = NAME_SCHEMA | {
-    "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f/]$",
-    "not": {"enum": [".", ".."]},
-}
+NAME_IN_PATH_SCHEMA: Doc = NAME_SCHEMA | {"not": {"enum": [".", ".."]}}
 
 
 def _namespace_schema(pattern: str) -> Doc:

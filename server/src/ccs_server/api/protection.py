@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from ccs_server.api.observation import REQUEST_ID, request_id_of
+from ccs_server.api.request_id import REQUEST_ID, request_id_of
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo

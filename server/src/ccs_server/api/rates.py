@@ -1,6 +1,7 @@
-"""How many requests an account may make: off unless CCS_RATE_LIMIT is set."""
+"""How many requests an account may make: by its quota, or by CCS_RATE_LIMIT; without either, as many as it likes."""
 
 import logging
+from threading import Lock
 from time import monotonic, time
 from typing import TYPE_CHECKING, Self
 
@@ -21,40 +22,40 @@ _PAUSE_SECONDS = 5.0
 
 
 class RateLimiter:
-    """Counts the requests of accounts, in a storage that instances share or, in memory, for this process alone."""
+    """Counts the requests of accounts, in a storage that instances share or, in memory, for this process alone.
 
-    def __init__(self, rate: "RateLimitItem", counter: "Counter") -> None:
-        self._rate = rate
+    Without a counter, one in memory is made for the first account that has a rate.
+    """
+
+    def __init__(self, default: "RateLimitItem | None", counter: "Counter | None") -> None:
+        self._default = default
         self._counter = counter
+        self._making = Lock()
         self._paused_until = 0.0
 
     @classmethod
-    def of(cls, settings: Settings) -> Self | None:
-        """The limiter that the settings ask for, if they do.
+    def of(cls, settings: Settings) -> Self:
+        """The limiter that the settings ask for.
 
         Raises:
             SettingError: there is no such storage.
         """
-        if settings.rate_limit is None:
-            return None
-        # Imported where it is wanted, as in the settings.
-        from limits import parse  # noqa: PLC0415
-        from limits.storage import storage_from_string  # noqa: PLC0415
-        from limits.strategies import SlidingWindowCounterRateLimiter  # noqa: PLC0415
-
-        url = settings.rate_limit_storage or _IN_MEMORY
-        options = {} if url == _IN_MEMORY else _TIMEOUTS
+        default = _parse(settings.rate_limit) if settings.rate_limit else None
+        if settings.rate_limit_storage is None:
+            return cls(default, None)
         try:
-            storage = storage_from_string(url, **options)
-            counter = SlidingWindowCounterRateLimiter(storage)
-            return cls(parse(settings.rate_limit), counter)
+            return cls(default, _counter_in(settings.rate_limit_storage, **_TIMEOUTS))
         except Exception as error:
             raise SettingError(
                 "CCS_RATE_LIMIT_STORAGE must be the URL of a Redis, such as redis://localhost:6379, "
                 "and the package 'redis' installed."
             ) from error
 
-    def count(self, account: str) -> None:
+    def rate_of(self, requests: str | None) -> "RateLimitItem | None":
+        """The rate of an account whose quota says `requests`, such as `100/second`; None if it has no limit."""
+        return _parse(requests) if requests else self._default
+
+    def count(self, account: str, rate: "RateLimitItem") -> None:
         """Counts a request of the account.
 
         Raises:
@@ -63,14 +64,37 @@ class RateLimiter:
         if self._paused_until > monotonic():
             return
         try:
-            if self._counter.hit(self._rate, account):
+            counter = self._counter or self._make_counter()
+            if counter.hit(rate, account):
                 return
-            reset = self._counter.get_window_stats(self._rate, account).reset_time
+            reset = counter.get_window_stats(rate, account).reset_time
         except Exception as error:  # noqa: BLE001 - each storage has errors of its own
             self._paused_until = monotonic() + _PAUSE_SECONDS
             _log.warning("Rates are not limited now: the storage fails (%s).", type(error).__name__)
             return
         raise TooManyRequests(
-            f"The account is over its rate of {self._rate}; slow down.",
+            f"The account is over its rate of {rate}; slow down.",
             retry_after=max(1, round(reset - time())),
         )
+
+    def _make_counter(self) -> "Counter":
+        with self._making:
+            if self._counter is None:
+                self._counter = _counter_in(_IN_MEMORY)
+            return self._counter
+
+
+# `limits` is imported where it is wanted, as in the settings.
+
+
+def _parse(rate: str) -> "RateLimitItem":
+    from limits import parse  # noqa: PLC0415
+
+    return parse(rate)
+
+
+def _counter_in(url: str, **options: float) -> "Counter":
+    from limits.storage import storage_from_string  # noqa: PLC0415
+    from limits.strategies import SlidingWindowCounterRateLimiter  # noqa: PLC0415
+
+    return SlidingWindowCounterRateLimiter(storage_from_string(url, **options))

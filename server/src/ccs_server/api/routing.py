@@ -24,6 +24,10 @@ _DOCUMENT = re.compile(
     re.DOTALL,
 )
 _ALIAS = "/v1/brand/"
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Every method that a route of this service has, as HTTP has them: in capitals."""
+
 _UNREADABLE = "The path must be percent-encoded UTF-8."
 
 
@@ -40,7 +44,7 @@ class UnreadablePath(BadRequest):
 
 
 def read_path(environ: WSGIEnvironment, longest: int) -> str:
-    """The request's path with one trailing slash dropped and the alias `brand` read as `account`.
+    """The request's path, decoded, with the alias `brand` read as `account`.
 
     Raises:
         UnreadablePath: it is not UTF-8.
@@ -54,11 +58,14 @@ def read_path(environ: WSGIEnvironment, longest: int) -> str:
             path = path.encode("latin-1").decode()
         except UnicodeError:
             raise UnreadablePath from None
-    if path.endswith("/") and path != "/":
-        path = path[:-1]
     if path.startswith(_ALIAS):
         path = "/v1/account/" + path[len(_ALIAS) :]
     return path
+
+
+def without_slash(path: str) -> str:
+    """The path with one trailing slash dropped."""
+    return path[:-1] if path.endswith("/") and path != "/" else path
 
 
 class Match(NamedTuple):
@@ -91,7 +98,14 @@ class Routes:
                     self._of_documents[key] = rule
 
     def match(self, method: str, path: str) -> Match | None:
-        """The match, or None where werkzeug has to look."""
+        """The match, or None where werkzeug has to look.
+
+        A slash at the end of a property's name belongs to it; at the end of any other path it means nothing.
+        """
+        if path.endswith("/"):
+            named = _PROPERTIES.fullmatch(path)
+            if named is None or named["name"] is None:
+                path = without_slash(path)
         known = self._of_paths.get((method, path))
         if known is not None:
             return known

@@ -2,16 +2,22 @@
 
 from dataclasses import dataclass
 from typing import Any, Self
+from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, current_app
 
+from ccs_server.api.accounts import Account
+from ccs_server.api.body import current_request
 from ccs_server.api.memory import ShortMemory
 from ccs_server.api.rates import RateLimiter
+from ccs_server.domain.credentials import hash_secret
 from ccs_server.settings import Settings
+from ccs_server.store.credentials import StoredSecret
 from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import SigningKeys
 
 _NAME = "ccs"
+_DIGEST = "ccs.credential_digest"
 
 
 @dataclass(frozen=True)
@@ -20,10 +26,10 @@ class Services:
 
     settings: Settings
     database: Database
-    accounts_of_keys: ShortMemory[str]
-    tenants_of_tokens: ShortMemory[str]
+    accounts_of_keys: ShortMemory[Account]
+    tenants_of_tokens: ShortMemory[Account]
     signing_keys: ShortMemory[SigningKeys]
-    rates: RateLimiter | None
+    rates: RateLimiter
 
     @classmethod
     def of(cls, settings: Settings, database: Database) -> Self:
@@ -38,6 +44,16 @@ class Services:
             rates=RateLimiter.of(settings),
         )
 
+    def account_of(self, found: StoredSecret) -> Account:
+        """The account of a credential that was found, with what its quota allows now."""
+        quota = found.quota
+        return Account(
+            found.account,
+            found.actor,
+            quota.excess() if quota else None,
+            self.rates.rate_of(quota.requests if quota else None),
+        )
+
     def attach_to(self, app: Flask) -> None:
         """Makes these the services of `app`."""
         app.extensions[_NAME] = self
@@ -47,10 +63,29 @@ def services() -> Services:
     """The services of the app that handles the current request."""
     # Not through Flask's proxy, as in `current_request`.
     app: Any = current_app
-    found: Services = app._get_current_object().extensions[_NAME]  # noqa: SLF001
+    return services_of(app._get_current_object())  # noqa: SLF001
+
+
+def services_of(app: Flask) -> Services:
+    """The services of an app."""
+    found: Services = app.extensions[_NAME]
     return found
 
 
 def database() -> Database:
     """The database of the app that handles the current request."""
     return services().database
+
+
+def digest_of(environ: WSGIEnvironment, secret: str) -> bytes:
+    """The hash by which the memories know a credential of this request; it is taken once for a request."""
+    known: tuple[str, bytes] | None = environ.get(_DIGEST)
+    # A request may carry two credentials, and one must never pass for the other.
+    if known is None or known[0] != secret:
+        known = environ[_DIGEST] = secret, hash_secret(secret)
+    return known[1]
+
+
+def actor() -> str:
+    """Who makes the current request, as the audit names it."""
+    return current_request().account.actor

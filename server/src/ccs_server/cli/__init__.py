@@ -1,13 +1,28 @@
 """The command line, `ccs`: everything an operator does. Every command has `--json`, for programs."""
 
 from ccs_server.cli.accounts import credentials, keys
+from ccs_server.cli.audit import audit
+from ccs_server.cli.backup import backup, restore
 from ccs_server.cli.common import Commands
+from ccs_server.cli.quotas import quotas
 from ccs_server.cli.serve import serve
 from ccs_server.cli.upkeep import migrate, openapi, purge, signing_keys
 
 main = Commands(
     "ccs",
     help="The open, self-hosted Conversation Context Service. Settings are read from CCS_* variables.",
-    commands=[serve, migrate, keys, credentials, signing_keys, purge, openapi],
+    commands=[
+        serve,
+        migrate,
+        keys,
+        credentials,
+        quotas,
+        signing_keys,
+        purge,
+        audit,
+        backup,
+        restore,
+        openapi,
+    ],
     context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
 )

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from ccs_server.cli.common import account_argument, as_json_option, opened_store, say
+from ccs_server.cli.common import account_argument, as_json_option, opened_store, operator, say, utc
 from ccs_server.store import credentials as store
 from ccs_server.store.credentials import Issued
 
@@ -22,7 +22,7 @@ def keys() -> None:
 def create_key(account: str, *, as_json: bool) -> None:
     """Make a key; the account's others stay valid."""
     with opened_store() as opened:
-        made = store.create_key(opened.database, account)
+        made = store.create_key(opened.database, account, operator())
     text = f"Account {account}, key {made.key_id}:\n{made.key}\n{_SHOWN_ONCE}"
     say(asdict(made), text, as_json=as_json)
 
@@ -48,10 +48,10 @@ def revoke_keys(account: str, key_id: str | None, *, all_: bool, as_json: bool) 
     _check_choice(key_id, "--key-id", all_=all_)
     with opened_store() as opened:
         if key_id:
-            store.revoke_key(opened.database, account, key_id)
+            store.revoke_key(opened.database, account, key_id, operator())
             revoked = [key_id]
         else:
-            revoked = store.revoke_all_keys(opened.database, account)
+            revoked = store.revoke_all_keys(opened.database, account, operator())
     say({"account": account, "revoked": revoked}, _revoked(revoked), as_json=as_json)
 
 
@@ -61,7 +61,7 @@ def revoke_keys(account: str, key_id: str | None, *, all_: bool, as_json: bool) 
 def keep_newest_key(account: str, *, as_json: bool) -> None:
     """Revoke every key of the account but its newest: the end of a key's replacement."""
     with opened_store() as opened:
-        kept, revoked = store.keep_newest_key(opened.database, account)
+        kept, revoked = store.keep_newest_key(opened.database, account, operator())
     text = f"Account {account}, valid key: {kept}. {_revoked(revoked)}"
     say({"account": account, "key_id": kept, "revoked": revoked}, text, as_json=as_json)
 
@@ -77,7 +77,7 @@ def credentials() -> None:
 def create_credential(account: str, *, as_json: bool) -> None:
     """Make a user name and a password; the account's others stay valid."""
     with opened_store() as opened:
-        made = store.create_credential(opened.database, account)
+        made = store.create_credential(opened.database, account, operator())
     text = (
         f"Account {account}, user name {made.username}, password:\n{made.password}\n{_SHOWN_ONCE}"
     )
@@ -105,10 +105,10 @@ def revoke_credentials(account: str, username: str | None, *, all_: bool, as_jso
     _check_choice(username, "--username", all_=all_)
     with opened_store() as opened:
         if username:
-            store.revoke_credential(opened.database, account, username)
+            store.revoke_credential(opened.database, account, username, operator())
             revoked = [username]
         else:
-            revoked = store.revoke_all_credentials(opened.database, account)
+            revoked = store.revoke_all_credentials(opened.database, account, operator())
     say({"account": account, "revoked": revoked}, _revoked(revoked), as_json=as_json)
 
 
@@ -118,13 +118,14 @@ def _check_choice(one: str | None, option: str, *, all_: bool) -> None:
 
 
 def _listed(issued: Issued, name: str) -> dict[str, str | None]:
-    return {name: issued.name, "created_at": issued.created_at, "revoked_at": issued.revoked_at}
+    revoked_at = utc(issued.revoked_at) if issued.revoked_at else None
+    return {name: issued.name, "created_at": utc(issued.created_at), "revoked_at": revoked_at}
 
 
 def _table(issued: list[Issued]) -> str:
     rows = [
-        f"{each.name}  created {each.created_at}"
-        + (f"  revoked {each.revoked_at}" if each.revoked_at else "")
+        f"{each.name}  created {utc(each.created_at)}"
+        + (f"  revoked {utc(each.revoked_at)}" if each.revoked_at else "")
         for each in issued
     ]
     return "\n".join(rows) or "None."

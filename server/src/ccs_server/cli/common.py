@@ -1,9 +1,12 @@
 """What the commands share: settings, the store, one JSON object or some lines of text, errors as one sentence."""
 
 import json
+import os
+import pwd
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -13,6 +16,8 @@ from ccs_server.domain.names import check_account
 from ccs_server.embedded import EmbeddedError, EmbeddedPostgres
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store import schema
+from ccs_server.store.audit import OPERATOR
+from ccs_server.store.backup import BackupError
 from ccs_server.store.database import Database
 from ccs_server.store.faults import StoreFault
 
@@ -28,7 +33,7 @@ class Commands(click.Group):
         """Runs the command."""
         try:
             return super().invoke(ctx)
-        except (SettingError, EmbeddedError, ContextError, StoreFault) as error:
+        except (SettingError, EmbeddedError, ContextError, StoreFault, BackupError) as error:
             raise click.ClickException(_sentence(error)) from error
 
 
@@ -83,7 +88,8 @@ def opened_store() -> Iterator[Store]:
         finally:
             database.release()
         return
-    with EmbeddedPostgres(settings.data_dir) as embedded:
+    stop_seconds = settings.shutdown_timeout
+    with EmbeddedPostgres(settings.data_dir, stop_seconds=stop_seconds) as embedded:
         settings = replace(settings, database_url=embedded.url)
         database = Database(embedded.url, settings)
         try:
@@ -93,11 +99,43 @@ def opened_store() -> Iterator[Store]:
             database.release()
 
 
+@contextmanager
+def located_database() -> Iterator[str]:
+    """The URL of the database that the settings name, whatever is in it, for the length of the block.
+
+    The embedded one is started, but not migrated.
+
+    Raises:
+        SettingError: a setting cannot be used.
+        EmbeddedError: the embedded PostgreSQL cannot be started.
+    """
+    settings = Settings.from_environment()
+    if settings.database_url:
+        yield settings.database_url
+        return
+    with EmbeddedPostgres(settings.data_dir) as embedded:
+        yield embedded.url
+
+
 def _ensure_current(database: Database, url: str) -> None:
     try:
         schema.check(database)
     except Unavailable:
         schema.migrate(url)
+
+
+def operator() -> str:
+    """Who runs this command, as the audit names it: by the system's name of this process's user."""
+    user = os.getuid()
+    try:
+        return f"{OPERATOR}:{pwd.getpwuid(user).pw_name}"
+    except KeyError:  # a container's user may have no name
+        return f"{OPERATOR}:{user}"
+
+
+def utc(moment: datetime) -> str:
+    """A moment as the API writes it: UTC, with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def say(said: Mapping[str, object], text: str, *, as_json: bool) -> None:

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -14,22 +13,36 @@ from typing import NoReturn
 
 import click
 
+from ccs_server.api.log import logging_of
 from ccs_server.cli.common import Store, as_json_option, opened_store
-from ccs_server.serving.greeting import Greeter, Greeting
-from ccs_server.serving.listener import ListenError, address_of, listen
-from ccs_server.serving.logs import logging_of
+from ccs_server.serving.counting import Counting
+from ccs_server.serving.ending import Ending
+from ccs_server.serving.first_process import leave_reaping_to_parent
+from ccs_server.serving.greeting import Greeter, Greeting, url_of
+from ccs_server.serving.listener import (
+    ListenError,
+    Options,
+    PortInUseError,
+    address_of,
+    listen,
+)
+from ccs_server.serving.metrics_directory import metrics_directory
 from ccs_server.serving.upkeep import Upkeep
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.credentials import ApiKey, create_first_key
+from ccs_server.store.signing_keys import check_signing_keys
 
 FIRST_ACCOUNT = "demo"
 
+OPERATIONS_PORT = 9464
+"""Where nothing else is said; OpenTelemetry's port for Prometheus."""
+
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--host", help="The address to listen on, instead of CCS_HOST (127.0.0.1).")
 @click.option(
-    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any."
+    "--port", type=click.IntRange(0, 65535), help="Instead of CCS_PORT (8000); 0 takes any."
 )
 @click.option(
     "--workers",
@@ -40,51 +53,97 @@ FIRST_ACCOUNT = "demo"
 )
 @click.option("--migrate", is_flag=True, help="Migrate an external database that is behind.")
 @as_json_option
-def serve(host: str, port: int, workers: int, *, migrate: bool, as_json: bool) -> None:
+def serve(
+    host: str | None, port: int | None, workers: int, *, migrate: bool, as_json: bool
+) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 
     Without CCS_DATABASE_URL it brings its own PostgreSQL, with its data under CCS_DATA_DIR.
     """
+    leave_reaping_to_parent()
     # Until the workers run, a signal ends the start where it is, and what has been started is stopped on the way out.
     signal.signal(signal.SIGTERM, _end)
-    dictConfig(logging_of(Settings.from_environment().log_level))
-    try:
-        listeners = listen(host, port, workers)
-    except ListenError as error:
-        raise click.ClickException(str(error)) from error
+    settings = Settings.from_environment()
+    dictConfig(logging_of(settings.log_level))
     with ExitStack() as stack:
-        for listener in listeners:
-            stack.enter_context(listener)
+        address = host or settings.host, settings.port if port is None else port
+        try:
+            listeners = [stack.enter_context(each) for each in listen(*address, workers)]
+            operations = [stack.enter_context(each) for each in _listen_for_operations(settings)]
+        except ListenError as error:
+            raise click.ClickException(str(error)) from error
         opened = stack.enter_context(opened_store())
-        greeting = Greeting(*address_of(listeners[0]), _prepare(opened, migrate=migrate))
+        greeting = Greeting(
+            *address_of(listeners[0]),
+            url_of(*address_of(operations[0])) if operations else None,
+            _prepare(opened, migrate=migrate),
+        )
         text = greeting.as_json() if as_json else greeting.as_text()
-        _run(opened, listeners, workers, Greeter(greeting, partial(click.echo, text)))
+        greeter = Greeter(greeting, partial(click.echo, text))
+        _run(opened, listeners, operations, workers, greeter)
+
+
+def _listen_for_operations(settings: Settings) -> list[socket.socket]:
+    """The operations listener, if there is to be one."""
+    host, port = settings.operations_host, settings.operations_port
+    if port == "off":
+        return []
+    listen_at = partial(listen, host, options=Options("CCS_OPERATIONS_HOST", "CCS_OPERATIONS_PORT"))
+    if port is not None:
+        return listen_at(port)
+    try:
+        return listen_at(OPERATIONS_PORT)
+    except PortInUseError:
+        # As of another instance: a port that was not asked for must not keep this one from starting.
+        return listen_at(0)
 
 
 def _prepare(opened: Store, *, migrate: bool) -> ApiKey | None:
-    """Makes sure that the schema is current; on an empty store of our own, makes an account and returns its key."""
-    if opened.embedded:
-        return create_first_key(opened.database, FIRST_ACCOUNT)
-    if migrate:
-        schema.migrate(opened.url)
-    schema.check(opened.database)
-    return None
+    """Makes sure that the schema is current and signing keys can be used.
+
+    On an empty store of our own, makes an account and returns its key.
+    """
+    if not opened.embedded:
+        if migrate:
+            schema.migrate(opened.url)
+        schema.check(opened.database)
+    check_signing_keys(opened.database, opened.settings.token_lifetime)
+    return create_first_key(opened.database, FIRST_ACCOUNT) if opened.embedded else None
 
 
-def _run(opened: Store, listeners: Sequence[socket.socket], count: int, greeter: Greeter) -> None:
+def _run(
+    opened: Store,
+    listeners: Sequence[socket.socket],
+    operations: Sequence[socket.socket],
+    count: int,
+    greeter: Greeter,
+) -> None:
     # Workers are forked: they share the memory of what is loaded here, and no connection.
     opened.database.release()
     multiprocessing.set_start_method("fork")
-    with tempfile.TemporaryDirectory(prefix="ccs-metrics-") as metrics:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+    with metrics_directory() as metrics, ExitStack() as stack:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         # The metrics look for their directory when they are imported.
-        from ccs_server.app import create_app  # noqa: PLC0415
+        from ccs_server.api.quota_metrics import QuotaMetrics  # noqa: PLC0415
+        from ccs_server.app import create_service  # noqa: PLC0415
+        from ccs_server.serving.operations import create_operations_app, serving  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
 
-        workers = Workers(
-            partial(create_app, opened.settings), listeners, opened.settings, count=count
-        )
-        with Upkeep(opened.database, opened.settings, opened.embedded), greeter:
+        settings = opened.settings
+        ending = Ending(settings.drain_time + settings.shutdown_timeout)
+        if embedded := opened.embedded:
+            stack.callback(lambda: embedded.stop_within(ending.remaining()))
+        load = partial(create_service, settings)
+        workers = Workers(load, listeners, settings, ending, count=count)
+        quotas = QuotaMetrics(opened.database, settings.credential_cache)
+        for listener in operations:
+            app = create_operations_app(workers, opened.database, [quotas])
+            stack.enter_context(serving(app, listener))
+        with (
+            Upkeep(opened.database, ending, settings, opened.embedded),
+            Counting(opened.database, ending, settings.quota_interval),
+            greeter,
+        ):
             workers.run()
 
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import click
 
-from ccs_server.cli.common import as_json_option, opened_store, say
+from ccs_server.cli.common import as_json_option, opened_store, operator, say
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.purge import purge as run_purge
-from ccs_server.store.signing_keys import rotate_signing_keys
+from ccs_server.store.signing_keys import encrypt_signing_keys, rotate_signing_keys
 
 
 @click.command()
@@ -41,8 +41,18 @@ def signing_keys() -> None:
 def rotate(*, as_json: bool) -> None:
     """Make a new key that signs from now on; tokens signed by older ones stay valid until they expire."""
     with opened_store() as opened:
-        key_id = rotate_signing_keys(opened.database)
+        key_id = rotate_signing_keys(opened.database, operator())
     say({"key_id": key_id}, f"Tokens are now signed by key {key_id}.", as_json=as_json)
+
+
+@signing_keys.command("encrypt")
+@as_json_option
+def encrypt(*, as_json: bool) -> None:
+    """Encrypt every signing key with the first key of CCS_SECRET_KEY, those that have another key's too."""
+    with opened_store() as opened:
+        encrypted = encrypt_signing_keys(opened.database, operator())
+    text = f"Encrypted: {', '.join(encrypted) or 'none, all of them are already'}."
+    say({"encrypted": encrypted}, text, as_json=as_json)
 
 
 @click.command()

@@ -13,7 +13,8 @@ _ALPHABET = string.ascii_letters + string.digits
 _ID_LENGTH = 12
 _SECRET_LENGTH = 43  # of 62 characters: 256 bits
 
-_key = re.compile(rf"ccs_([A-Za-z0-9]{{{_ID_LENGTH}}})_[A-Za-z0-9]{{{_SECRET_LENGTH}}}")
+_id = re.compile(rf"[A-Za-z0-9]{{{_ID_LENGTH}}}")
+_key = re.compile(rf"ccs_({_id.pattern})_[A-Za-z0-9]{{{_SECRET_LENGTH}}}")
 
 
 def _random(length: int) -> str:
@@ -23,6 +24,11 @@ def _random(length: int) -> str:
 def new_id() -> str:
     """A new public name of a secret."""
     return _random(_ID_LENGTH)
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` has the form of a public name; no other text can name a key or a user."""
+    return _id.fullmatch(text) is not None
 
 
 def new_key(key_id: str) -> str:

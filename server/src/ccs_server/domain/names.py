@@ -60,16 +60,16 @@ def _check_not_reserved(namespace: str, field: str) -> str:
     return namespace
 
 
-def check_session(session_id: str) -> str:
-    """Raises InvalidInput unless `session_id` is a session id, `__default__` included."""
+def check_session(session_id: str, field: str = "sessionId") -> str:
+    """Raises InvalidInput, about `field`, unless `session_id` is a session id, `__default__` included."""
     if not _is_session(session_id):
         raise InvalidInput(
             "A sessionId must be 1 to 256 characters, none of them a control character or '/'.",
-            "sessionId",
+            field,
         )
     if session_id in RESERVED_SESSIONS:
         raise InvalidInput(
-            f"The sessionId '{session_id}' clashes with a path; use another one.", "sessionId"
+            f"The sessionId '{session_id}' clashes with a path; use another one.", field
         )
     return session_id
 

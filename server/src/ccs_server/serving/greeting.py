@@ -13,19 +13,25 @@ _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 10.0
 
 
+def url_of(host: str, port: int) -> str:
+    """The URL of an address."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 @dataclass(frozen=True)
 class Greeting:
     """The service's addresses, and the key of a new store if there is one."""
 
     host: str
     port: int
+    operations: str | None
+    """The URL of the operations listener, if there is one."""
     key: ApiKey | None
 
     @property
     def url(self) -> str:
         """Where the service is."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return url_of(self.host, self.port)
 
     @property
     def docs(self) -> str:
@@ -34,7 +40,10 @@ class Greeting:
 
     def as_text(self) -> str:
         """For a person."""
-        lines = [f"CCS is ready at {self.url}", f"Documentation to try out: {self.docs}", ""]
+        lines = [f"CCS is ready at {self.url}", f"Documentation to try out: {self.docs}"]
+        if self.operations:
+            lines += [f"Health and metrics: {self.operations}"]
+        lines += [""]
         if self.key:
             lines += [
                 f"Account '{self.key.account}' was made, with this key, shown only now:",
@@ -52,6 +61,8 @@ class Greeting:
     def as_json(self) -> str:
         """For a program."""
         said = {"url": self.url, "docs": self.docs}
+        if self.operations:
+            said |= {"operations": self.operations}
         if self.key:
             said |= {
                 "account": self.key.account,

@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 from time import monotonic, sleep
+from typing import NamedTuple
 
 BACKLOG = 1024
 
@@ -34,8 +35,30 @@ class ListenError(Exception):
     """The address cannot be listened on; the message is one sentence that says why."""
 
 
-def listen(host: str, port: int, count: int = 1) -> list[socket.socket]:
+class PortInUseError(ListenError):
+    """The port is another process's."""
+
+
+class Options(NamedTuple):
+    """What an operator chooses a host and a port with."""
+
+    host: str
+    port: str
+
+
+_OPTIONS = Options("--host", "--port")
+
+
+def listen(
+    host: str, port: int, count: int = 1, *, options: Options = _OPTIONS
+) -> list[socket.socket]:
     """`count` listening sockets of one address; port 0 takes any that is free.
+
+    Args:
+        host: a name or an address of this machine.
+        port: the port.
+        count: how many sockets.
+        options: what an error names.
 
     Raises:
         ListenError: the address is not this machine's, or is taken.
@@ -43,7 +66,9 @@ def listen(host: str, port: int, count: int = 1) -> list[socket.socket]:
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
-        raise ListenError(f"The host '{host}' is not known; give an address with --host.") from None
+        raise ListenError(
+            f"The host '{host}' is not known; give an address with {options.host}."
+        ) from None
     family, _, _, _, address = addresses[0]
     deadline = monotonic() + _BIND_SECONDS
     while True:
@@ -53,7 +78,8 @@ def listen(host: str, port: int, count: int = 1) -> list[socket.socket]:
             if error.errno == errno.EADDRINUSE and monotonic() < deadline:
                 sleep(0.05)
                 continue
-            raise ListenError(_sentence(error, host, port)) from error
+            kind = PortInUseError if error.errno == errno.EADDRINUSE else ListenError
+            raise kind(_sentence(error, host, port, options)) from error
         return _with_others(listener, count)
 
 
@@ -74,14 +100,14 @@ def _with_others(first: socket.socket, count: int) -> list[socket.socket]:
     return listeners
 
 
-def _sentence(error: OSError, host: str, port: int) -> str:
+def _sentence(error: OSError, host: str, port: int, options: Options) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            return f"Port {port} of {host} is in use; choose another with --port."
+            return f"Port {port} of {host} is in use; choose another with {options.port}."
         case errno.EADDRNOTAVAIL:
-            return f"{host} is not an address of this machine; give another with --host."
+            return f"{host} is not an address of this machine; give another with {options.host}."
         case errno.EACCES:
-            return f"Port {port} is for privileged users; choose one from 1024 with --port."
+            return f"Port {port} is for privileged users; choose one from 1024 with {options.port}."
         case _:
             return f"{host}:{port} cannot be listened on: {error.strerror}."
 

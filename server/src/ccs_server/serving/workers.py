@@ -1,41 +1,50 @@
-"""Granian's worker processes, with an end that loses no request.
+"""Granian's worker processes: how they serve, and how they end without losing a request.
 
-Granian (2.8) closes the listener of a worker that is told to end, and its idle connections, at once. Both lose
-requests that are on their way: those of connections in the listener's queue, and those on kept-alive connections
+This is the only module that touches what granian does not document; `tests/serving/test_granian.py` holds each thing
+that it relies on, so that an upgrade fails there first. The version is bound in pyproject.toml.
+
+**Serving.** Workers run granian's ASGI server without an event loop. Granian calls its scheduler in a thread of its
+pool for each request; ours is the dispatcher, which runs the WSGI application in that thread. Unlike granian's WSGI
+server, its ASGI server tells header names as they were sent, the path before it was decoded, and a body that broke
+off from one that is complete; and no thread waits for a body, since its parts are brought by calls of their own.
+
+**The end.** Granian (2.8) closes the listener of a worker that is told to end, and its idle connections, at once. Both
+lose requests that are on their way: those of connections in the listener's queue, and those on kept-alive connections
 whose clients do not know yet. So the listeners are ours, and the end has four steps:
 
 1. Workers say `Connection: close` with every answer and /readyz says 503, for `drain_time`: clients and proxies that
    are at work learn that they must go elsewhere, each by an answer.
 2. No new connection may begin (`open_no_more`); those that have begun are accepted and served.
 3. The workers are told to end: they finish the requests at hand and close the connections that are idle.
-4. Whatever still runs after `shutdown_timeout` is killed.
-
-The methods that are overridden here are granian's own, so its version is bound to 2.8 in pyproject.toml.
+4. Whatever still runs after three quarters of `shutdown_timeout` is killed: the rest is for the database.
 """
 
+import logging
 import os
 import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from threading import Thread
+from multiprocessing.connection import wait
+from threading import Event, Thread
 from time import sleep
-from typing import Any, cast
+from typing import Any
 from wsgiref.types import WSGIApplication
 
-from granian._granian import SocketHolder
+from granian import _granian
+from granian._signals import set_sync_signals
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server import mp
 from granian.server.mp import MPServer, WorkerProcess
 
 from ccs_server.api.draining import Drainable
-from ccs_server.serving.admission import SEATS, THREADS, Admission
+from ccs_server.api.log import logging_of
+from ccs_server.serving.connections import keep_closing
+from ccs_server.serving.dispatcher import THREADS, Dispatcher, Policy
+from ccs_server.serving.ending import Ending
 from ccs_server.serving.listener import BACKLOG, address_of, open_no_more
-from ccs_server.serving.logs import logging_of
-from ccs_server.serving.stalled import keep_cutting_off
 from ccs_server.settings import LogLevel, SettingError, Settings
 
 # Ignored by processes that have no handler for it (yet), as a new worker.
@@ -45,12 +54,26 @@ _DRAIN_SIGNAL = signal.SIGURG
 _HANDSHAKE_SECONDS = 0.1
 
 
+# Granian reads a head into a buffer of this size, and refuses one that does not fit without a body. Its own limit
+# is looser than ours, so that `CCS_HEADER_LIMIT` is exact and its refusal has our form.
+_HEAD_MARGIN = 16_384
+
+_log = logging.getLogger("ccs.workers")
+
+# Granian's stubs leave out most of its extension.
+_extension: Any = _granian
+
+# The part of CCS_SHUTDOWN_TIMEOUT that workers may take; the rest is for the database.
+_WORKERS_PART = 0.75
+
 # Of a worker, beside its connections to clients: to the database, its metrics, granian's own.
 _OTHER_FILES = 100
 
 
 class Workers(MPServer):
     """Worker processes, one for each listener, that serve the application that `load` makes in each of them.
+
+    `load` returns the WSGI application and the policy that goes with it.
 
     A listener stays open when its worker fails: connections wait in its queue for the worker's successor.
 
@@ -60,25 +83,28 @@ class Workers(MPServer):
 
     def __init__(
         self,
-        load: Callable[[], WSGIApplication],
+        load: Callable[[], tuple[WSGIApplication, Policy]],
         listeners: Sequence[socket.socket],
         settings: Settings,
+        ending: Ending,
         *,
         count: int,
     ) -> None:
         _allow_files(settings.connection_limit + _OTHER_FILES)
         host, port = address_of(listeners[0])
+        # Granian says int and takes any number.
+        kill_timeout: Any = settings.shutdown_timeout * _WORKERS_PART
         super().__init__(
             target="ccs",
             address=host,
             port=port,
-            interface=Interfaces.WSGI,
+            interface=Interfaces.ASGINL,
             workers=count,
-            blocking_threads=SEATS,
+            blocking_threads=1,
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(
                 header_read_timeout=int(settings.request_time * 1000),
-                max_buffer_size=settings.header_limit,
+                max_buffer_size=settings.header_limit + _HEAD_MARGIN,
             ),
             websockets=False,
             backlog=BACKLOG,
@@ -87,11 +113,12 @@ class Workers(MPServer):
             log_level=_granian_level(settings.log_level),
             log_dictconfig=logging_of(settings.log_level),
             respawn_failed_workers=True,
-            workers_kill_timeout=settings.shutdown_timeout,
+            workers_kill_timeout=kill_timeout,
         )
         self._load = load
         self._listeners = listeners
         self._settings = settings
+        self._ending = ending
         self._lifeline = os.pipe()
 
     def run(self) -> None:
@@ -100,35 +127,55 @@ class Workers(MPServer):
         Raises:
             SystemExit: with code 1 where workers have failed.
         """
-        self.serve(target_loader=self._load_in_worker, wrap_loader=False)
+        self.serve(spawn_target=_serve, target_loader=self._load_in_worker, wrap_loader=False)
+
+    def count_alive(self) -> int:
+        """How many workers are alive. Any thread may ask: it looks at them without waiting for them as a parent."""
+        sentinels = [worker.inner.sentinel for worker in list(self.wrks)]
+        return len(sentinels) - len(wait(sentinels, timeout=0))
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the service was told to end."""
+        return bool(self.interrupt_signal)
 
     def _spawn_worker(self, idx: int, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401 - granian's own
-        # Set this late because granian warns of so many: they are there to wait, and few are ever started.
+        # Granian allows ASGI one thread, since an event loop would have no use for more; we have.
         self.blocking_threads = THREADS
         self._shd = self._handles[idx % len(self._handles)]
         return super()._spawn_worker(idx, *args, **options)
 
-    def _load_in_worker(self) -> Admission:
+    def _load_in_worker(self) -> Dispatcher:
         # Until granian sets its own handler, the one of the supervisor is in force, which would swallow the signal.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # A terminal sends ^C to the whole group, but the supervisor alone decides when workers end.
         os.setpgid(0, 0)
         _take_turns_calmly()
         follow_parent(*self._lifeline)
-        keep_cutting_off(self._listeners[0], self._settings.request_time)
-        app = Drainable(self._load())
-        signal.signal(_DRAIN_SIGNAL, app.drain)
-        # What granian would wrap an application in, in this process: Admission is called as that wrapper is.
-        mp._wsgi_call_wrap = lambda admission, *_: admission  # type: ignore[attr-defined]  # noqa: SLF001
-        return Admission(
-            app, queue_length=self._settings.queue_length, queue_time=self._settings.queue_time
+        settings = self._settings
+        keep_closing(
+            self._listeners[0],
+            limit=settings.connection_limit,
+            request_time=settings.request_time,
+            stop=Event(),
+        )
+        app, policy = self._load()
+        drainable = Drainable(app)
+        signal.signal(_DRAIN_SIGNAL, drainable.drain)
+        return Dispatcher(
+            drainable,
+            policy,
+            queue_length=settings.queue_length,
+            queue_time=settings.queue_time,
+            request_time=settings.request_time,
+            header_limit=settings.header_limit,
         )
 
     def _init_shared_socket(self) -> None:
-        # Granian's stubs do not know these attributes' types, nor that of the Rust constructor.
+        # Granian's stubs do not know this attribute's type.
         self._shd: Any
         self._handles = [
-            cast("Any", SocketHolder)(listener.fileno(), False, BACKLOG)  # noqa: FBT003
+            _extension.SocketHolder(listener.fileno(), False, BACKLOG)  # noqa: FBT003
             for listener in self._listeners
         ]
         self._sso = None
@@ -139,6 +186,7 @@ class Workers(MPServer):
 
     def shutdown(self, exit_code: int = 0) -> None:
         """Ends the workers in the four steps above."""
+        self._ending.ask()
         for worker in self.wrks:
             if worker.is_alive():
                 os.kill(worker.inner.pid, _DRAIN_SIGNAL)
@@ -147,6 +195,69 @@ class Workers(MPServer):
             open_no_more(listener)
         sleep(_HANDSHAKE_SECONDS)
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+
+
+class _NoLoop:
+    """What granian takes for an event loop: whatever it wants done soon is done at once, by the thread that asks."""
+
+    def call_soon(self, callback: Callable[..., object], *args: object, **_: object) -> None:
+        """Calls `callback`; its context does not matter."""
+        callback(*args)
+
+    call_soon_threadsafe = call_soon
+
+
+@WorkerProcess.wrap_target  # type: ignore[untyped-decorator]
+def _serve(  # noqa: PLR0913, PLR0917 - granian's parameters, in its order
+    worker_id: int,
+    dispatcher: Dispatcher,
+    sockets: Any,  # noqa: ANN401
+    ipc: Any,  # noqa: ANN401
+    _loop: object,
+    _runtime_mode: object,
+    runtime_threads: int,
+    runtime_blocking_threads: int,
+    threads: int,
+    threads_idle_timeout: int,
+    backpressure: int,
+    _task_impl: object,
+    http_mode: HTTPModes,
+    http1_settings: HTTP1Settings,
+    http2_settings: object,
+    websockets: bool,  # noqa: FBT001
+    static_path: object,
+    _log_access: object,
+    tls: tuple[Any, ...],
+    _scope_options: object,
+    metrics: object,
+) -> None:
+    """The main function of a worker process: serves until a signal ends it."""
+    ended = Event()
+    stop = set_sync_signals()
+    stop.add_cb(ended.set)
+    server = _extension.ASGIWorker(
+        worker_id, sockets, ipc, runtime_threads, runtime_blocking_threads, threads, threads_idle_timeout,
+        backpressure, http_mode, http1_settings, http2_settings, websockets, static_path, *tls, metrics,
+    )  # fmt: skip
+    loop = _NoLoop()
+    scheduler = _extension.CallbackScheduler(loop, dispatcher, None, None, None)
+    scheduler._schedule_fn = _schedule(dispatcher)  # noqa: SLF001
+    dispatcher.bodies.keep_cutting_off(ended)
+    server.serve_mtr(scheduler, loop, stop)
+    ended.wait()
+
+
+def _schedule(dispatcher: Dispatcher) -> Callable[[Any], None]:
+    """What granian calls for each request. It ignores what is returned, and must not meet an exception."""
+
+    def schedule(watcher: Any) -> None:  # noqa: ANN401 - a class of granian's extension
+        try:
+            dispatcher(watcher.scope, watcher.proto)
+        except BaseException:  # noqa: BLE001
+            _log.exception("A request could not be dispatched.")
+            watcher.done()
+
+    return schedule
 
 
 def _granian_level(level: LogLevel) -> LogLevels:

@@ -1,7 +1,7 @@
-"""The database, and the two ways to use it: one statement, or several in one transaction."""
+"""The database, and the ways to use it: one statement, a pipeline of them, a transaction, or SQLAlchemy Core."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import NamedTuple
@@ -9,13 +9,14 @@ from typing import NamedTuple
 from psycopg import Connection, OperationalError
 from psycopg.pq.abc import PGresult
 from sqlalchemy import URL, Engine, NullPool, PoolProxiedConnection, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import Connection as CoreConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ccs_server.domain.errors import ContextError, Unavailable
 from ccs_server.settings import SettingError, Settings
-from ccs_server.store.faults import UNREACHABLE
-from ccs_server.store.wire import Statement, Wire
+from ccs_server.store.faults import TIMED_OUT, UNREACHABLE, fault_from_driver
+from ccs_server.store.wire import Args, Statement, Step, Wire
 
 _BEGIN = Statement.of("begin", "BEGIN")
 _COMMIT = Statement.of("commit", "COMMIT")
@@ -72,7 +73,10 @@ class Database:
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
             connect_args=self._connect_arguments(str(location.query.get("options", ""))),
+            # SQLAlchemy would show them in its errors, and hashes and private keys are among them.
+            hide_parameters=True,
         )
+        self._transactional = self.engine.execution_options(isolation_level="READ COMMITTED")
         event.listen(self.engine, "connect", self._attach_wire)
         event.listen(self.engine, "close", _close_wire)
         self._idle: deque[_Lease] = deque()
@@ -86,17 +90,19 @@ class Database:
             Unavailable: the database cannot be used now; whether a write took place is not known.
             InvalidInput: a value cannot be stored.
         """
-        lease = self._take()
-        try:
-            result = lease.wire.execute(statement, params)
-        except ContextError as error:
-            self._put_back(lease, broken=isinstance(error, Unavailable))
-            raise
-        except BaseException:
-            self._put_back(lease, broken=True)
-            raise
-        self._idle.append(lease)
-        return result
+        return self._lend(Wire.execute, statement, params)
+
+    def pipeline(self, *steps: Step) -> PGresult:
+        """Runs several statements as one transaction, in one round trip; returns the last one's result.
+
+        Each statement's snapshot is taken when the statement before it is done: one that waits for a lock lets the
+        next see all that was committed until then.
+
+        Raises:
+            Unavailable: the database cannot be used now; whether a write took place is not known.
+            InvalidInput: a value cannot be stored.
+        """
+        return self._lend(Wire.pipeline, *steps)
 
     @contextmanager
     def transaction(self) -> Iterator[Wire]:
@@ -121,10 +127,50 @@ class Database:
         finally:
             self._put_back(lease, broken=broken)
 
+    @contextmanager
+    def begin(self) -> Iterator[CoreConnection]:
+        """A transaction for statements of SQLAlchemy Core, on a connection of its own: for what requests seldom do.
+
+        It commits at the end of the block, or rolls back on an exception. The whole block may take as long as one
+        statement.
+
+        Raises:
+            Unavailable: the database cannot be used now; if COMMIT was sent, whether it took place is not known.
+            StoreFault: the database refused a statement.
+        """
+        wire: Wire | None = None
+        try:
+            with self._transactional.connect() as connection:
+                wire = connection.connection.info["wire"]
+                with wire.bounded(), connection.begin():
+                    yield connection
+        except DBAPIError as error:
+            if wire is not None and wire.is_silent:
+                raise Unavailable(TIMED_OUT) from error.orig
+            raise fault_from_driver(error) from error.orig
+
+    def _lend(self, run: Callable[[Wire, *Args], PGresult], *args: *Args) -> PGresult:
+        """Calls `run` with a connection that nothing else uses meanwhile."""
+        lease = self._take()
+        try:
+            result = run(lease.wire, *args)
+        except ContextError as error:
+            self._put_back(lease, broken=isinstance(error, Unavailable))
+            raise
+        except BaseException:
+            self._put_back(lease, broken=True)
+            raise
+        self._idle.append(lease)
+        return result
+
     def release(self) -> None:
         """Closes the connections that are not in use; the next statement opens another."""
-        while self._idle:
-            _close(self._idle.pop())
+        while True:
+            try:
+                lease = self._idle.pop()
+            except IndexError:
+                return
+            _close(lease)
 
     def _take(self) -> _Lease:
         while True:

@@ -1,37 +1,64 @@
-"""Deleting properties. What is not there is fine: deleting it again changes nothing."""
+"""Deleting properties. What is not there is fine: deleting it again changes nothing.
+
+Deleting one property needs no lock. Deleting several takes the document's lock first, in the same round trip: a save of
+some of them at the same time is deleted whole or not at all.
+"""
 
 from collections.abc import Collection
 
 import msgspec
 
 from ccs_server.store.database import Database
-from ccs_server.store.document import PROPERTIES, Document, alone
+from ccs_server.store.document import LOCK, DocumentKey
 from ccs_server.store.wire import Statement
 
-_DELETE = f"DELETE {PROPERTIES}"
+# A subquery for the namespace, not a join: it is looked up first in any case, and the index is entered with its result.
+# Of a join, the planner may make a scan of the account's every namespace. So in all statements of the store.
 
-DELETE_ALL = Statement.of("delete_all", _DELETE)
+DELETE_ALL = Statement.of(
+    "delete_all",
+    """
+    DELETE FROM property p
+    WHERE p.account = $1
+        AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+        AND p.session_id = $3
+    """,
+)
 
-_DELETE_ONE = Statement.of("delete_one", f"{_DELETE} AND p.name = $4")
+_DELETE_ONE = Statement.of(
+    "delete_one",
+    """
+    DELETE FROM property p
+    WHERE p.account = $1
+        AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+        AND p.session_id = $3 AND p.name = $4
+    """,
+)
 
 _DELETE_SOME = Statement.of(
     "delete_some",
-    f"{_DELETE} AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))",
+    """
+    DELETE FROM property p
+    WHERE p.account = $1
+        AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+        AND p.session_id = $3
+        AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
+    """,
 )
 
 
-def delete_one(database: Database, document: Document, name: str) -> None:
+def delete_one(database: Database, document: DocumentKey, name: str) -> None:
     """Deletes one property."""
     database.execute(_DELETE_ONE, *document.params(), name.encode())
 
 
-def delete_some(database: Database, document: Document, names: Collection[str]) -> None:
+def delete_some(database: Database, document: DocumentKey, names: Collection[str]) -> None:
     """Deletes the named properties, all at once."""
-    with alone(database, document) as wire:
-        wire.execute(_DELETE_SOME, (*document.params(), msgspec.json.encode(names)))
+    address = document.params()
+    database.pipeline((LOCK, address), (_DELETE_SOME, (*address, msgspec.json.encode(names))))
 
 
-def delete_all(database: Database, document: Document) -> None:
+def delete_all(database: Database, document: DocumentKey) -> None:
     """Deletes all properties of the document; the TTL stays."""
-    with alone(database, document) as wire:
-        wire.execute(DELETE_ALL, document.params())
+    address = document.params()
+    database.pipeline((LOCK, address), (DELETE_ALL, address))

@@ -1,5 +1,8 @@
 """The one place where database errors become domain errors."""
 
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
 from ccs_server.domain.errors import ContextError, InvalidInput, Unavailable
 
 
@@ -43,3 +46,12 @@ def fault_from_sqlstate(sqlstate: str, message: str) -> ContextError | StoreFaul
         return InvalidInput(NOT_STORABLE, "body")
     sentence = _UNAVAILABLE.get(sqlstate) or _UNAVAILABLE.get(sqlstate[:2])
     return Unavailable(sentence) if sentence else StoreFault(message, sqlstate)
+
+
+def fault_from_driver(error: DBAPIError | psycopg.Error) -> ContextError | StoreFault:
+    """The same for an error of psycopg's, bare or as SQLAlchemy has wrapped it."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    sqlstate = getattr(cause, "sqlstate", None)
+    if sqlstate is None:
+        return Unavailable(UNREACHABLE)
+    return fault_from_sqlstate(sqlstate, str(cause))

@@ -1,36 +1,42 @@
 """The namespaces of an account. One outlives its data: it is there until it is deleted."""
 
 from ccs_server.domain.errors import LimitReached
+from ccs_server.store import audit
 from ccs_server.store.database import Database
-from ccs_server.store.document import Document
+from ccs_server.store.document import DocumentKey
 from ccs_server.store.wire import Statement, Wire
 
-# A row where the namespace may be: it is there, or there is room. The count is of an index's range, and only taken
-# where it is not there. Some that are made at the same moment may pass together: the limit is for growth without end.
-_ALLOWED = """
+# Both return a row if the namespace exists or the account is under its limit, $3. The count is of an index's range, and
+# only taken for a namespace that does not exist. Several made at the same moment may pass together: the limit is
+# against growth without end.
+
+_ENSURE = Statement.of(
+    "ensure_namespace",
+    """
     WITH allowed AS MATERIALIZED (
         SELECT WHERE EXISTS (SELECT FROM namespace WHERE account = $1 AND name = $2)
             OR (SELECT count(*) FROM namespace WHERE account = $1) < $3::bigint
-    )
-"""
-
-_BRING_INTO_BEING = Statement.of(
-    "bring_into_being",
-    f"""{_ALLOWED}, made AS (
+    ), made AS (
         INSERT INTO namespace (account, name) SELECT $1, $2 FROM allowed ON CONFLICT DO NOTHING
     )
-    SELECT FROM allowed""",
+    SELECT FROM allowed
+    """,
 )
 
 _REGISTER = Statement.of(
     "register_namespace",
-    f"""{_ALLOWED}, made AS (
+    """
+    WITH allowed AS MATERIALIZED (
+        SELECT WHERE EXISTS (SELECT FROM namespace WHERE account = $1 AND name = $2)
+            OR (SELECT count(*) FROM namespace WHERE account = $1) < $3::bigint
+    ), made AS (
         INSERT INTO namespace (account, name, ttl_seconds)
         SELECT $1, $2, coalesce($4::integer, 0) FROM allowed
         ON CONFLICT (account, name) DO UPDATE SET ttl_seconds = excluded.ttl_seconds
         WHERE $4::integer IS NOT NULL
     )
-    SELECT FROM allowed""",
+    SELECT FROM allowed
+    """,
 )
 
 _LIST = Statement.of(
@@ -47,20 +53,26 @@ _LIST = Statement.of(
 _DELETE = Statement.of(
     "delete_namespace",
     """WITH gone AS (
-        DELETE FROM namespace WHERE account = $1 AND name = $2 RETURNING account, id
+        DELETE FROM namespace WHERE account = $1 AND name = $2 RETURNING *
+    ), queued AS (
+        INSERT INTO deleted_namespace (account, namespace_id) SELECT account, id FROM gone
     )
-    INSERT INTO deleted_namespace (account, namespace_id) SELECT account, id FROM gone""",
+    INSERT INTO audit (account, action, subject, actor, details)
+    SELECT account, 'namespace.deleted', name, $3, json_build_object(
+        'namespace_id', id,
+        'created_at', to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    ) FROM gone""",
 )
 
 
-def bring_into_being(wire: Wire, document: Document, limit: int) -> None:
+def ensure_namespace(wire: Wire, document: DocumentKey, limit: int) -> None:
     """Makes the document's namespace if it does not exist, as part of the transaction on `wire`.
 
     Raises:
         LimitReached: it does not, and the account has `limit` already.
     """
     account, name, _ = document.params()
-    if not wire.execute(_BRING_INTO_BEING, (account, name, b"%d" % limit)).ntuples:
+    if not wire.execute(_ENSURE, (account, name, b"%d" % limit)).ntuples:
         raise _limit_reached(limit)
 
 
@@ -82,9 +94,14 @@ def list_namespaces(database: Database, account: str) -> bytes:
     return database.execute(_LIST, account.encode()).get_value(0, 0) or b"[]"
 
 
-def delete_namespace(database: Database, account: str, name: str) -> None:
-    """Deletes the namespace with all that is in it, at once and whole for every reader."""
-    database.execute(_DELETE, account.encode(), name.encode())
+def delete_namespace(database: Database, account: str, name: str, actor: str) -> None:
+    """Deletes the namespace with all that is in it, at once and whole for every reader.
+
+    Of a namespace that exists, the audit gets a line that names `actor`.
+    """
+    result = database.execute(_DELETE, account.encode(), name.encode(), actor.encode())
+    if result.command_tuples:
+        audit.log(audit.By(account, actor), audit.Action.NAMESPACE_DELETED, name)
 
 
 def _limit_reached(limit: int) -> LimitReached:

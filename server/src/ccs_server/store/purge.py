@@ -15,6 +15,7 @@ from threading import Event
 from time import monotonic
 from typing import NamedTuple
 
+from ccs_server.store.audit import PURGE_AUDIT
 from ccs_server.store.database import Database
 from ccs_server.store.wire import Statement
 
@@ -26,7 +27,7 @@ _REST = 3.0
 
 _NEVER_STOPPED = Event()
 
-# Each statement takes one batch, and gives how many rows it has looked at and how many of them it has deleted.
+# Each statement takes one batch of $1 rows, and returns how many it has looked at and how many of them it has deleted.
 
 # A row that was saved again while the statement ran is left for the next run: its new version is not the statement's.
 PURGE_EXPIRED = Statement.of(
@@ -47,45 +48,66 @@ PURGE_EXPIRED = Statement.of(
 )
 
 
-def _deletion(name: str, delete: str) -> Statement:
-    return Statement.of(
-        name, f"WITH deleted AS ({delete} RETURNING 1) SELECT count(*), count(*) FROM deleted"
-    )
-
-
-def _of_deleted_namespaces(table: str) -> Statement:
-    return _deletion(
-        f"purge_{table}_of_deleted_namespaces",
-        f"""DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+DELETE_PROPERTIES = Statement.of(
+    "purge_properties_of_deleted_namespaces",
+    """
+    WITH deleted AS (
+        DELETE FROM property WHERE ctid = ANY (ARRAY(
             SELECT r.ctid FROM deleted_namespace d
             CROSS JOIN LATERAL (
-                SELECT ctid FROM {table}
+                SELECT ctid FROM property
                 WHERE account = d.account AND namespace_id = d.namespace_id
                 LIMIT $1::bigint
                 FOR UPDATE SKIP LOCKED
             ) AS r
             LIMIT $1::bigint
-        ))""",
+        ))
+        RETURNING 1
     )
+    SELECT count(*), count(*) FROM deleted
+    """,
+)
 
+DELETE_SESSION_TTLS = Statement.of(
+    "purge_session_ttls_of_deleted_namespaces",
+    """
+    WITH deleted AS (
+        DELETE FROM session_ttl WHERE ctid = ANY (ARRAY(
+            SELECT r.ctid FROM deleted_namespace d
+            CROSS JOIN LATERAL (
+                SELECT ctid FROM session_ttl
+                WHERE account = d.account AND namespace_id = d.namespace_id
+                LIMIT $1::bigint
+                FOR UPDATE SKIP LOCKED
+            ) AS r
+            LIMIT $1::bigint
+        ))
+        RETURNING 1
+    )
+    SELECT count(*), count(*) FROM deleted
+    """,
+)
 
-DELETE_PROPERTIES = _of_deleted_namespaces("property")
-DELETE_SESSION_TTLS = _of_deleted_namespaces("session_ttl")
-
-# A writer that found the namespace before it was deleted may still be about to commit a row; no statement lives as long
+# A save that found the namespace before it was deleted may still be about to commit a row; no statement lives as long
 # as this.
-FORGET_NAMESPACES = _deletion(
+FORGET_NAMESPACES = Statement.of(
     "purge_deleted_namespaces",
-    """DELETE FROM deleted_namespace WHERE (account, namespace_id) IN (
-        SELECT account, namespace_id FROM deleted_namespace d
-        WHERE deleted_at < now() - interval '10 minutes'
-        AND NOT EXISTS (SELECT FROM property p
-            WHERE p.account = d.account AND p.namespace_id = d.namespace_id)
-        AND NOT EXISTS (SELECT FROM session_ttl s
-            WHERE s.account = d.account AND s.namespace_id = d.namespace_id)
-        LIMIT $1::bigint
-        FOR UPDATE SKIP LOCKED
-    )""",
+    """
+    WITH deleted AS (
+        DELETE FROM deleted_namespace WHERE (account, namespace_id) IN (
+            SELECT account, namespace_id FROM deleted_namespace d
+            WHERE deleted_at < now() - interval '10 minutes'
+            AND NOT EXISTS (SELECT FROM property p
+                WHERE p.account = d.account AND p.namespace_id = d.namespace_id)
+            AND NOT EXISTS (SELECT FROM session_ttl s
+                WHERE s.account = d.account AND s.namespace_id = d.namespace_id)
+            LIMIT $1::bigint
+            FOR UPDATE SKIP LOCKED
+        )
+        RETURNING 1
+    )
+    SELECT count(*), count(*) FROM deleted
+    """,
 )
 
 
@@ -95,12 +117,15 @@ class Purged(NamedTuple):
     properties: int
     session_ttls: int
     namespaces: int
+    audit_lines: int
 
 
 def purge(
     database: Database, *, batch: int = BATCH, wait: Callable[[float], bool] = _NEVER_STOPPED.wait
 ) -> Purged:
-    """Deletes what has expired and what deleted namespaces have left, until nothing is left or it is told to stop.
+    """Deletes what has expired, what deleted namespaces have left, and old lines of the audit.
+
+    It ends when nothing is left, or when it is told to stop.
 
     Args:
         database: where to delete.
@@ -111,11 +136,11 @@ def purge(
         Unavailable: the database cannot be used now; what was deleted so far stays deleted.
     """
 
-    def drain(statement: Statement) -> int:
+    def drain(statement: Statement, *params: bytes) -> int:
         total, rest = 0, 0.0
         while not wait(rest):
             began = monotonic()
-            result = database.execute(statement, b"%d" % batch)
+            result = database.execute(statement, b"%d" % batch, *params)
             looked_at, deleted = (int(result.get_value(0, column) or 0) for column in (0, 1))
             total += deleted
             if looked_at < batch:
@@ -127,4 +152,5 @@ def purge(
         properties=drain(PURGE_EXPIRED) + drain(DELETE_PROPERTIES),
         session_ttls=drain(DELETE_SESSION_TTLS),
         namespaces=drain(FORGET_NAMESPACES),
+        audit_lines=drain(PURGE_AUDIT, b"%d" % database.settings.audit_retention),
     )

@@ -1,4 +1,7 @@
-"""Reading properties. The database assembles the JSON; its bytes are the answer."""
+"""Reading properties. The database assembles the JSON; its bytes are the response's body.
+
+So some statements write the names of the wire (`createdAt`, `namespace.name`): docs/architecture.md says why.
+"""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -6,33 +9,69 @@ from typing import NamedTuple
 import msgspec
 
 from ccs_server.store.database import Database
-from ccs_server.store.document import LIVE_PROPERTIES, Document
+from ccs_server.store.document import DocumentKey
 from ccs_server.store.wire import Statement
 
 NOTHING = b"{}"
 
-READ_ALL = Statement.of("read_all", f"SELECT json_object_agg(p.name, p.value) {LIVE_PROPERTIES}")
+READ_ALL = Statement.of(
+    "read_all",
+    """
+    SELECT json_object_agg(p.name, p.value)
+    FROM property p
+    WHERE p.account = $1
+        AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+        AND p.session_id = $3 AND p.expires_at > now()
+    """,
+)
 
-READ_ONE = Statement.of("read_one", f"SELECT p.value {LIVE_PROPERTIES} AND p.name = $4")
+READ_ONE = Statement.of(
+    "read_one",
+    """
+    SELECT p.value
+    FROM property p
+    WHERE p.account = $1
+        AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+        AND p.session_id = $3 AND p.expires_at > now()
+        AND p.name = $4
+    """,
+)
 
 _READ_SOME = Statement.of(
     "read_some",
-    f"""SELECT json_object_agg(p.name, p.value) {LIVE_PROPERTIES}
-    AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))""",
+    """
+    SELECT json_object_agg(p.name, p.value)
+    FROM property p
+    WHERE p.account = $1
+        AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+        AND p.session_id = $3 AND p.expires_at > now()
+        AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
+    """,
 )
 
 _READ_FILTERED = Statement.of(
     "read_filtered",
-    f"""SELECT json_object_agg($2 || '.' || p.name, p.value) {LIVE_PROPERTIES}
-    AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))""",
+    """
+    SELECT json_object_agg($2 || '.' || p.name, p.value)
+    FROM property p
+    WHERE p.account = $1
+        AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+        AND p.session_id = $3 AND p.expires_at > now()
+        AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
+    """,
 )
 
 READ_DOCUMENT = Statement.of(
     "read_document",
-    f"""SELECT json_object_agg(p.name, p.value),
+    """
+    SELECT json_object_agg(p.name, p.value),
         to_char(nullif(max(p.expires_at), 'infinity') AT TIME ZONE 'UTC',
             'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-    {LIVE_PROPERTIES}""",
+    FROM property p
+    WHERE p.account = $1
+        AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+        AND p.session_id = $3 AND p.expires_at > now()
+    """,
 )
 
 
@@ -43,30 +82,30 @@ class Payload(NamedTuple):
     ttl: bytes | None
 
 
-def read_all(database: Database, document: Document) -> bytes:
+def read_all(database: Database, document: DocumentKey) -> bytes:
     """All properties as a JSON object."""
     return database.execute(READ_ALL, *document.params()).get_value(0, 0) or NOTHING
 
 
-def read_some(database: Database, document: Document, names: Collection[str]) -> bytes:
+def read_some(database: Database, document: DocumentKey, names: Collection[str]) -> bytes:
     """Those of `names` that exist, as a JSON object."""
     wanted = msgspec.json.encode(names)
     return database.execute(_READ_SOME, *document.params(), wanted).get_value(0, 0) or NOTHING
 
 
-def read_filtered(database: Database, document: Document, names: Collection[str]) -> bytes:
+def read_filtered(database: Database, document: DocumentKey, names: Collection[str]) -> bytes:
     """Those of `names` that exist, as a JSON object whose members are called `namespace.name`."""
     wanted = msgspec.json.encode(names)
     return database.execute(_READ_FILTERED, *document.params(), wanted).get_value(0, 0) or NOTHING
 
 
-def read_one(database: Database, document: Document, name: str) -> bytes | None:
+def read_one(database: Database, document: DocumentKey, name: str) -> bytes | None:
     """The value as JSON, or None where there is no such property."""
     result = database.execute(READ_ONE, *document.params(), name.encode())
     return result.get_value(0, 0) if result.ntuples else None
 
 
-def read_document(database: Database, document: Document) -> Payload | None:
+def read_document(database: Database, document: DocumentKey) -> Payload | None:
     """The document as v2 knows it, or None where it has no property."""
     result = database.execute(READ_DOCUMENT, *document.params())
     properties = result.get_value(0, 0)

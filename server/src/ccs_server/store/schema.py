@@ -4,17 +4,20 @@ Revisions are numbers with leading zeros, so a later one compares greater. A dat
 instances are replaced one by one, old ones run on a schema that a new one has migrated (docs/operations.md).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import NullPool, create_engine, text
+import psycopg
+from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import Unavailable
 from ccs_server.store.database import Database, read_url
-from ccs_server.store.faults import NOT_MIGRATED, READ_ONLY, UNREACHABLE, fault_from_sqlstate
+from ccs_server.store.faults import NOT_MIGRATED, READ_ONLY, fault_from_driver
 from ccs_server.store.wire import Statement
 
-CURRENT = "0002"
+CURRENT = "0004"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 # Any number will do, as long as nobody else's lock in the same database has it: "CCS schema" in ASCII, cut to 64 bits.
@@ -40,33 +43,60 @@ def migrate(url: str, revision: str = "head") -> None:
         Unavailable: the database cannot be used now.
         StoreFault: it refuses, for want of a right for example.
     """
-    from alembic import command  # noqa: PLC0415 - a third of a second that few starts need
+    with transaction(url) as connection:
+        upgrade(connection, revision)
 
+
+@contextmanager
+def transaction(url: str) -> Iterator[Connection]:
+    """One transaction in the database at `url`, without the limits on time that requests have.
+
+    Raises:
+        Unavailable: the database cannot be used now.
+        StoreFault: it refuses, for want of a right for example.
+    """
     engine = create_engine(
         read_url(url), poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS}
     )
-    config = alembic_config()
     try:
         with engine.begin() as connection:
-            # Held until the commit, so it works through a transaction pooler and cannot be left behind.
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
-    except DBAPIError as error:
-        sqlstate = getattr(error.orig, "sqlstate", None)
-        if sqlstate is None:
-            raise Unavailable(UNREACHABLE) from error
-        raise fault_from_sqlstate(sqlstate, str(error.orig)) from error
+            yield connection
+    except (DBAPIError, psycopg.Error) as error:
+        raise fault_from_driver(error) from error
+
+
+def lock(connection: Connection) -> None:
+    """Waits until no other transaction changes the schema; none does until this one ends."""
+    # Held until the commit, so it works through a transaction pooler and cannot be left behind.
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Brings the schema up to `revision` within the connection's transaction."""
+    from alembic import command  # noqa: PLC0415 - a third of a second that few starts need
+
+    lock(connection)
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def alembic_config() -> "Config":
     """Alembic's configuration, without a file: the migrations ship in this package."""
-    from alembic.config import Config  # noqa: PLC0415 - see migrate
+    from alembic.config import Config  # noqa: PLC0415 - see upgrade
 
     config = Config()
     config.set_main_option("script_location", "ccs_server.store:migrations")
     config.set_main_option("path_separator", "os")
     return config
+
+
+def revisions() -> set[str]:
+    """Every revision that this code can migrate from."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see upgrade
+
+    scripts = ScriptDirectory.from_config(alembic_config())
+    return {script.revision for script in scripts.walk_revisions()}
 
 
 def check(database: Database) -> None:

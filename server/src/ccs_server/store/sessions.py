@@ -1,14 +1,18 @@
 """The sessions of a namespace: their TTLs, and listing those that have live properties.
 
-A page is found by skipping through the primary key from session to session, so its cost is the number of sessions
-passed over, however many properties they have and however many sessions follow.
+The sessions of a page are found by skipping through the primary key from one to the next, so a page costs the same
+however many properties they have and however many sessions follow. A page that begins after a given session costs the
+same anywhere in the list; one that is asked for by its number also costs what comes before it, of which it may pass
+over `list_depth` properties at most.
 """
 
-from ccs_server.domain.errors import TooLarge
+from psycopg.pq.abc import PGresult
+
+from ccs_server.domain.errors import InvalidInput, TooLarge
 from ccs_server.store.database import Database
 from ccs_server.store.deleting import DELETE_ALL
-from ccs_server.store.document import NAMESPACE_ID, Document, alone
-from ccs_server.store.namespaces import bring_into_being
+from ccs_server.store.document import LOCK, DocumentKey
+from ccs_server.store.namespaces import ensure_namespace
 from ccs_server.store.wire import Statement
 
 PAGE_LIMIT = 32_000_000
@@ -16,43 +20,88 @@ PAGE_LIMIT = 32_000_000
 
 _SET_TTL = Statement.of(
     "set_session_ttl",
-    """INSERT INTO session_ttl (account, namespace_id, session_id, ttl_seconds)
+    """
+    INSERT INTO session_ttl (account, namespace_id, session_id, ttl_seconds)
     SELECT account, id, $3, $4::integer FROM namespace WHERE account = $1 AND name = $2
     ON CONFLICT (account, namespace_id, session_id) DO UPDATE
-    SET ttl_seconds = excluded.ttl_seconds""",
+    SET ttl_seconds = excluded.ttl_seconds
+    """,
 )
+
+_DELETE_TTL = Statement.of(
+    "delete_session_ttl",
+    """
+    DELETE FROM session_ttl
+    WHERE account = $1
+        AND namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+        AND session_id = $3
+    """,
+)
+
+# The lists: $1 account, $2 namespace, $3 the session id after which they begin ('' for the first), $4 how many sessions
+# to pass over from there, $5 how many to return at most.
 
 _LIST_TTLS = Statement.of(
     "list_session_ttls",
-    f"""SELECT coalesce(json_agg(json_build_object(
+    """
+    SELECT coalesce(json_agg(json_build_object(
         'sessionId', s.session_id,
         'createdAt', to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
         'ttlSecond', s.ttl_seconds
     ) ORDER BY s.session_id), '[]'), count(*)
     FROM (
         SELECT session_id, created_at, ttl_seconds FROM session_ttl
-        WHERE account = $1 AND namespace_id = {NAMESPACE_ID}
-        ORDER BY session_id OFFSET $3::bigint LIMIT $4::bigint
-    ) AS s""",
+        WHERE account = $1
+            AND namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+            AND session_id > $3
+        ORDER BY session_id OFFSET $4::bigint LIMIT $5::bigint
+    ) AS s
+    """,
 )
 
-_DELETE_TTL = Statement.of(
-    "delete_session_ttl",
-    f"""DELETE FROM session_ttl
-    WHERE account = $1 AND namespace_id = {NAMESPACE_ID} AND session_id = $3""",
-)
+# The sessions of a page are found by skipping from one to the next, so it does not matter how many properties they have
+# (`session`). Those before the page are passed over by strides: a stride reads so many rows, counts their sessions, and
+# skips the rest of the last one (`stride`). A skip costs as much as some 32 rows (`work`), so strides get longer where
+# sessions have fewer rows than that, and shorter where they have more, down to a skip of one session. They end where
+# the page begins, or when their work is more than $6: then the list is NULL.
 
-_PAGE = """
-    WITH RECURSIVE place AS MATERIALIZED (
-        SELECT id FROM namespace WHERE account = $1 AND name = $2
+LIST_IDS = Statement.of(
+    "list_session_ids",
+    """
+    WITH RECURSIVE stride AS (
+        SELECT id AS namespace_id, $3::text COLLATE "C" AS last,
+            0::bigint AS passed, 32 AS rows, 0::bigint AS work
+        FROM namespace WHERE account = $1 AND name = $2
+        UNION ALL
+        SELECT stride.namespace_id, next.last, stride.passed + next.sessions,
+            CASE WHEN stride.rows < 32 * next.sessions THEN least(4 * stride.rows, 2048)
+                ELSE greatest(stride.rows / 4, 1) END,
+            stride.work + stride.rows + 32
+        FROM stride CROSS JOIN LATERAL (
+            SELECT max(session_id) AS last, count(*) AS sessions FROM (
+                SELECT DISTINCT session_id FROM (
+                    SELECT p.session_id FROM property p
+                    WHERE p.account = $1 AND p.namespace_id = stride.namespace_id
+                        AND p.session_id > stride.last AND p.expires_at > now()
+                    ORDER BY p.session_id LIMIT stride.rows
+                ) AS read
+            ) AS found
+        ) AS next
+        WHERE stride.passed < $4::bigint AND stride.work <= $6::bigint AND next.sessions > 0
+    ), start AS MATERIALIZED (
+        SELECT namespace_id, last, $4::bigint - passed AS to_pass, work > $6::bigint AS is_too_deep
+        FROM stride WHERE passed <= $4::bigint
+        ORDER BY passed DESC LIMIT 1
     ), session AS (
         -- LATERAL here too: a join would read and sort the whole namespace for its first row.
-        SELECT place.id AS namespace_id, first.session_id
-        FROM place CROSS JOIN LATERAL (
-            SELECT p.session_id FROM property p
-            WHERE p.account = $1 AND p.namespace_id = place.id AND p.expires_at > now()
-            ORDER BY p.session_id LIMIT 1
+        SELECT start.namespace_id, first.session_id
+        FROM start CROSS JOIN LATERAL (
+            SELECT DISTINCT p.session_id FROM property p
+            WHERE p.account = $1 AND p.namespace_id = start.namespace_id
+                AND p.session_id > start.last AND p.expires_at > now()
+            ORDER BY p.session_id OFFSET start.to_pass LIMIT 1
         ) AS first
+        WHERE NOT is_too_deep
         UNION ALL
         SELECT session.namespace_id, next.session_id
         FROM session CROSS JOIN LATERAL (
@@ -62,44 +111,90 @@ _PAGE = """
             ORDER BY p.session_id LIMIT 1
         ) AS next
     ), page AS MATERIALIZED (
-        SELECT namespace_id, session_id FROM session OFFSET $3::bigint LIMIT $4::bigint
+        SELECT session_id FROM session LIMIT $5::bigint
     )
-"""
-
-LIST_IDS = Statement.of(
-    "list_session_ids",
-    f"{_PAGE} SELECT coalesce(json_agg(session_id ORDER BY session_id), '[]') FROM page",
+    SELECT CASE WHEN (SELECT is_too_deep FROM start) THEN NULL
+        ELSE coalesce(json_agg(session_id ORDER BY session_id), '[]') END
+    FROM page
+    """,
 )
 
-# No row where the page is over $5 characters; json_agg alone would always give one.
+# Returns no row where the page is over $7 characters; json_agg alone would always return one.
 LIST_PROPERTIES = Statement.of(
     "list_session_properties",
-    f"""{_PAGE}, size AS MATERIALIZED (
+    """
+    WITH RECURSIVE stride AS (
+        SELECT id AS namespace_id, $3::text COLLATE "C" AS last,
+            0::bigint AS passed, 32 AS rows, 0::bigint AS work
+        FROM namespace WHERE account = $1 AND name = $2
+        UNION ALL
+        SELECT stride.namespace_id, next.last, stride.passed + next.sessions,
+            CASE WHEN stride.rows < 32 * next.sessions THEN least(4 * stride.rows, 2048)
+                ELSE greatest(stride.rows / 4, 1) END,
+            stride.work + stride.rows + 32
+        FROM stride CROSS JOIN LATERAL (
+            SELECT max(session_id) AS last, count(*) AS sessions FROM (
+                SELECT DISTINCT session_id FROM (
+                    SELECT p.session_id FROM property p
+                    WHERE p.account = $1 AND p.namespace_id = stride.namespace_id
+                        AND p.session_id > stride.last AND p.expires_at > now()
+                    ORDER BY p.session_id LIMIT stride.rows
+                ) AS read
+            ) AS found
+        ) AS next
+        WHERE stride.passed < $4::bigint AND stride.work <= $6::bigint AND next.sessions > 0
+    ), start AS MATERIALIZED (
+        SELECT namespace_id, last, $4::bigint - passed AS to_pass, work > $6::bigint AS is_too_deep
+        FROM stride WHERE passed <= $4::bigint
+        ORDER BY passed DESC LIMIT 1
+    ), session AS (
+        -- LATERAL here too: a join would read and sort the whole namespace for its first row.
+        SELECT start.namespace_id, first.session_id
+        FROM start CROSS JOIN LATERAL (
+            SELECT DISTINCT p.session_id FROM property p
+            WHERE p.account = $1 AND p.namespace_id = start.namespace_id
+                AND p.session_id > start.last AND p.expires_at > now()
+            ORDER BY p.session_id OFFSET start.to_pass LIMIT 1
+        ) AS first
+        WHERE NOT is_too_deep
+        UNION ALL
+        SELECT session.namespace_id, next.session_id
+        FROM session CROSS JOIN LATERAL (
+            SELECT p.session_id FROM property p
+            WHERE p.account = $1 AND p.namespace_id = session.namespace_id
+                AND p.session_id > session.session_id AND p.expires_at > now()
+            ORDER BY p.session_id LIMIT 1
+        ) AS next
+    ), page AS MATERIALIZED (
+        SELECT namespace_id, session_id FROM session LIMIT $5::bigint
+    ), size AS MATERIALIZED (
         SELECT coalesce(sum(p.size), 0) AS size
         FROM page JOIN property p
             ON p.account = $1 AND p.namespace_id = page.namespace_id
             AND p.session_id = page.session_id AND p.expires_at > now()
     )
-    SELECT coalesce(json_agg(json_build_object(
-        'sessionId', page.session_id, 'property', (
-            SELECT json_object_agg(p.name, p.value) FROM property p
-            WHERE p.account = $1 AND p.namespace_id = page.namespace_id
-                AND p.session_id = page.session_id AND p.expires_at > now()
-        )) ORDER BY page.session_id), '[]')
+    SELECT CASE WHEN (SELECT is_too_deep FROM start) THEN NULL
+        ELSE coalesce(json_agg(json_build_object(
+            'sessionId', page.session_id, 'property', (
+                SELECT json_object_agg(p.name, p.value) FROM property p
+                WHERE p.account = $1 AND p.namespace_id = page.namespace_id
+                    AND p.session_id = page.session_id AND p.expires_at > now()
+            )) ORDER BY page.session_id), '[]') END
     FROM page
-    WHERE (SELECT size FROM size) <= $5::bigint
-    HAVING (SELECT size FROM size) <= $5::bigint""",
+    WHERE (SELECT size FROM size) <= $7::bigint
+    HAVING (SELECT size FROM size) <= $7::bigint
+    """,
 )
 
 
-def set_session_ttl(database: Database, document: Document, ttl: int | None) -> None:
+def set_session_ttl(database: Database, document: DocumentKey, ttl: int | None) -> None:
     """Sets the session's TTL in seconds, unless `ttl` is None; its namespace comes into being either way.
 
     Raises:
         LimitReached: the namespace is new, and the account has as many as it may have.
     """
     with database.transaction() as wire:
-        bring_into_being(wire, document, database.settings.namespace_limit)
+        ensure_namespace(wire, document, database.settings.namespace_limit)
         if ttl is not None:
             wire.execute(_SET_TTL, (*document.params(), b"%d" % ttl))
 
@@ -111,50 +206,108 @@ def list_session_ttls(database: Database, account: str, namespace: str) -> bytes
         TooLarge: they are more than `list_limit`.
     """
     limit = database.settings.list_limit
-    params = _page_params(account, namespace, 0, limit + 1)
-    result = database.execute(_LIST_TTLS, *params)
-    if int(result.get_value(0, 1) or 0) > limit:
+    found = database.execute(_LIST_TTLS, *_params(account, namespace, None, 0, limit + 1))
+    if int(found.get_value(0, 1) or 0) > limit:
         raise TooLarge(f"They are more than {limit}; ask for them by page and perPage.")
-    return result.get_value(0, 0) or b"[]"
+    return found.get_value(0, 0) or b"[]"
 
 
-def list_session_ttls_page(
-    database: Database, account: str, namespace: str, *, page: int, per_page: int
+def list_session_ttls_page(  # noqa: PLR0913 - which list, and which page of it
+    database: Database,
+    account: str,
+    namespace: str,
+    *,
+    page: int,
+    per_page: int,
+    after: str | None = None,
 ) -> bytes:
-    """One page of the same, by session id."""
-    params = _page_params(account, namespace, page, per_page)
+    """One page of the same, by session id; with `after`, what follows that session id instead.
+
+    Raises:
+        InvalidInput: there are more sessions before the page than `list_depth`.
+    """
+    depth = database.settings.list_depth
+    to_pass = 0 if after is not None else page * per_page
+    if to_pass > depth:
+        deepest = database.execute(_LIST_TTLS, *_params(account, namespace, None, depth, 1))
+        if deepest.get_value(0, 1) != b"0":
+            raise _too_deep()
+    params = _params(account, namespace, after, min(to_pass, depth), per_page)
     return database.execute(_LIST_TTLS, *params).get_value(0, 0) or b"[]"
 
 
-def delete_session(database: Database, document: Document) -> None:
+def delete_session(database: Database, document: DocumentKey) -> None:
     """Deletes the session's properties and its TTL."""
-    with alone(database, document) as wire:
-        wire.execute(DELETE_ALL, document.params())
-        wire.execute(_DELETE_TTL, document.params())
+    address = document.params()
+    database.pipeline((LOCK, address), (DELETE_ALL, address), (_DELETE_TTL, address))
 
 
-def list_session_ids(
-    database: Database, account: str, namespace: str, *, page: int, per_page: int
+def list_session_ids(  # noqa: PLR0913 - which list, and which page of it
+    database: Database,
+    account: str,
+    namespace: str,
+    *,
+    page: int,
+    per_page: int,
+    after: str | None = None,
 ) -> bytes:
-    """One page of the sessions with live properties, by id, as a JSON array of strings."""
-    params = _page_params(account, namespace, page, per_page)
-    return database.execute(LIST_IDS, *params).get_value(0, 0) or b"[]"
+    """One page of the sessions with live properties, by id, as a JSON array of strings.
+
+    With `after`, the sessions that follow that session id instead.
+
+    Raises:
+        InvalidInput: there are more properties before the page than `list_depth`.
+    """
+    to_pass = 0 if after is not None else page * per_page
+    params = _params(account, namespace, after, to_pass, per_page)
+    result = database.execute(LIST_IDS, *params, b"%d" % database.settings.list_depth)
+    return _found(result)
 
 
-def list_session_properties(
-    database: Database, account: str, namespace: str, *, page: int, per_page: int
+def list_session_properties(  # noqa: PLR0913 - which list, and which page of it
+    database: Database,
+    account: str,
+    namespace: str,
+    *,
+    page: int,
+    per_page: int,
+    after: str | None = None,
 ) -> bytes:
     """One page of sessions with their properties, as a JSON array of `{"sessionId","property"}`.
 
+    With `after`, the sessions that follow that session id instead.
+
     Raises:
+        InvalidInput: there are more properties before the page than `list_depth`.
         TooLarge: the page would be over PAGE_LIMIT.
     """
-    params = _page_params(account, namespace, page, per_page)
-    result = database.execute(LIST_PROPERTIES, *params, b"%d" % PAGE_LIMIT)
+    to_pass = 0 if after is not None else page * per_page
+    params = _params(account, namespace, after, to_pass, per_page)
+    limits = b"%d" % database.settings.list_depth, b"%d" % PAGE_LIMIT
+    result = database.execute(LIST_PROPERTIES, *params, *limits)
     if not result.ntuples:
         raise TooLarge(f"The page is over {PAGE_LIMIT} characters; ask for a smaller perPage.")
-    return result.get_value(0, 0) or b"[]"
+    return _found(result)
 
 
-def _page_params(account: str, namespace: str, page: int, per_page: int) -> tuple[bytes, ...]:
-    return account.encode(), namespace.encode(), b"%d" % (page * per_page), b"%d" % per_page
+def _params(
+    account: str, namespace: str, after: str | None, to_pass: int, count: int
+) -> tuple[bytes, ...]:
+    """The first five parameters of a list."""
+    begins_after = (after or "").encode()
+    return account.encode(), namespace.encode(), begins_after, b"%d" % to_pass, b"%d" % count
+
+
+def _found(result: PGresult) -> bytes:
+    """The JSON that a list of sessions returned."""
+    found = result.get_value(0, 0)
+    if found is None:
+        raise _too_deep()
+    return found
+
+
+def _too_deep() -> InvalidInput:
+    return InvalidInput(
+        "The page is too far into the list; ask for what follows a sessionId that you have, with after.",
+        "page",
+    )

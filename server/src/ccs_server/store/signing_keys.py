@@ -1,7 +1,7 @@
 """The keys that sign v2 tokens: Ed25519, kept in the database so that every instance signs and verifies alike.
 
 The newest signs. An older one verifies until the last token that it can have signed has expired: a token's lifetime
-after its successor was made.
+after its successor was made. Where `CCS_SECRET_KEY` is set, they are stored encrypted (`encryption`).
 """
 
 from dataclasses import dataclass
@@ -16,23 +16,24 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from jwt.algorithms import OKPAlgorithm
-from psycopg.pq.abc import PGresult
+from sqlalchemy import Connection, insert, select, text, update
 
 from ccs_server.domain.credentials import new_id
+from ccs_server.settings import SettingError
+from ccs_server.store import audit
+from ccs_server.store.audit import INSTALLATION, OPERATOR, SERVICE, Action, By
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement, Wire
+from ccs_server.store.encryption import Encryption
+from ccs_server.store.tables import signing_key
+from ccs_server.store.wire import Statement
 
 ALGORITHM = "EdDSA"
 
-# One maker at a time: of many instances that find no key, one makes it.
-_LOCK = Statement.of("signing_key_lock", "LOCK TABLE signing_key IN SHARE ROW EXCLUSIVE MODE")
+# Held by whoever makes or encrypts keys: of many instances that find none, one makes it. Readers do not wait.
+_LOCK = text("LOCK TABLE signing_key IN SHARE ROW EXCLUSIVE MODE")
 
-_INSERT = Statement.of(
-    "signing_key_insert", "INSERT INTO signing_key (key_id, private_key) VALUES ($1, $2)"
-)
-
-_LIST = Statement.of(
-    "signing_key_list",
+_FIND = Statement.of(
+    "signing_key_find",
     """SELECT key_id, private_key FROM (
         SELECT *, lead(created_at) OVER (ORDER BY created_at, key_id) AS succeeded_at
         FROM signing_key
@@ -89,42 +90,100 @@ def load_signing_keys(database: Database, token_lifetime: int) -> SigningKeys:
     """The keys in force, the first of them made now if there is none; `token_lifetime` is in seconds.
 
     Raises:
-        Unavailable: the database cannot be used now.
+        Unavailable: the database cannot be used now, or a key is encrypted with a key that we do not have.
     """
-    lifetime = b"%d" % token_lifetime
-    keys = _keys(database.execute(_LIST, lifetime))
+    keys = _find(database, token_lifetime)
     if not keys:
-        with database.transaction() as wire:
-            wire.execute(_LOCK)
-            keys = _keys(wire.execute(_LIST, (lifetime,)))
-            if not keys:
-                keys = (_make(wire),)
+        _create_first(database)
+        keys = _find(database, token_lifetime)
     return SigningKeys(keys)
 
 
-def rotate_signing_keys(database: Database) -> str:
-    """Makes a key that signs from now on; returns its id. Tokens signed by older ones stay valid."""
-    with database.transaction() as wire:
-        wire.execute(_LOCK)
-        return _make(wire).key_id
+def check_signing_keys(database: Database, token_lifetime: int) -> None:
+    """Returns if every key in force can be used, or there is none yet.
+
+    Raises:
+        Unavailable: the database cannot be used now, or a key is encrypted with a key that we do not have.
+    """
+    _find(database, token_lifetime)
 
 
-def _make(wire: Wire) -> SigningKey:
-    key = SigningKey(new_id(), Ed25519PrivateKey.generate())
-    pem = key.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    wire.execute(_INSERT, (key.key_id.encode(), pem))
-    return key
+def rotate_signing_keys(database: Database, actor: str = OPERATOR) -> str:
+    """Makes a key that signs from now on; returns its id. Tokens signed by older ones stay valid.
+
+    The older ones are encrypted with the first key of `CCS_SECRET_KEY`, as the new one is.
+
+    Raises:
+        Unavailable: one is encrypted with a key that we do not have; nothing has changed.
+    """
+    encryption = Encryption(database.settings.secret_key)
+    with database.begin() as connection:
+        connection.execute(_LOCK)
+        _encrypt_all(connection, encryption, actor)
+        return _create(connection, encryption, Action.SIGNING_KEY_ROTATED, actor)
 
 
-def _keys(result: PGresult) -> tuple[SigningKey, ...]:
-    return tuple(
-        _read(result.get_value(row, 0) or b"", result.get_value(row, 1) or b"")
+def encrypt_signing_keys(database: Database, actor: str = OPERATOR) -> list[str]:
+    """Encrypts every signing key with the first key of `CCS_SECRET_KEY`; returns the ids of those that were not.
+
+    Raises:
+        SettingError: `CCS_SECRET_KEY` is not set.
+        Unavailable: one is encrypted with a key that we do not have; nothing has changed.
+    """
+    if not database.settings.secret_key:
+        raise SettingError("Set CCS_SECRET_KEY or CCS_SECRET_KEY_FILE to encrypt signing keys.")
+    with database.begin() as connection:
+        connection.execute(_LOCK)
+        return _encrypt_all(connection, Encryption(database.settings.secret_key), actor)
+
+
+def _find(database: Database, token_lifetime: int) -> tuple[SigningKey, ...]:
+    result = database.execute(_FIND, b"%d" % token_lifetime)
+    encryption = Encryption(database.settings.secret_key)
+    rows = (
+        [(result.get_value(row, column) or b"").decode() for column in range(2)]
         for row in range(result.ntuples)
     )
+    return tuple(_read(key_id, encryption.decrypt(key_id, stored)) for key_id, stored in rows)
 
 
-def _read(key_id: bytes, pem: bytes) -> SigningKey:
+def _create_first(database: Database) -> None:
+    """Makes a key if there is none: of many instances that find none at the same time, one makes it."""
+    with database.begin() as connection:
+        connection.execute(_LOCK)
+        if connection.scalar(select(signing_key.c.key_id).limit(1)) is None:
+            encryption = Encryption(database.settings.secret_key)
+            _create(connection, encryption, Action.SIGNING_KEY_CREATED, SERVICE)
+
+
+def _create(connection: Connection, encryption: Encryption, action: Action, actor: str) -> str:
+    key_id = new_id()
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    stored = encryption.encrypt(pem)
+    connection.execute(insert(signing_key).values(key_id=key_id, private_key=stored))
+    audit.record(connection, By(INSTALLATION, actor), action, [key_id])
+    return key_id
+
+
+def _encrypt_all(connection: Connection, encryption: Encryption, actor: str) -> list[str]:
+    encrypted = []
+    columns = signing_key.c
+    for key_id, stored in connection.execute(select(columns.key_id, columns.private_key)).all():
+        pem = encryption.decrypt(key_id, stored)
+        if not encryption.is_current(stored):
+            again = update(signing_key).where(columns.key_id == key_id)
+            connection.execute(again.values(private_key=encryption.encrypt(pem)))
+            encrypted.append(key_id)
+    audit.record(
+        connection, By(INSTALLATION, actor), Action.SIGNING_KEY_ENCRYPTED, sorted(encrypted)
+    )
+    return sorted(encrypted)
+
+
+def _read(key_id: str, pem: bytes) -> SigningKey:
     private_key = load_pem_private_key(pem, password=None)
     if not isinstance(private_key, Ed25519PrivateKey):
-        raise TypeError(f"The signing key {key_id.decode()} in the database is not Ed25519.")
-    return SigningKey(key_id.decode(), private_key)
+        raise TypeError(f"The signing key {key_id} in the database is not Ed25519.")
+    return SigningKey(key_id, private_key)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    or_,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSON
@@ -32,6 +33,11 @@ Moment = DateTime(timezone=True)
 
 def _created_at() -> Column[object]:
     return Column("created_at", Moment, nullable=False, server_default=text("now()"))
+
+
+def _first_used_at() -> Column[object]:
+    # Null until then; before all time where that was not recorded yet.
+    return Column("first_used_at", Moment)
 
 
 namespace = Table(
@@ -103,6 +109,7 @@ api_key = Table(
     Column("key_hash", LargeBinary, nullable=False),
     _created_at(),
     Column("revoked_at", Moment),
+    _first_used_at(),
 )
 
 credential = Table(
@@ -113,6 +120,7 @@ credential = Table(
     Column("password_hash", LargeBinary, nullable=False),
     _created_at(),
     Column("revoked_at", Moment),
+    _first_used_at(),
 )
 
 signing_key = Table(
@@ -121,4 +129,49 @@ signing_key = Table(
     Column("key_id", Name, primary_key=True),
     Column("private_key", Text, nullable=False),
     _created_at(),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    # Empty where a line concerns the whole installation.
+    Column("account", Name, primary_key=True),
+    Column("recorded_at", Moment, primary_key=True, server_default=text("now()")),
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("action", Name, nullable=False),
+    Column("subject", Name, nullable=False),
+    Column("actor", Name, nullable=False),
+    Column("details", JSON(none_as_null=True)),
+    comment="Who did what to credentials and whole namespaces: lines that are only ever added.",
+)
+
+# For the lines of all accounts, and for the purge.
+Index("ix_audit_recorded_at_id", audit.c.recorded_at, audit.c.id)
+quota = Table(
+    "quota",
+    metadata,
+    Column("account", Name, primary_key=True),
+    # Null: no limit.
+    Column("properties_limit", BigInteger),
+    Column("bytes_limit", BigInteger),
+    Column("sessions_limit", BigInteger),
+    Column("requests_limit", Text),
+    # What the account had at `counted_at`; null: not counted yet.
+    Column("properties_used", BigInteger),
+    Column("bytes_used", BigInteger),
+    Column("sessions_used", BigInteger),
+    Column("counted_at", Moment),
+    # When the account is counted next.
+    Column("due_at", Moment, nullable=False, server_default=text("now()")),
+)
+
+# A quota of requests alone needs no count.
+Index(
+    "ix_quota_due_at",
+    quota.c.due_at,
+    postgresql_where=or_(
+        quota.c.properties_limit.is_not(None),
+        quota.c.bytes_limit.is_not(None),
+        quota.c.sessions_limit.is_not(None),
+    ),
 )

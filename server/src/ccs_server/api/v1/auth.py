@@ -1,13 +1,12 @@
 """Who may use v1: whoever holds a key of the account in the path."""
 
-from hashlib import sha256
-
+from ccs_server.api.accounts import Account
 from ccs_server.api.body import current_request
-from ccs_server.api.services import services
-from ccs_server.domain.credentials import is_secret, key_id_of
+from ccs_server.api.services import digest_of, services
+from ccs_server.domain.credentials import hash_secret, is_secret, key_id_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
-from ccs_server.store.credentials import find_key
+from ccs_server.store.credentials import find_key, use_key
 
 HEADER = "maven-api-key"
 _FORBIDDEN = "The key is unknown, revoked or of another account; use a valid key of this account."
@@ -26,20 +25,28 @@ def check_key() -> None:
     key = request.environ.get("HTTP_MAVEN_API_KEY")
     if not key:
         raise Unauthenticated(f"Send a key of the account in the header {HEADER}.")
-    digest = sha256(key.encode(errors="surrogatepass")).digest()
     known = services()
-    account = known.accounts_of_keys.get(digest) or _look_up(key, digest)
+    account = known.accounts_of_keys.get(digest_of(request.environ, key)) or look_up(key)
     asked = (request.view_args or {}).get("account", "")
-    if account != asked:
+    if account.id != asked:
         check_account(asked)
         raise Forbidden(_FORBIDDEN)
-    if known.rates:
-        known.rates.count(account)
+    request.account = account
+    if account.rate:
+        known.rates.count(asked, account.rate)
 
 
-def _look_up(key: str, digest: bytes) -> str:
+def look_up(key: str) -> Account:
+    """The account that the key is of, from the database.
+
+    Raises:
+        Forbidden: the key is unknown or revoked.
+        Unavailable: the database cannot be used now.
+    """
+    known = services()
     key_id = key_id_of(key)
-    found = find_key(services().database, key_id) if key_id else None
-    if not found or not is_secret(key, found[1]):
+    found = find_key(known.database, key_id) if key_id else None
+    if not found or not is_secret(key, found.hash):
         raise Forbidden(_FORBIDDEN)
-    return services().accounts_of_keys.put(digest, found[0])
+    use_key(known.database, found)
+    return known.accounts_of_keys.put(hash_secret(key), known.account_of(found))

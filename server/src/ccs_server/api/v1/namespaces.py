@@ -7,7 +7,7 @@ from flask import Response
 from ccs_server.api import openapi as docs
 from ccs_server.api.answers import json_answer, no_content
 from ccs_server.api.blueprint import Resource
-from ccs_server.api.services import database
+from ccs_server.api.services import actor, database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, blueprint
 from ccs_server.api.v1.schemas import NamespaceAnswer, NamespaceBody, TtlQuery
 from ccs_server.domain.names import check_namespace
@@ -53,5 +53,5 @@ class Namespace(Resource):
 
         Its properties, all its sessions' properties and every time to live in it are gone at once.
         """
-        namespaces.delete_namespace(database(), account, check_namespace(namespace))
+        namespaces.delete_namespace(database(), account, check_namespace(namespace), actor())
         return no_content()

@@ -15,7 +15,7 @@ from ccs_server.api.v1.blueprint import ACCOUNT, NAME, NAMESPACE, SESSION, bluep
 from ccs_server.domain.errors import InvalidInput, NotFound
 from ccs_server.domain.names import DEFAULT_SESSION, check_namespace, check_property, check_session
 from ccs_server.store import deleting, reading, saving
-from ccs_server.store.document import Document
+from ccs_server.store.document import DocumentKey
 
 _EXAMPLE = {"myProperty1": "myValue1", "myProperty2": {"score": 1.10, "tags": ["a", "b"]}}
 _INCLUDE = {
@@ -166,18 +166,19 @@ class SessionProperty(Resource):
         return _delete_one(_document(account, namespace, session), name)
 
 
-def _document(account: str, namespace: str, session: str = DEFAULT_SESSION) -> Document:
-    return Document(account, check_namespace(namespace), check_session(session))
+def _document(account: str, namespace: str, session: str = DEFAULT_SESSION) -> DocumentKey:
+    return DocumentKey(account, check_namespace(namespace), check_session(session))
 
 
-def _save_all(document: Document) -> Response:
+def _save_all(document: DocumentKey) -> Response:
     properties, count = read_properties()
     if count:
+        current_request().account.check_quota()
         saving.save(database(), document, properties)
     return no_content()
 
 
-def _read_all(document: Document) -> Response:
+def _read_all(document: DocumentKey) -> Response:
     # Werkzeug reads a query slowly, and nearly no request has one.
     include = _include() if current_request().environ["QUERY_STRING"] else None
     if not include:
@@ -194,12 +195,14 @@ def _include() -> str | None:
     return query.get("include", [None])[0]
 
 
-def _save_one(document: Document, name: str) -> Response:
-    saving.save(database(), document, read_property(check_property(name)))
+def _save_one(document: DocumentKey, name: str) -> Response:
+    value = read_property(check_property(name))
+    current_request().account.check_quota()
+    saving.save(database(), document, value)
     return no_content()
 
 
-def _read_one(document: Document, name: str) -> Response:
+def _read_one(document: DocumentKey, name: str) -> Response:
     value = reading.read_one(database(), document, check_property(name))
     if value is None:
         raise NotFound("There is no such property; it was never saved, was deleted or has expired.")
@@ -220,6 +223,6 @@ def _prefers_text() -> bool:
     return plain.best_match(["application/json", "text/plain"]) == "text/plain"
 
 
-def _delete_one(document: Document, name: str) -> Response:
+def _delete_one(document: DocumentKey, name: str) -> Response:
     deleting.delete_one(database(), document, check_property(name))
     return no_content()

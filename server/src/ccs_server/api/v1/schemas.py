@@ -54,6 +54,15 @@ class PageQuery(_Lenient):
         validate=validate.Range(1, MAX_PER_PAGE),
         metadata={"description": "Sessions on a page."},
     )
+    after = fields.String(
+        load_default=None,
+        allow_none=False,
+        metadata={
+            **SESSION_SCHEMA,
+            "description": "The page holds what follows this sessionId, whatever `page` says.",
+            "example": "mySession",
+        },
+    )
 
 
 class OptionalPageQuery(PageQuery):

@@ -1,12 +1,13 @@
 """Rows 16–20 of the contract: listing sessions, and their times to live."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 from flask import Response
 
 from ccs_server.api import openapi as docs
 from ccs_server.api.answers import json_answer, no_content
 from ccs_server.api.blueprint import Resource
+from ccs_server.api.body import current_request
 from ccs_server.api.services import database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, SESSION, blueprint
 from ccs_server.api.v1.schemas import (
@@ -21,7 +22,7 @@ from ccs_server.api.v1.schemas import (
 from ccs_server.domain.errors import InvalidInput
 from ccs_server.domain.names import DEFAULT_SESSION, check_namespace, check_session
 from ccs_server.store import sessions
-from ccs_server.store.document import Document
+from ccs_server.store.document import DocumentKey
 
 
 @blueprint.route("/<account>/<namespace>/session-ids", parameters=[ACCOUNT, NAMESPACE])
@@ -38,14 +39,10 @@ class SessionIds(Resource):
         | docs.errors(400, 401, 403),
     )
     @blueprint.arguments(PageQuery, location="query")
-    def get(self, query: dict[str, int], account: str, namespace: str) -> Response:
+    def get(self, query: dict[str, Any], account: str, namespace: str) -> Response:
         """List the sessions that have properties."""
         page = sessions.list_session_ids(
-            database(),
-            account,
-            check_namespace(namespace),
-            page=query["page"],
-            per_page=query["perPage"],
+            database(), account, check_namespace(namespace), **_page(query)
         )
         return json_answer(page)
 
@@ -57,14 +54,10 @@ class SessionsWithProperties(Resource):
     @blueprint.doc(operationId="listSessionProperties", responses=docs.errors(400, 401, 403, 413))
     @blueprint.response(200, SessionPropertiesAnswer(many=True))
     @blueprint.arguments(PageQuery, location="query")
-    def get(self, query: dict[str, int], account: str, namespace: str) -> Response:
+    def get(self, query: dict[str, Any], account: str, namespace: str) -> Response:
         """List the sessions with their properties."""
         page = sessions.list_session_properties(
-            database(),
-            account,
-            check_namespace(namespace),
-            page=query["page"],
-            per_page=query["perPage"],
+            database(), account, check_namespace(namespace), **_page(query)
         )
         return json_answer(page)
 
@@ -91,25 +84,23 @@ class SessionTtls(Resource):
             raise InvalidInput(
                 f"{DEFAULT_SESSION} means no session; set it on the namespace.", "sessionId"
             )
-        document = Document(account, check_namespace(namespace), session)
+        document = DocumentKey(account, check_namespace(namespace), session)
+        current_request().account.check_quota()
         sessions.set_session_ttl(database(), document, query["ttlSecond"])
         return no_content()
 
     @blueprint.doc(operationId="listSessionTtls", responses=docs.errors(400, 401, 403, 413))
     @blueprint.response(200, SessionTtlAnswer(many=True))
     @blueprint.arguments(OptionalPageQuery, location="query")
-    def get(self, query: dict[str, int | None], account: str, namespace: str) -> Response:
+    def get(self, query: dict[str, Any], account: str, namespace: str) -> Response:
         """List the sessions that have a time to live set.
 
         All of them, or those of one page.
         """
         check_namespace(namespace)
-        page, per_page = query["page"], query["perPage"]
-        if page is None and per_page is None:
+        if all(query[name] is None for name in ("page", "perPage", "after")):
             return json_answer(sessions.list_session_ttls(database(), account, namespace))
-        found = sessions.list_session_ttls_page(
-            database(), account, namespace, page=page or 0, per_page=per_page or PER_PAGE
-        )
+        found = sessions.list_session_ttls_page(database(), account, namespace, **_page(query))
         return json_answer(found)
 
 
@@ -127,6 +118,24 @@ class Session(Resource):
 
         Its properties and its time to live are gone at once.
         """
-        document = Document(account, check_namespace(namespace), check_session(session))
+        document = DocumentKey(account, check_namespace(namespace), check_session(session))
         sessions.delete_session(database(), document)
         return no_content()
+
+
+class _Page(TypedDict):
+    page: int
+    per_page: int
+    after: str | None
+
+
+def _page(query: dict[str, Any]) -> _Page:
+    """The page that a query asks for.
+
+    Raises:
+        InvalidInput: `after` is no session id.
+    """
+    after = query["after"]
+    if after is not None:
+        check_session(after, "after")
+    return {"page": query["page"] or 0, "per_page": query["perPage"] or PER_PAGE, "after": after}

@@ -1,11 +1,11 @@
 """Who may use v2: whoever holds a token of the account that the call names."""
 
-from hashlib import sha256
+from wsgiref.types import WSGIEnvironment
 
 from flask import Request, g
 
 from ccs_server.api.body import current_request
-from ccs_server.api.services import services
+from ccs_server.api.services import digest_of, services
 from ccs_server.api.v2.tokens import tenant_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
@@ -22,14 +22,15 @@ def check_token() -> None:
     """
     request = current_request()
     token = _token(request)
-    digest = sha256(token.encode(errors="surrogatepass")).digest()
+    digest = digest_of(request.environ, token)
     known = services()
     tenants = known.tenants_of_tokens
-    g.tenant = tenants.get(digest) or tenants.put(digest, tenant_of(token))
+    request.account = tenants.get(digest) or tenants.put(digest, tenant_of(token))
+    g.tenant = request.account.id
     if request.view_args and "account" in request.view_args:
         check_tenant(request.view_args["account"])
-    if known.rates:
-        known.rates.count(g.tenant)
+    if request.account.rate:
+        known.rates.count(request.account.id, request.account.rate)
 
 
 def check_tenant(account: str) -> str:
@@ -45,10 +46,16 @@ def check_tenant(account: str) -> str:
     return account
 
 
+def bearer_token(environ: WSGIEnvironment) -> str | None:
+    """The token in the header Authorization; None if there is none."""
+    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
 def _token(request: Request) -> str:
-    scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return str(token.strip())
+    token = bearer_token(request.environ)
+    if token:
+        return token
     token = request.args.get("access_token", "")
     if not token:
         raise Unauthenticated(

@@ -6,7 +6,7 @@ from msgspec.json import Decoder, encode
 
 from ccs_server.api.answers import json_answer
 from ccs_server.api.blueprint import Resource
-from ccs_server.api.body import read_typed
+from ccs_server.api.body import current_request, read_typed
 from ccs_server.api.services import database, services
 from ccs_server.api.v2 import schemas
 from ccs_server.api.v2.auth import check_tenant
@@ -19,7 +19,7 @@ from ccs_server.domain.names import (
     check_session,
 )
 from ccs_server.store import deleting, reading, saving
-from ccs_server.store.document import Document
+from ccs_server.store.document import DocumentKey
 
 _create = Decoder(schemas.Create)
 _filter = Decoder(schemas.Filter)
@@ -114,9 +114,9 @@ class Deletion(Resource):
         return _delete_properties()
 
 
-def _document(addressed: schemas.Addressed) -> Document:
+def _document(addressed: schemas.Addressed) -> DocumentKey:
     session = addressed.sessionId
-    return Document(
+    return DocumentKey(
         check_tenant(addressed.accountId),
         check_namespace_v2(addressed.nameSpace),
         DEFAULT_SESSION if session is UNSET else check_session(session),
@@ -130,6 +130,9 @@ def _save() -> Response:
     ttl = given.ttlSeconds
     if ttl < 0 or ttl != int(ttl):
         raise InvalidInput("ttlSeconds must be a whole number of seconds from 0.", "ttlSeconds")
+    # Without properties it adds nothing.
+    if given.payload:
+        current_request().account.check_quota()
     longest = services().settings.max_retention
     saving.save_document(
         database(),
@@ -163,7 +166,7 @@ def _key(account: str, namespace: str, session: str | None) -> str:
 
 
 def _read(account: str, namespace: str, session: str | None) -> Response:
-    document = Document(
+    document = DocumentKey(
         account,
         check_namespace_v2(namespace),
         DEFAULT_SESSION if session is None else check_session(session),

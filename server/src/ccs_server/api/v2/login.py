@@ -2,6 +2,7 @@
 
 from flask import Response, request
 from msgspec.json import encode
+from werkzeug.datastructures import Authorization
 
 from ccs_server.api import openapi as docs
 from ccs_server.api.answers import json_answer
@@ -11,7 +12,7 @@ from ccs_server.api.v2.blueprint import keys_blueprint, login_blueprint
 from ccs_server.api.v2.tokens import issue_token, signing_keys
 from ccs_server.domain.credentials import is_secret
 from ccs_server.domain.errors import Unauthenticated
-from ccs_server.store.credentials import find_credential
+from ccs_server.store.credentials import find_credential, use_credential
 
 _TOKEN_SCHEMA: docs.Doc = {
     "type": "object",
@@ -66,17 +67,25 @@ class Keys(Resource):
         return json_answer(encode(signing_keys().jwks))
 
 
+def _authorization() -> Authorization | None:
+    try:
+        return request.authorization
+    except ValueError:
+        # Werkzeug does not expect bytes that are no ASCII in what should be Base64.
+        return None
+
+
 def _log_in() -> Response:
-    given = request.authorization
+    given = _authorization()
     username = (given.username or "") if given and given.type == "basic" else ""
     password = (given.password or "") if given and given.type == "basic" else ""
-    # Names are of our making: no other is worth a look in the database, and some it could not even be asked for.
-    found = find_credential(database(), username) if username.isalnum() else None
-    if found is None or not is_secret(password, found[1]):
+    found = find_credential(database(), username)
+    if found is None or not is_secret(password, found.hash):
         raise Unauthenticated(
             "Send a valid user name and password of the account by HTTP Basic.", 'Basic realm="ccs"'
         )
-    token = issue_token(username, found[0])
+    use_credential(database(), found)
+    token = issue_token(username, found.account)
     return json_answer(
         encode(
             {

@@ -5,6 +5,7 @@ from time import time
 import jwt
 from jwt.types import Options
 
+from ccs_server.api.accounts import Account
 from ccs_server.api.services import database, services
 from ccs_server.domain.errors import Unauthenticated
 from ccs_server.store.credentials import find_credential
@@ -29,7 +30,7 @@ def issue_token(username: str, account: str) -> str:
     return jwt.encode(claims, key.private_key, ALGORITHM, headers={"kid": key.key_id})
 
 
-def tenant_of(token: str) -> str:
+def tenant_of(token: str) -> Account:
     """The account that a token is of.
 
     Raises:
@@ -47,9 +48,9 @@ def tenant_of(token: str) -> str:
     except jwt.InvalidTokenError:
         raise _refused("malformed or badly signed") from None
     found = find_credential(database(), claims["sub"])
-    if found is None or found[0] != claims["tenantId"]:
+    if found is None or found.account != claims["tenantId"]:
         raise _refused("of a user that has been revoked")
-    return found[0]
+    return services().account_of(found)
 
 
 def signing_keys() -> SigningKeys:

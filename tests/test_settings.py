@@ -1,6 +1,7 @@
 """Settings: how they are read, and that the documentation knows them all."""
 
 import re
+from base64 import b64encode, urlsafe_b64encode
 from dataclasses import fields
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from ccs_server.settings import SettingError, Settings
 
-DOCUMENTATION = Path(__file__).parents[2] / "docs" / "configuration.md"
+DOCUMENTATION = Path(__file__).parents[1] / "docs" / "configuration.md"
 
 
 def test_the_documentation_names_every_setting_with_its_default() -> None:
@@ -39,6 +40,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("CCS_ACCESS_LOG", "off", "access_log", False),
         ("CCS_ACCESS_LOG", "True", "access_log", True),
         ("CCS_DATA_DIR", "/srv/ccs", "data_dir", Path("/srv/ccs")),
+        ("CCS_PORT", "0", "port", 0),
         ("CCS_PURGE_INTERVAL", "0.5", "purge_interval", 0.5),
         ("CCS_TOKEN_LIFETIME", "60", "token_lifetime", 60),
         ("CCS_LOG_LEVEL", "DEBUG", "log_level", "debug"),
@@ -55,6 +57,9 @@ def test_it_is_read_as_its_type(variable: str, text: str, field: str, value: obj
     ("variable", "text"),
     [
         ("CCS_ACCESS_LOG", "perhaps"),
+        ("CCS_PORT", "65536"),
+        ("CCS_PORT", "-1"),
+        ("CCS_PORT", "http"),
         ("CCS_PURGE_INTERVAL", "0"),
         ("CCS_PURGE_INTERVAL", "nan"),
         ("CCS_STATEMENT_TIMEOUT", "inf"),
@@ -64,6 +69,8 @@ def test_it_is_read_as_its_type(variable: str, text: str, field: str, value: obj
         ("CCS_TOKEN_LIFETIME", "1.5"),
         ("CCS_LOG_LEVEL", "loud"),
         ("CCS_RATE_LIMIT", "many"),
+        ("CCS_RATE_LIMIT", "0/second"),
+        ("CCS_RATE_LIMIT", "5/second; 9/hour"),
         ("CCS_CORS_ORIGINS", "example.com"),
         ("CCS_CORS_ORIGINS", "https://example.com/"),
         ("CCS_CORS_ORIGINS", "https://Example.com"),
@@ -73,3 +80,48 @@ def test_it_is_read_as_its_type(variable: str, text: str, field: str, value: obj
 def test_what_cannot_be_read_is_told(variable: str, text: str) -> None:
     with pytest.raises(SettingError, match=f"{variable} must be .*, not '{text}'"):
         Settings.from_environment({variable: text})
+
+
+KEYS = [bytes([number]) * 32 for number in (0, 251, 255)]
+TEXTS = [b64encode(key).decode() for key in KEYS]
+
+
+@pytest.mark.parametrize(
+    ("given", "keys"),
+    [
+        (TEXTS[0], KEYS[:1]),
+        (",".join(TEXTS), KEYS),
+        (f"{TEXTS[1]}\n {TEXTS[0]}\n", [KEYS[1], KEYS[0]]),
+        (urlsafe_b64encode(KEYS[1]).decode(), [KEYS[1]]),
+    ],
+)
+def test_secret_keys_are_read_from_the_variable_or_a_file(
+    tmp_path: Path, given: str, keys: list[bytes]
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(given)
+    for environment in ({"CCS_SECRET_KEY": given}, {"CCS_SECRET_KEY_FILE": str(file)}):
+        settings = Settings.from_environment(environment)
+        assert settings.secret_key == tuple(keys)
+        assert str(keys[0]) not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["letmein", "é", TEXTS[0][:-1], TEXTS[0] + TEXTS[0], b64encode(b"short").decode(), ",,"],
+)
+def test_a_secret_key_of_another_form_is_told_but_not_repeated(tmp_path: Path, given: str) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(given.encode("latin-1"))
+    for environment in ({"CCS_SECRET_KEY": given}, {"CCS_SECRET_KEY_FILE": str(file)}):
+        with pytest.raises(SettingError, match=r"CCS_SECRET_KEY.* must ") as caught:
+            Settings.from_environment(environment)
+        assert given not in str(caught.value)
+
+
+def test_a_file_of_secret_keys_must_be_there_and_be_the_only_source(tmp_path: Path) -> None:
+    missing = {"CCS_SECRET_KEY_FILE": str(tmp_path / "missing")}
+    with pytest.raises(SettingError, match="CCS_SECRET_KEY_FILE must name a readable file"):
+        Settings.from_environment(missing)
+    with pytest.raises(SettingError, match="Set either CCS_SECRET_KEY or CCS_SECRET_KEY_FILE"):
+        Settings.from_environment(missing | {"CCS_SECRET_KEY": TEXTS[0]})

@@ -1,0 +1,106 @@
+"""What a comparison of two versions found, as a page of Markdown that reads well on a terminal too."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import sqrt
+from statistics import median
+from typing import Any
+
+from benchmarks.operations import TITLES
+from benchmarks.report.figures import Interval
+
+Round = Mapping[str, Sequence[Mapping[str, float]]]
+
+_RATE, _SERVICE, _DATABASE = "operations_per_second", "cpu_service_us", "cpu_database_us"
+
+
+def progress(figures: Mapping[str, Round]) -> str:
+    """The ratios of one round in one line."""
+    return ", ".join(f"{name} {_ratio(round_, _RATE):.3f}" for name, round_ in figures.items())
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The whole page."""
+    return "\n".join(_lines(results)) + "\n"
+
+
+def _lines(results: Mapping[str, Any]) -> Iterator[str]:
+    machine, rounds = results["machine"], results["rounds"]
+    yield f"# {results['now']} (now) against {results['before']} (before)"
+    yield ""
+    yield f"{results['started']}, {machine['cpu']}, {machine['cores']} cores, Python {machine['python']};"
+    yield (
+        f"{len(rounds)} rounds of 4 × {results['seconds']:g} s for each operation,"
+        f" {results['connections']} connections; load average {results['load_before']} before,"
+        f" {results['load_after']} after."
+    )
+    yield (
+        "Ratios are now / before: the median of the rounds, and the interval that holds the true median with"
+        f" {100 * Interval.coverage(len(rounds)):.0f} % probability."
+    )
+    yield ""
+    yield from _table(
+        ["operation", "before /s", "now /s", "ratio", "interval", "verdict", "CPU µs before", "now", "ratio",
+         "interval", "PostgreSQL's CPU, ratio", "interval"],
+        [_row(name, [round_[name] for round_ in rounds]) for name in (rounds[0] if rounds else {})],
+    )  # fmt: skip
+    for name, why in results["lacking"].items():
+        yield ""
+        yield f"Not compared, since {results['before']} does it otherwise: {TITLES[name]} ({why})."
+    yield ""
+    before, now = (results["memory"][version] / 1e6 for version in ("before", "now"))
+    yield f"Memory of the largest worker: {before:.1f} MB before, {now:.1f} MB now ({now - before:+.1f})."
+
+
+def _row(name: str, rounds: Sequence[Round]) -> list[str]:
+    rate = Interval.of(_ratio(round_, _RATE) for round_ in rounds)
+    decided = Interval.coverage(len(rounds)) >= Interval.WANTED
+    verdict = "slower" if rate.high < 1 else "faster" if rate.low > 1 else ""
+    return [
+        TITLES[name],
+        f"{_median(rounds, 'before', _RATE):,.0f}",
+        f"{_median(rounds, 'now', _RATE):,.0f}",
+        *_interval(rate),
+        verdict if decided else "too few rounds",
+        f"{_median(rounds, 'before', _SERVICE):,.0f}",
+        f"{_median(rounds, 'now', _SERVICE):,.0f}",
+        *_interval(Interval.of(_ratio(round_, _SERVICE) for round_ in rounds)),
+        *_interval(Interval.of(_ratio(round_, _DATABASE) for round_ in rounds)),
+    ]
+
+
+def _interval(interval: Interval) -> list[str]:
+    return [f"{interval.median:.3f}", f"{interval.low:.3f} – {interval.high:.3f}"]
+
+
+def _ratio(round_: Round, figure: str) -> float:
+    """Now by before within a round: the geometric mean of its pairs, in which a steady drift cancels."""
+    pairs = zip(round_["now"], round_["before"], strict=True)
+    product = 1.0
+    for now, before in pairs:
+        product *= now[figure] / before[figure]
+    return sqrt(product)
+
+
+def _median(rounds: Sequence[Round], version: str, figure: str) -> float:
+    return median(sample[figure] for round_ in rounds for sample in round_[version])
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A Markdown table whose columns are aligned as text, too."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    numbers = [index > 0 for index in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = (
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(cells, widths, numbers, strict=True)
+        )
+        return "| " + " | ".join(aligned) + " |"
+
+    yield line(header)
+    rules = (
+        "-" * (width - 1) + (":" if number else "-")
+        for width, number in zip(widths, numbers, strict=True)
+    )
+    yield "| " + " | ".join(rules) + " |"
+    yield from map(line, rows)

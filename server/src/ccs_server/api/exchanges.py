@@ -1,0 +1,103 @@
+"""Batches of requests and their responses, for the metrics and the access log.
+
+Counted and logged one by one, they would cost a request as much as the database does.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Lock, Thread, main_thread
+from time import perf_counter, time
+from typing import NamedTuple
+from weakref import ref
+
+from flask import Request, Response
+
+from ccs_server.api import log
+from ccs_server.api.request_id import request_id_of
+
+_BATCH = 64
+"""Half a millisecond's work."""
+
+_LATEST_SECONDS = 0.08
+
+# No registered method is longer; what a client sends is not.
+_METHOD_LENGTH = 32
+
+
+class Exchange(NamedTuple):
+    """A request and its response."""
+
+    request_id: str
+    method: str
+    """As the client sent it, cut to 32 characters."""
+    path: str
+    """As WSGI has it: its bytes, decoded as Latin-1."""
+    rule: str
+    """The rule of the route that matched, or nothing."""
+    status: int
+    ended: float
+    """In seconds since the epoch."""
+    duration: float
+    """In seconds."""
+
+
+class Exchanges:
+    """Hands exchanges to `consumers` in batches.
+
+    An exchange waits a tenth of a second at most. The last ones are handed over before the process ends.
+    """
+
+    def __init__(self, *consumers: Callable[[Sequence[Exchange]], None]) -> None:
+        self._consumers = consumers
+        self._waiting: deque[Exchange] = deque()
+        self._flushing = Lock()
+        self._flusher: Thread | None = None
+
+    def add(self, request: Request, response: Response) -> None:
+        """Adds an exchange that has just come to its end."""
+        environ = request.environ
+        rule = request.url_rule
+        self._waiting.append(
+            Exchange(
+                request_id_of(environ),
+                environ["REQUEST_METHOD"][:_METHOD_LENGTH],
+                environ["PATH_INFO"],
+                rule.rule if rule else "",
+                response.status_code,
+                time(),
+                perf_counter() - environ["ccs.started"],
+            )
+        )
+        if len(self._waiting) >= _BATCH:
+            self.flush()
+        if self._flusher is None:
+            self._start_flusher()
+
+    def flush(self) -> None:
+        """Hands over the exchanges that wait."""
+        with self._flushing:
+            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if batch:
+                for consume in self._consumers:
+                    consume(batch)
+
+    def _start_flusher(self) -> None:
+        # Not before the first request: there may have been a fork since the app was made.
+        with self._flushing:
+            if self._flusher is None:
+                self._flusher = Thread(target=_keep_flushing, args=(ref(self),), name="exchanges")
+                self._flusher.start()
+
+
+def _keep_flushing(exchanges: ref[Exchanges]) -> None:
+    """Flushes until the exchanges are gone, or the process ends: it waits for this thread, which flushes once more."""
+    is_last = False
+    while not is_last:
+        main_thread().join(_LATEST_SECONDS)
+        is_last = not main_thread().is_alive()
+        found = exchanges()
+        if found is None:
+            return
+        found.flush()
+        del found
+    log.flush()

@@ -1,0 +1,342 @@
+"""The log of a process: lines on standard error, which never keep the process waiting.
+
+All modules log through `logging`. The handler here leaves each line in a buffer, and one thread writes the buffer to
+standard error; where nobody reads it, that thread alone waits. Lines that find the buffer full are dropped and counted,
+and the log says how many as soon as it can be written again.
+
+Standard error is not made non-blocking for that: it may be shared with other programs, a terminal's shell for one, and
+they would share the change.
+"""
+
+import logging
+import os
+import select
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from threading import Condition, Lock, Thread, main_thread
+from time import sleep
+from typing import Any
+
+from msgspec.json import encode
+
+from ccs_server.settings import LogLevel
+
+_BUFFER_BYTES = 1 << 20
+
+# So much is written in one piece even where several processes share a pipe (POSIX, write).
+_PIECE_BYTES = select.PIPE_BUF
+
+# What is logged within so long is written together: the writer's turn takes the interpreter from the requests.
+_GATHER_SECONDS = 0.02
+
+_FLUSH_SECONDS = 0.5
+"""How long the end of a process waits for a log that is not read."""
+
+_RETRY_SECONDS = 1.0
+
+_log = logging.getLogger("ccs.log")
+
+
+_ACCESS = vars(logging.makeLogRecord({"name": "ccs.access"}))
+_ACCESS |= {"levelno": logging.INFO, "levelname": "INFO"}
+
+
+class AccessRecord(logging.LogRecord):
+    """A request as a record.
+
+    It is made without what `LogRecord` finds out about the thread and the caller: that takes ten times as long.
+    """
+
+    request_id: str
+    method: str
+    path: str
+    status: int
+    duration: float
+    """In seconds."""
+
+    def __init__(  # noqa: PLR0913 - the fields of a line
+        self,
+        *,
+        process: int,
+        created: float,
+        request_id: str,
+        method: str,
+        path: str,
+        status: int,
+        duration: float,
+    ) -> None:
+        self.__dict__ = _ACCESS.copy()
+        self.process = process
+        self.created = created
+        self.request_id = request_id
+        self.method = method
+        self.path = path
+        self.status = status
+        self.duration = duration
+
+    def getMessage(self) -> str:  # noqa: N802 - logging's name
+        """The line that formatters other than ours show."""
+        return f"{self.method} {self.path} {self.status} {self.duration * 1000:.2f} ms {self.request_id}"
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as a JSON object: for whatever collects logs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        time = datetime.fromtimestamp(record.created, UTC)
+        if isinstance(record, AccessRecord):
+            return encode(
+                {
+                    "time": time,
+                    "request_id": record.request_id,
+                    "method": record.method,
+                    "path": record.path,
+                    "status": record.status,
+                    "ms": round(record.duration * 1000, 2),
+                }
+            ).decode()
+        fields = {
+            "time": time,
+            "level": record.levelname,
+            "logger": record.name,
+            "process": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return encode(fields).decode()
+
+
+class TerminalFormatter(logging.Formatter):
+    """A record as a coloured line: for a person at a terminal."""
+
+    _RED, _GREEN, _YELLOW, _DIM = 31, 32, 33, 2
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, or more where there is a traceback. Control characters are shown, not sent to the terminal."""
+        time = self._coloured(self._DIM, self.formatTime(record, "%H:%M:%S"))
+        if isinstance(record, AccessRecord):
+            colour = {2: self._GREEN, 5: self._RED}.get(record.status // 100, self._YELLOW)
+            status = self._coloured(colour, str(record.status))
+            path = _visible(record.path)
+            tail = self._coloured(self._DIM, f"{record.duration * 1000:.2f} ms {record.request_id}")
+            return f"{time} {status} {_visible(record.method)} {path} {tail}"
+        colours = {"INFO": self._GREEN, "DEBUG": self._DIM, "WARNING": self._YELLOW}
+        level = self._coloured(colours.get(record.levelname, self._RED), record.levelname)
+        text = record.getMessage()
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        text = "\n".join(map(_visible, text.splitlines()))
+        return f"{time} {level} {record.name}[{record.process}]: {text}"
+
+    @staticmethod
+    def _coloured(colour: int, text: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m"
+
+
+def _visible(text: str) -> str:
+    """The text with what is not printable as an escape sequence of Python's."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+class LineWriter:
+    """Writes lines to a file descriptor from a thread of its own, so that no other thread waits for it.
+
+    Its threads start with the first line, and again with the first one after a fork.
+    """
+
+    def __init__(self, file: int) -> None:
+        self.on_drop: Callable[[int], None] = lambda _count: None
+        self._file = file
+        self._lock = Lock()
+        self._changed = Condition(self._lock)
+        self._forget()
+        os.register_at_fork(
+            before=self._lock.acquire,
+            after_in_parent=self._lock.release,
+            after_in_child=self._after_fork,
+        )
+
+    def _forget(self) -> None:
+        self._lines: deque[bytes] = deque()
+        self._size = 0
+        self._dropped = 0
+        self._is_stuck = False
+        self._writer: Thread | None = None
+
+    def _after_fork(self) -> None:
+        # The lines are the parent's to write. The lock was taken before the fork, so nothing is half done.
+        self._changed = Condition(self._lock)
+        self._forget()
+        self._lock.release()
+
+    def put(self, line: bytes, *, even_if_full: bool = False) -> None:
+        """Leaves a line to be written; drops it if too many wait."""
+        with self._lock:
+            if self._size + len(line) > _BUFFER_BYTES and not even_if_full:
+                self._drop(1)
+                return
+            if self._writer is None and not self._start():
+                self._drop(1)
+                return
+            if not self._lines:
+                self._changed.notify_all()
+            self._lines.append(line)
+            self._size += len(line)
+
+    def flush(self) -> None:
+        """Returns when what was put has been written, or after half a second if it cannot be."""
+        with self._lock:
+            # Where it has been waited for in vain once, it is not waited for again.
+            seconds = 0.0 if self._is_stuck else _FLUSH_SECONDS
+            self._is_stuck = not self._changed.wait_for(lambda: not self._size, seconds)
+
+    def _start(self) -> bool:
+        """Starts the threads, if the interpreter is not about to end."""
+        writer = Thread(target=self._run, name="log-writer", daemon=True)
+        try:
+            writer.start()
+            # The process does not wait for a daemon, which may never end; but for this one, which does.
+            Thread(target=self._flush_at_end, name="log-flush").start()
+        except RuntimeError:
+            return False
+        self._writer = writer
+        return True
+
+    def _flush_at_end(self) -> None:
+        main_thread().join()
+        self.flush()
+
+    def _drop(self, count: int) -> None:
+        # With the lock, so that a fork finds the counter at rest.
+        self._dropped += count
+        self.on_drop(count)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                self._changed.wait_for(lambda: self._lines)
+            sleep(_GATHER_SECONDS)
+            while piece := self._take():
+                self._write(piece)
+
+    def _take(self) -> list[bytes]:
+        """The next lines, as many as can be written in one piece; one at least if there is one."""
+        with self._lock:
+            piece: list[bytes] = []
+            size = 0
+            while self._lines and (not piece or size + len(self._lines[0]) <= _PIECE_BYTES):
+                line = self._lines.popleft()
+                piece.append(line)
+                size += len(line)
+            return piece
+
+    def _write(self, lines: list[bytes]) -> None:
+        data = memoryview(b"".join(lines))
+        size = len(data)
+        try:
+            while data:
+                data = data[self._write_some(data) :]
+        except OSError:
+            # Its reader is gone or its disk full. There is nowhere else to say so.
+            with self._lock:
+                self._drop(len(lines))
+                dropped = 0
+        else:
+            with self._lock:
+                self._is_stuck = False
+                dropped, self._dropped = self._dropped, 0
+        if dropped:
+            _log.warning("%d lines of the log were dropped: it could not be written.", dropped)
+        with self._lock:
+            self._size -= size
+            if not self._size:
+                self._changed.notify_all()
+
+    def _write_some(self, data: memoryview) -> int:
+        try:
+            return os.write(self._file, data)
+        except BlockingIOError:
+            # Another program that shares it has made it non-blocking.
+            select.select([], [self._file], [], _RETRY_SECONDS)
+            return 0
+
+
+class LogHandler(logging.Handler):
+    """A handler that never waits: see LineWriter."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Leaves the record's line to be written."""
+        try:
+            line = self.format(record).encode(errors="backslashreplace") + b"\n"
+        except Exception:  # noqa: BLE001 - a record that cannot be formatted must not fail what logs it
+            self.handleError(record)
+        else:
+            self._writer.put(line, even_if_full=record.name == _log.name)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Logs why the record cannot be formatted; `logging` itself would wait for standard error."""
+        self.emit(
+            logging.makeLogRecord(
+                {
+                    "name": _log.name,
+                    "levelno": logging.ERROR,
+                    "levelname": "ERROR",
+                    "process": os.getpid(),
+                    "msg": "A record of %s cannot be formatted: %s",
+                    "args": (record.name, traceback.format_exc(limit=-1)),
+                }
+            )
+        )
+
+    def flush(self) -> None:
+        """Waits for what was logged to be written, for half a second at most."""
+        self._writer.flush()
+
+
+_stderr = LineWriter(2)
+
+
+def call_on_drop(call: Callable[[int], None]) -> None:
+    """Has `call` told of lines that are dropped, as their number. It must be quick, and must not log."""
+    _stderr.on_drop = call
+
+
+def flush() -> None:
+    """Waits for what was logged to be written, for half a second at most."""
+    _stderr.flush()
+
+
+def stderr_handler() -> LogHandler:
+    """A handler for standard error: coloured lines if it is a terminal, else lines of JSON."""
+    handler = LogHandler(_stderr)
+    handler.setFormatter(TerminalFormatter() if sys.stderr.isatty() else JsonFormatter())
+    return handler
+
+
+def logging_of(level: LogLevel) -> dict[str, Any]:
+    """For `logging.config.dictConfig`: everything from `level` up, to standard error."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"stderr": {"()": stderr_handler}},
+        "loggers": {
+            # Alembic tells at "info" that it runs, at every start.
+            "alembic": {"level": "WARNING" if level == "info" else level.upper()},
+            # That a request to the operations listener waits for a thread is nothing to act on.
+            "waitress.queue": {"level": "ERROR"},
+        },
+        "root": {"handlers": ["stderr"], "level": level.upper()},
+    }

@@ -1,0 +1,223 @@
+"""The way of a request through a worker: its head, its turn, its body, the application, its response.
+
+The HTTP server calls `Dispatcher` in a thread of its pool, once for each request and again when a body has come. The
+thread runs the request if admission lets it, and then those that waited, until admission lets nothing more run.
+"""
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from io import BytesIO
+from time import monotonic, sleep
+from typing import Any, Protocol
+from wsgiref.types import WSGIApplication, WSGIEnvironment
+
+from prometheus_client import Counter
+
+from ccs_server.api.body import MAX_BODY_BYTES, UNREAD
+from ccs_server.api.errors import FAILED, envelope
+from ccs_server.api.protection import API_HEADERS
+from ccs_server.api.request_id import REQUEST_ID, request_id_of
+from ccs_server.domain.errors import Unavailable
+from ccs_server.serving.admission import Admission
+from ccs_server.serving.bodies import Bodies
+from ccs_server.serving.exchange import (
+    Channel,
+    Exchange,
+    Headers,
+    Refusal,
+    environ_of,
+    joined,
+)
+from ccs_server.store.faults import BUSY
+
+SLOTS = 5
+"""Requests that a worker runs at once: they share one interpreter, and wait for the database side by side."""
+
+SHARE = SLOTS - 1
+"""Requests of one account among them."""
+
+THREADS = SLOTS + 1
+"""Threads of the HTTP server's pool: while all slots are taken, one takes in what arrives, to queue it."""
+
+_PAUSE_SECONDS = 0.005
+"""How long a thread whose request has to wait leaves fetching to those that run, while they make progress: a request
+that is run by the thread that brings it costs a tenth less than one that passes through two."""
+
+# An orchestrator that is told that a busy service is dead restarts it, which helps nobody.
+_NEVER_QUEUED = "/healthz"
+
+# A body that was not read can be followed by no other request.
+_CLOSE = ("Connection", "close")
+
+_log = logging.getLogger("ccs.dispatcher")
+
+_refused = Counter(
+    "ccs_requests_refused_total",
+    "Requests refused before the application saw them, by reason.",
+    ["reason"],
+)
+
+
+class Policy(Protocol):
+    """What the application knows of requests before it handles them."""
+
+    def account_of(self, environ: WSGIEnvironment) -> str | None:
+        """The account of a request whose credential was found valid a moment ago; it asks no database."""
+
+    def identify(self, environ: WSGIEnvironment) -> str | None:
+        """The account of a request whose credential is valid; None if it is not, or cannot be checked now."""
+
+    def takes_body(self, environ: WSGIEnvironment) -> bool:
+        """Whether a body of this announced length and type is of use; if not, the request is refused without it."""
+
+    def turn_of(self, environ: WSGIEnvironment) -> str:
+        """Whose turn a request takes: that of its credential's account if that was ever known, else its address."""
+
+    def is_listing(self, environ: WSGIEnvironment) -> bool:
+        """Whether a request reads many sessions rather than one document."""
+
+
+class Dispatcher:
+    """Serves the requests of a worker.
+
+    A body is received only once the request's credential is known to be valid; without, the application refuses the
+    request with its body unread.
+    """
+
+    def __init__(  # noqa: PLR0913 - settings
+        self,
+        app: WSGIApplication,
+        policy: Policy,
+        *,
+        queue_length: int,
+        queue_time: float,
+        request_time: float,
+        header_limit: int,
+    ) -> None:
+        self._app = app
+        self._policy = policy
+        self._header_limit = header_limit
+        self._admission: Admission[Exchange] = Admission(
+            slots=SLOTS, share=SHARE, queue_length=queue_length, queue_time=queue_time
+        )
+        self.bodies = Bodies(self, longest=request_time, largest=MAX_BODY_BYTES + 1)
+
+    def __call__(self, scope: dict[str, Any], channel: Channel) -> None:
+        """Takes a request; another thread may send its response, later."""
+        environ, refusal = environ_of(scope, self._header_limit)
+        exchange = Exchange(environ, channel)
+        if refusal is not None:
+            self._refuse(exchange, refusal, "head")
+            return
+        exchange.is_listing = self._policy.is_listing(environ)
+        if exchange.has_body:
+            account = self._policy.account_of(environ)
+            if account is not None and self._policy.takes_body(environ):
+                exchange.account = account
+                self.bodies.receive(exchange)
+                return
+            environ[UNREAD] = True
+        environ["wsgi.input"] = BytesIO()
+        exchange.account = self._policy.turn_of(environ)
+        self._take_turn(exchange)
+
+    def complete(self, exchange: Exchange) -> None:
+        """The exchange's body has come."""
+        self._take_turn(exchange)
+
+    def too_many(self, exchange: Exchange) -> None:
+        """There is no room for the exchange's body."""
+        self._refuse(exchange, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, BUSY), "bodies")
+
+    def too_slow(self, exchange: Exchange) -> None:
+        """The exchange's body has not come in time."""
+        refusal = Refusal(
+            HTTPStatus.REQUEST_TIMEOUT, "The body came too slowly; send it again, faster."
+        )
+        self._refuse(exchange, refusal, "slow body")
+
+    def _take_turn(self, exchange: Exchange) -> None:
+        if exchange.environ["PATH_INFO"] == _NEVER_QUEUED:
+            self._run(exchange)
+            return
+        following: Exchange | None = exchange
+        if not self._admission.arrive(exchange, monotonic()):
+            if self._admission.is_moving(monotonic()):
+                sleep(_PAUSE_SECONDS)
+            return
+        while following is not None:
+            try:
+                self._run(following)
+            finally:
+                following, refused = self._admission.leave(following, monotonic())
+            for each in refused:
+                self._refuse(each, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, BUSY), "busy")
+
+    def _run(self, exchange: Exchange) -> None:
+        environ = exchange.environ
+        if UNREAD in environ and self._policy.takes_body(environ):
+            # The credential was not known when the request came; now is its turn to be looked up.
+            account = self._policy.identify(environ)
+            if account is not None:
+                del environ[UNREAD], environ["wsgi.input"]
+                self.bodies.receive(
+                    Exchange(environ, exchange.channel, account, exchange.is_listing)
+                )
+                return
+        self._respond(exchange)
+
+    def _respond(self, exchange: Exchange) -> None:
+        environ = exchange.environ
+        start = _Start()
+        try:
+            body = joined(self._app(environ, start))
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets a response
+            # The application responds to its own faults; this is one that it could not.
+            _log.exception("The application failed on request %s.", request_id_of(environ))
+            _send(exchange, Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED))
+            return
+        if UNREAD in environ:
+            start.headers.append(_CLOSE)
+        exchange.respond(start.status, start.headers, body)
+
+    @staticmethod
+    def _refuse(exchange: Exchange, refusal: Refusal, reason: str) -> None:
+        _refused.labels(reason).inc()
+        _send(exchange, refusal)
+
+
+def _send(exchange: Exchange, refusal: Refusal) -> None:
+    body, status = envelope(refusal.status, refusal.message)
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+        *API_HEADERS,
+        (REQUEST_ID, request_id_of(exchange.environ)),
+    ]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append(("Retry-After", str(Unavailable(BUSY).retry_after)))
+    if UNREAD in exchange.environ or "wsgi.input" not in exchange.environ:
+        headers.append(_CLOSE)
+    exchange.respond(status, headers, body)
+
+
+class _Start:
+    """WSGI's start_response."""
+
+    status: int
+    headers: Headers
+
+    def __call__(
+        self,
+        status: str,
+        headers: Headers,
+        exc_info: Any = None,  # noqa: ANN401, ARG002 - nothing has been sent yet
+    ) -> Callable[[bytes], object]:
+        self.status = int(status[:3])
+        self.headers = headers
+        return _write
+
+
+def _write(_data: bytes) -> object:
+    raise NotImplementedError("The application returns its bodies.")

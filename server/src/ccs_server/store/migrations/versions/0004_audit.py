@@ -1,0 +1,32 @@
+"""The audit, and when each credential was first used."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSON
+
+revision = "0004"
+down_revision = "0003"
+
+NAME = sa.Text(collation="C")
+MOMENT = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    """Nobody knows when a credential that exists was first used; its next use must not pass for the first."""
+    op.create_table(
+        "audit",
+        sa.Column("account", NAME, nullable=False),
+        sa.Column("recorded_at", MOMENT, server_default=sa.text("now()"), nullable=False),
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
+        sa.Column("action", NAME, nullable=False),
+        sa.Column("subject", NAME, nullable=False),
+        sa.Column("actor", NAME, nullable=False),
+        sa.Column("details", JSON),
+        sa.PrimaryKeyConstraint("account", "recorded_at", "id", name="pk_audit"),
+        comment="Who did what to credentials and whole namespaces: lines that are only ever added.",
+    )
+    op.create_index("ix_audit_recorded_at_id", "audit", ["recorded_at", "id"])
+    for table in ("api_key", "credential"):
+        before_all_time = sa.text("'-infinity'")
+        op.add_column(table, sa.Column("first_used_at", MOMENT, server_default=before_all_time))
+        op.alter_column(table, "first_used_at", server_default=None)

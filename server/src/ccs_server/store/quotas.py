@@ -1,0 +1,121 @@
+"""Quotas of accounts: set, shown and cleared by the operator, and found with the credentials of the account."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from msgspec.json import Decoder
+from sqlalchemy import ColumnElement, Row, delete, func, null, select
+from sqlalchemy.dialects.postgresql import insert
+
+from ccs_server.domain.errors import NotFound
+from ccs_server.domain.quotas import Amounts, Quota
+from ccs_server.store.database import Database
+from ccs_server.store.tables import quota
+
+LIMITS = ("properties", "bytes", "sessions", "requests")
+"""What a quota may limit."""
+
+# As a subquery beside a row `holder` of the account: one value, null where the account has no quota.
+QUOTA_OF_HOLDER = """SELECT json_build_object(
+    'limits', json_build_object(
+        'properties', properties_limit, 'bytes', bytes_limit, 'sessions', sessions_limit),
+    'used', json_build_object(
+        'properties', properties_used, 'bytes', bytes_used, 'sessions', sessions_used),
+    'requests', requests_limit
+) FROM quota WHERE quota.account = holder.account"""
+
+decode_quota = Decoder(Quota).decode
+"""Reads the value of QUOTA_OF_HOLDER."""
+
+_LIMIT_COLUMNS = [quota.c[f"{name}_limit"] for name in LIMITS]
+
+
+@dataclass(frozen=True)
+class AccountQuota:
+    """The quota of an account; `counted_at` is None if the account has not been counted yet."""
+
+    account: str
+    quota: Quota
+    counted_at: datetime | None
+
+
+def set_quota(database: Database, account: str, limits: Mapping[str, int | str | None]) -> None:
+    """Sets the limits that are given, by their names in LIMITS; None removes one. Others stay as they are.
+
+    A quota whose last limit is removed is gone.
+
+    Raises:
+        Unavailable: the database cannot be used now.
+    """
+    values = {f"{name}_limit": limit for name, limit in limits.items()}
+    upsert = (
+        insert(quota)
+        .values(account=account, **values)
+        # A new limit is a reason to count at once.
+        .on_conflict_do_update(
+            index_elements=[quota.c.account], set_=values | {"due_at": func.now()}
+        )
+    )
+    is_empty = (quota.c.account == account, *(column.is_(null()) for column in _LIMIT_COLUMNS))
+    with database.begin() as connection:
+        connection.execute(upsert)
+        connection.execute(delete(quota).where(*is_empty))
+
+
+def clear_quota(database: Database, account: str) -> None:
+    """Removes the quota of the account.
+
+    Raises:
+        NotFound: it has none.
+        Unavailable: the database cannot be used now.
+    """
+    with database.begin() as connection:
+        cleared = connection.execute(delete(quota).where(quota.c.account == account)).rowcount
+    if not cleared:
+        raise NotFound(f"Account '{account}' has no quota.")
+
+
+def find_quota(database: Database, account: str) -> AccountQuota | None:
+    """The quota of the account; None if it has none.
+
+    Raises:
+        Unavailable: the database cannot be used now.
+    """
+    with database.begin() as connection:
+        row = connection.execute(select(quota).where(quota.c.account == account)).one_or_none()
+    return _read(row) if row else None
+
+
+def list_quotas(database: Database) -> list[AccountQuota]:
+    """All quotas, by account.
+
+    Raises:
+        Unavailable: the database cannot be used now.
+    """
+    with database.begin() as connection:
+        rows = connection.execute(select(quota).order_by(quota.c.account)).all()
+    return [_read(row) for row in rows]
+
+
+def list_fullest_quotas(database: Database, most: int) -> tuple[list[AccountQuota], int]:
+    """At most `most` quotas, those nearest to a limit or furthest over it first, and how many quotas there are.
+
+    Raises:
+        Unavailable: the database cannot be used now.
+    """
+    fullness: ColumnElement[float] = func.greatest(
+        *(quota.c[f"{name}_used"] * 1.0 / quota.c[f"{name}_limit"] for name in LIMITS[:3])
+    )
+    fullest = select(quota).order_by(fullness.desc().nulls_last(), quota.c.account).limit(most)
+    with database.begin() as connection:
+        rows = connection.execute(fullest).all()
+        total = connection.execute(select(func.count()).select_from(quota)).scalar_one()
+    return [_read(row) for row in rows], total
+
+
+def _read(row: Row[Any]) -> AccountQuota:
+    limits = Amounts(row.properties_limit, row.bytes_limit, row.sessions_limit)
+    used = Amounts(row.properties_used, row.bytes_used, row.sessions_used)
+    return AccountQuota(row.account, Quota(limits, used, row.requests_limit), row.counted_at)

@@ -1,0 +1,42 @@
+"""An application that is about to end asks its clients to go elsewhere."""
+
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.util import setup_testing_defaults
+
+from ccs_server.api.draining import DRAINING, Drainable
+
+Headers = list[tuple[str, str]]
+
+
+def _application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Tells whether it is draining."""
+    start_response("200 OK", [("X-Own", "1")])
+    return [b"draining" if DRAINING in environ else b"serving"]
+
+
+def _ask(app: Drainable) -> tuple[Headers, bytes]:
+    environ: WSGIEnvironment = {}
+    setup_testing_defaults(environ)
+    started: list[Headers] = []
+
+    def start_response(_status: str, headers: Headers, _exc_info: object = None) -> object:
+        started.append(headers)
+        return None
+
+    body = b"".join(app(environ, start_response))  # type: ignore[arg-type]
+    [headers] = started
+    return headers, body
+
+
+def test_requests_pass_unchanged_until_it_drains() -> None:
+    app = Drainable(_application)
+    assert _ask(app) == ([("X-Own", "1")], b"serving")
+    app.drain()
+    assert _ask(app) == ([("X-Own", "1"), ("Connection", "close")], b"draining")
+
+
+def test_it_takes_what_a_signal_handler_is_given() -> None:
+    app = Drainable(_application)
+    app.drain(23, None)
+    assert _ask(app)[1] == b"draining"

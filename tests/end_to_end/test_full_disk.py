@@ -1,0 +1,186 @@
+"""The disk of the embedded PostgreSQL is full: the service says so, loses nothing, and goes on when there is room."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from time import monotonic
+
+import psutil
+import pytest
+import requests
+
+from tests.support import namespaces
+from tests.support.service import CCS, TIMEOUT_SECONDS, environment
+from tests.support.users import NOBODY, as_ordinary_user
+from tests.support.waiting import wait_until
+
+SHUTDOWN_TIMEOUT = 5
+MARGIN_SECONDS = 3.0
+"""What a busy machine adds."""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A small file system, mounted where only commands that `inside` wraps see it."""
+
+    mounted_by: int
+    directory: Path
+
+    def inside(self, *command: str) -> list[str]:
+        """The command line that runs a program where the disk is mounted."""
+        return ["nsenter", f"--mount=/proc/{self.mounted_by}/ns/mnt", *command]
+
+    def fill(self) -> None:
+        """Takes all the space that is left."""
+        with self._filler.open("ab", buffering=0) as file:
+            try:
+                while file.write(bytes(65_536)):
+                    pass
+            except OSError as error:
+                assert error.strerror == os.strerror(28)  # noqa: PT017 - no space left
+
+    def free(self) -> None:
+        """Gives it back."""
+        self._filler.unlink()
+
+    @property
+    def _filler(self) -> Path:
+        return Path(f"/proc/{self.mounted_by}/root{self.directory}/filler")
+
+
+@contextmanager
+def disk(directory: Path, megabytes: int) -> Iterator[Disk]:
+    """A disk of an ordinary user's, for the length of the block."""
+    namespaces.need("--mount")
+    mount = f"mount -t tmpfs -o size={megabytes}m,uid={NOBODY},mode=700 ccs '{directory}' && echo mounted && exec cat"
+    holder = subprocess.Popen(
+        [namespaces.UNSHARE, "--mount", "sh", "-c", mount],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "mounted\n"
+        namespace = Path(f"/proc/{holder.pid}/ns/mnt").readlink()
+        yield Disk(holder.pid, directory)
+        # The holder, and a server that was left running there.
+        for process in psutil.process_iter():
+            with suppress(OSError, psutil.NoSuchProcess):
+                if Path(f"/proc/{process.pid}/ns/mnt").readlink() == namespace:
+                    process.kill()
+
+
+class Service:
+    """`ccs serve` on a disk, and the account that its first start makes."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._command = disk.inside(
+            *as_ordinary_user(*CCS, "serve", "--port", "0", "--json", "--workers", "1")
+        )
+        self._env = environment(
+            CCS_DATA_DIR=str(disk.directory),
+            CCS_ACCESS_LOG="off",
+            CCS_SHUTDOWN_TIMEOUT=str(SHUTDOWN_TIMEOUT),
+        )
+        self._key = ""
+        self.log = ""
+
+    def fails(self) -> str:
+        """Starts it where it cannot; returns what it says."""
+        ended = subprocess.run(
+            self._command,
+            check=False, env=self._env, cwd="/", capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
+        )  # fmt: skip
+        assert ended.returncode == 1
+        return ended.stderr
+
+    @contextmanager
+    def runs(self) -> Iterator[None]:
+        """Starts it; at the end of the block it must end well and in time."""
+        process = subprocess.Popen(
+            self._command,
+            env=self._env, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with process:
+            assert process.stdout
+            assert process.stderr
+            try:
+                said = json.loads(process.stdout.readline())
+                self._key = said.get("key", self._key)
+                self.url = said["url"]
+                yield
+                began = monotonic()
+                process.terminate()
+                assert process.wait(TIMEOUT_SECONDS) == 0
+                assert monotonic() - began < SHUTDOWN_TIMEOUT + 0.5 + MARGIN_SECONDS
+                self.log = process.stderr.read()
+            finally:
+                process.kill()
+
+    def save(self, name: str, value: str) -> bool:
+        """Saves a property; returns whether that was acknowledged."""
+        answer = requests.put(
+            f"{self.url}/v1/account/demo/disk/{name}/properties/p",
+            json=value, headers={"maven-api-key": self._key}, timeout=TIMEOUT_SECONDS,
+        )  # fmt: skip
+        assert answer.status_code in {204, 503}
+        return answer.status_code == 204
+
+    def read(self, name: str) -> object:
+        """The property that was saved under that name."""
+        return requests.get(
+            f"{self.url}/v1/account/demo/disk/{name}/properties/p",
+            headers={"maven-api-key": self._key}, timeout=TIMEOUT_SECONDS,
+        ).json()  # fmt: skip
+
+    def is_healthy(self) -> bool:
+        """Whether it says that it serves."""
+        return requests.get(f"{self.url}/healthz", timeout=TIMEOUT_SECONDS).status_code == 200
+
+
+@pytest.fixture
+def directory(nobodys_directory: Path) -> Path:
+    """Where the disk is mounted."""
+    return nobodys_directory
+
+
+def test_a_first_start_on_a_disk_that_is_too_small_says_so(directory: Path) -> None:
+    with disk(directory, 12) as small:
+        said = Service(small).fails()
+    assert said == (
+        f"Error: The disk that holds the data directory {directory} is full; free some space on it.\n"
+    )
+
+
+def test_a_disk_that_gets_full_loses_nothing_and_stops_nothing_for_good(directory: Path) -> None:
+    chance = Random(1)
+    acknowledged: dict[str, str] = {}
+
+    def save() -> bool:
+        name, value = f"s{chance.random()}", chance.randbytes(100_000).hex()
+        saved = service.save(name, value)
+        if saved:
+            acknowledged[name] = value
+        return saved
+
+    with disk(directory, 150) as small:
+        service = Service(small)
+        with service.runs():
+            assert save()
+            small.fill()
+            wait_until(lambda: not save())
+            assert service.is_healthy()
+            small.free()
+            wait_until(save)
+            small.fill()
+            wait_until(lambda: not save())
+        assert "Traceback" not in service.log
+        small.fill()  # the stop has given some of it back
+        assert service.fails().endswith("is full; free some space on it.\n")
+        small.free()
+        with service.runs():
+            assert {name: service.read(name) for name in acknowledged} == acknowledged

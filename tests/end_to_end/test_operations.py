@@ -1,0 +1,211 @@
+"""The operations listener: health and metrics at an address of their own, whatever becomes of the public one."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+import requests
+
+from ccs_server.cli.serve import OPERATIONS_PORT
+from tests.support import raw_http
+from tests.support.proxy import proxied
+from tests.support.service import TIMEOUT_SECONDS, Server, ccs, environment, serving
+from tests.support.waiting import wait_until
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def get(url: str, **options: float) -> requests.Response:
+    return requests.get(url, timeout=options.get("timeout", TIMEOUT_SECONDS))
+
+
+def metrics(server: Server) -> str:
+    page = get(f"{server.operations}/metrics")
+    assert page.status_code == 200
+    return page.text
+
+
+@contextmanager
+def connections(server: Server, count: int) -> Iterator[list[socket.socket]]:
+    """Connections that say nothing."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            for _ in range(count)
+        ]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_health_and_metrics_are_on_a_listener_of_their_own(server: Server, path: str) -> None:
+    address = urlsplit(server.operations)
+    assert address.hostname == "127.0.0.1"
+    assert address.port not in {server.port, 0}
+    answer = get(server.operations + path)
+    assert answer.status_code == 200
+    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+
+
+def test_the_public_listener_serves_no_metrics(server: Server) -> None:
+    assert get(f"{server.url}/metrics").status_code == 404
+
+
+def test_the_operations_listener_serves_nothing_else(server: Server) -> None:
+    for path in ("/", "/docs", "/v1/account/a", "/metrics/"):
+        answer = get(server.operations + path)
+        assert (answer.status_code, answer.json()["code"]) == (404, 404)
+    refused = requests.post(f"{server.operations}/metrics", timeout=TIMEOUT_SECONDS)
+    assert refused.status_code == 405
+    assert "GET" in refused.headers["Allow"]
+    assert refused.json()["code"] == 405
+    large = requests.post(f"{server.operations}/metrics", data=b"x" * 100_000, timeout=10)
+    assert large.status_code == 413
+
+
+def test_requests_are_counted(server: Server) -> None:
+    get(f"{server.url}/v1/account/counted")
+    line = (
+        'ccs_request_duration_seconds_count{method="GET",path="/v1/account/<account>",status="401"}'
+    )
+    wait_until(lambda: line in metrics(server))
+
+
+def test_methods_that_do_not_exist_leave_nothing_behind(database_url: str, tmp_path: Path) -> None:
+    """Neither in the metrics, whose labels would hold them, nor in the workers' memory."""
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", TMPDIR=str(tmp_path))
+    with serving("--workers", "1", env=env) as server:
+        [worker] = psutil.Process(server.process.pid).children()
+
+        def files() -> int:
+            return sum(file.stat().st_size for file in tmp_path.rglob("*.db"))
+
+        get(f"{server.url}/healthz")
+        wait_until(lambda: 'path="/healthz"' in metrics(server))
+        files_before, memory_before = files(), worker.memory_info().rss
+        for number in range(200):
+            method = f"{number:06}".translate(str.maketrans("0123456789", "ABCDEFGHIJ")) * 10_000
+            path, status = [("/healthz", 405), ("/nothing-here", 404)][number % 2]
+            head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+            answer = raw_http.send(server.url, head.encode())
+            assert answer.status == status
+            assert ("allow" in answer.headers) == (status == 405)
+        wait_until(lambda: 'method="other"' in metrics(server))
+        assert files() - files_before < 200_000
+        assert worker.memory_info().rss - memory_before < 30_000_000
+        assert len(metrics(server)) < 50_000
+
+
+def test_a_method_in_lower_case_is_another_method(server: Server) -> None:
+    answer = raw_http.send(
+        server.url, b"get /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    )
+    assert answer.status == 405
+
+
+def test_it_answers_while_the_public_listener_is_full(database_url: str) -> None:
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_CONNECTION_LIMIT="5")
+    with serving("--workers", "1", env=env) as server, connections(server, 40):
+        with pytest.raises(requests.Timeout):
+            get(f"{server.url}/healthz", timeout=0.5)
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert get(server.operations + path, timeout=5).status_code == 200
+
+
+def test_it_answers_while_the_database_is_frozen(database_url: str) -> None:
+    with proxied(database_url) as proxy:
+        env = environment(
+            CCS_DATABASE_URL=proxy.url, CCS_ACCESS_LOG="off", CCS_STATEMENT_TIMEOUT="2"
+        )
+        with serving("--workers", "1", env=env) as server, ThreadPoolExecutor(20) as pool:
+            proxy.withheld = 1 << 20
+            waiting = [pool.submit(get, f"{server.operations}/readyz") for _ in range(20)]
+            for path in ("/healthz", "/metrics"):
+                assert get(server.operations + path, timeout=2.5).status_code == 200
+            for answer in waiting:
+                assert answer.result().status_code == 503
+                assert answer.result().headers["Retry-After"]
+            proxy.withheld = 0
+            wait_until(lambda: get(f"{server.operations}/readyz").status_code == 200)
+
+
+def test_a_crowd_of_silent_connections_does_not_fill_the_process(server: Server) -> None:
+    """It takes so many and no more: the others wait in the kernel."""
+    address = urlsplit(server.operations)
+    before = psutil.Process(server.process.pid).num_fds()
+    with ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(socket.create_connection((address.hostname, address.port or 0)))
+        assert psutil.Process(server.process.pid).num_fds() - before <= 64
+        assert get(f"{server.url}/readyz").status_code == 200
+    wait_until(lambda: get(f"{server.operations}/healthz").status_code == 200)
+
+
+def test_it_knows_its_workers_and_they_do_not_hold_its_listener(database_url: str) -> None:
+    """A worker that lived on after a kill of the supervisor would keep the port, and respond to nobody there."""
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
+    with serving("--workers", "2", env=env) as server:
+        supervisor = psutil.Process(server.process.pid)
+        first = supervisor.children()
+        assert get(f"{server.operations}/healthz").json() == {"status": "ok", "workers": 2}
+        first[0].kill()
+        wait_until(lambda: len(set(supervisor.children()) - set(first)) == 1)
+        wait_until(lambda: get(f"{server.operations}/healthz").json()["workers"] == 2)
+        port = urlsplit(server.operations).port
+        for worker in supervisor.children():
+            ports = {connection.laddr.port for connection in worker.net_connections("tcp")}
+            assert server.port in ports
+            assert port not in ports
+
+
+def test_it_says_that_the_service_is_about_to_end(database_url: str) -> None:
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_DRAIN_TIME="5")
+    with serving("--workers", "1", env=env) as server:
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: get(f"{server.operations}/readyz").status_code == 503)
+        assert get(f"{server.operations}/healthz").status_code == 200
+        server.process.kill()
+
+
+def test_a_port_that_was_asked_for_and_is_taken_ends_the_start(database_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        env = environment(CCS_DATABASE_URL=database_url, CCS_OPERATIONS_PORT=port)
+        refused = ccs("serve", "--port", "0", env=env)
+    assert refused.returncode == 1
+    assert (
+        refused.stderr
+        == f"Error: Port {port} of 127.0.0.1 is in use; choose another with CCS_OPERATIONS_PORT.\n"
+    )
+
+
+def test_an_instance_without_the_setting_takes_another_port_where_its_own_is_taken(
+    database_url: str,
+) -> None:
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
+    del env["CCS_OPERATIONS_PORT"]
+    with ExitStack() as stack:
+        # Else it is taken already, which is as good.
+        with suppress(OSError):
+            stack.enter_context(socket.create_server(("127.0.0.1", OPERATIONS_PORT)))
+        server = stack.enter_context(serving("--workers", "1", env=env))
+        assert urlsplit(server.operations).port != OPERATIONS_PORT
+        assert get(f"{server.operations}/healthz").status_code == 200
+
+
+def test_it_can_be_switched_off(database_url: str) -> None:
+    env = environment(
+        CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_OPERATIONS_PORT="off"
+    )
+    with serving("--workers", "1", env=env) as server:
+        assert "operations" not in server.said
+        assert get(f"{server.url}/readyz").status_code == 200
+        assert server.stop() == 0

@@ -1,0 +1,82 @@
+"""What `ccs serve` says when it is ready, and when it says it."""
+
+import json
+import shlex
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Event, Thread
+from threading import enumerate as enumerate_threads
+
+import pytest
+
+from ccs_server.serving.greeting import Greeter, Greeting
+from ccs_server.store.credentials import ApiKey
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
+
+KEY = ApiKey("demo", "abc", "ccs_abc_secret")
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("127.0.0.1", "http://127.0.0.1:80"), ("::1", "http://[::1]:80")]
+)
+def test_the_url_can_be_pasted_into_a_browser(host: str, url: str) -> None:
+    greeting = Greeting(host, 80, None, None)
+    assert greeting.url == url
+    assert greeting.docs == f"{url}/docs"
+
+
+def test_a_new_account_is_told_its_key_and_a_line_to_try_it() -> None:
+    greeting = Greeting("127.0.0.1", 8000, None, KEY)
+    said = json.loads(greeting.as_json())
+    assert said["key"] == KEY.key
+    assert said["curl"] in greeting.as_text()
+    words = shlex.split(said["curl"])
+    assert words.count("curl") == 2
+    assert f"maven-api-key: {KEY.key}" in words
+    assert json.loads(words[words.index("-d") + 1]) == {"name": "Ada"}
+
+
+def test_a_store_that_was_there_is_told_no_key() -> None:
+    greeting = Greeting("127.0.0.1", 8000, "http://127.0.0.1:9464", None)
+    assert json.loads(greeting.as_json()).keys() == {"url", "docs", "operations"}
+    assert "ccs keys create" in greeting.as_text()
+
+
+class _Service(BaseHTTPRequestHandler):
+    """Is ready from the third request on."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self.send_response(200 if self.path == "/readyz" and type(self).asked > 2 else 503)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def test_it_speaks_once_when_the_service_is_ready_and_not_before() -> None:
+    said: list[int] = []
+    spoken = Event()
+
+    def say() -> None:
+        said.append(_Service.asked)
+        spoken.set()
+
+    with HTTPServer(("127.0.0.1", 0), _Service) as service:
+        thread = Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        with Greeter(Greeting("127.0.0.1", service.server_port, None, None), say):
+            assert spoken.wait(10)
+        service.shutdown()
+        thread.join()
+    assert said == [3]
+
+
+def test_it_says_nothing_of_a_service_that_never_was() -> None:
+    said: list[None] = []
+    with Greeter(Greeting("127.0.0.1", free_port(), None, None), lambda: said.append(None)):
+        pass
+    wait_until(lambda: all(thread.name != "greeter" for thread in enumerate_threads()))
+    assert said == []

@@ -1,0 +1,62 @@
+"""Results that callers of the operations listener share."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+
+from ccs_server.serving import operations
+from ccs_server.serving.operations import Shared
+from tests.support.waiting import wait_until
+
+
+def test_callers_at_the_same_time_share_one_computation() -> None:
+    computations: list[int] = []
+    go = Event()
+
+    def compute() -> int:
+        computations.append(1)
+        assert go.wait(30)
+        return len(computations)
+
+    shared = Shared(compute)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(shared.get)
+        wait_until(lambda: bool(computations))
+        others = [pool.submit(shared.get) for _ in range(3)]
+        wait_until(lambda: not pool._work_queue.qsize())
+        go.set()
+        assert [first.result(), *(other.result() for other in others)] == [1] * 4
+    assert shared.get() == 2, "the next is computed anew"
+
+
+def test_they_share_its_exception_and_it_is_forgotten() -> None:
+    results = iter([ZeroDivisionError("first")])
+
+    def compute() -> str:
+        for error in results:
+            raise error
+        return "second"
+
+    shared = Shared(compute)
+    with pytest.raises(ZeroDivisionError):
+        shared.get()
+    assert shared.get() == "second"
+
+
+def test_others_do_not_wait_longer_than_their_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "_PATIENCE_SECONDS", 0.01)
+    begun, go = Event(), Event()
+
+    def compute() -> bool:
+        begun.set()
+        return go.wait(30)
+
+    shared = Shared(compute)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(shared.get)
+        assert begun.wait(30)
+        with pytest.raises(TimeoutError):
+            shared.get()
+        go.set()
+        assert first.result()

@@ -1,0 +1,276 @@
+"""Backups: a store is restored as it was, or left as it is."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from zipfile import ZipFile
+
+import pytest
+from sqlalchemy import Text, cast, inspect, select, text
+
+from ccs_server.domain.errors import Unavailable
+from ccs_server.embedded import EmbeddedPostgres
+from ccs_server.settings import Settings
+from ccs_server.store import backup, credentials, namespaces, quotas, schema, signing_keys
+from ccs_server.store.backup import BackupError
+from ccs_server.store.database import Database
+from ccs_server.store.tables import metadata
+from tests.support.databases import create_database
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+Rows = dict[str, list[str]]
+
+FILL = """
+    INSERT INTO namespace (account, name) VALUES ('a', 'kept'), ('a', 'deleted');
+    INSERT INTO property (account, namespace_id, session_id, name, value, size, expires_at)
+    SELECT 'a', id, 's' || n, E'tab\\t, line\\n, \\\\ and é 🙂 ' || n,
+        CAST('{"digits": 1.10, "large": 1e400, "text": "\\u00e9\\n\\\\N"}' AS json), 60,
+        CASE n % 3 WHEN 0 THEN 'infinity' WHEN 1 THEN now() + interval '1 day' ELSE now() - interval '1 day' END
+    FROM namespace, generate_series(1, 300) AS n;
+    INSERT INTO session_ttl (account, namespace_id, session_id, ttl_seconds)
+    SELECT 'a', id, '', 5 FROM namespace;
+    WITH gone AS (DELETE FROM namespace WHERE name = 'deleted' RETURNING id)
+    INSERT INTO deleted_namespace (account, namespace_id) SELECT 'a', id FROM gone;
+"""
+
+
+def fill(url: str) -> None:
+    """One of everything that a store holds."""
+    with schema.transaction(url) as connection:
+        connection.execute(text(FILL.replace(":", r"\:")))
+    database = Database(url, Settings())
+    credentials.create_key(database, "a")
+    credentials.create_credential(database, "a")
+    quotas.set_quota(database, "a", {"bytes": 1000})
+    signing_keys.rotate_signing_keys(database)
+    database.release()
+
+
+def rows(url: str) -> Rows:
+    """Every row of every table, as PostgreSQL writes it."""
+    with schema.transaction(url) as connection:
+        return {
+            name: sorted(connection.execute(select(cast(table.table_valued(), Text))).scalars())
+            for name, table in metadata.tables.items()
+        }
+
+
+def tables(url: str) -> set[str]:
+    """The names of all tables, whether the code knows them or not."""
+    with schema.transaction(url) as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def saved(url: str) -> bytes:
+    file = io.BytesIO()
+    backup.save(url, file)
+    return file.getvalue()
+
+
+def restore(url: str, content: bytes, *, replace: bool = False) -> None:
+    backup.load(url, io.BytesIO(content), replace=replace)
+
+
+def rewritten(content: bytes, change: Callable[[dict[str, object]], None]) -> bytes:
+    """The backup with another manifest."""
+    file = io.BytesIO()
+    with ZipFile(io.BytesIO(content)) as old, ZipFile(file, "w") as new:
+        for name in old.namelist():
+            manifest = old.read(name)
+            if name == "manifest.json":
+                said = json.loads(manifest)
+                change(said)
+                manifest = json.dumps(said).encode()
+            new.writestr(name, manifest)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def filled_url(cluster: EmbeddedPostgres, worker_id: str) -> str:
+    url = create_database(cluster, f"filled_{worker_id}")
+    schema.migrate(url)
+    fill(url)
+    return url
+
+
+@pytest.fixture(scope="module")
+def content(filled_url: str) -> bytes:
+    """A backup of `filled_url`."""
+    return saved(filled_url)
+
+
+def test_a_store_is_restored_as_it_was(
+    filled_url: str, content: bytes, empty_database_url: str
+) -> None:
+    restore(empty_database_url, content)
+    before = rows(filled_url)
+    assert {name for name, found in before.items() if not found} == set()
+    assert rows(empty_database_url) == before
+
+
+def test_a_backup_shows_one_moment_whatever_is_written_meanwhile(
+    own_url: str, empty_database_url: str
+) -> None:
+    fill(own_url)
+    before = rows(own_url)
+
+    class Interrupted(io.BytesIO):
+        """Another client writes as soon as the first byte of the backup does."""
+
+        is_first = True
+
+        def write(self, block: "ReadableBuffer", /) -> int:
+            if self.is_first:
+                self.is_first = False
+                fill_late(own_url)
+            return super().write(block)
+
+    file = Interrupted()
+    backup.save(own_url, file)
+    assert rows(own_url) != before
+    restore(empty_database_url, file.getvalue())
+    assert rows(empty_database_url) == before
+
+
+def fill_late(url: str) -> None:
+    database = Database(url, Settings())
+    namespaces.register_namespace(database, "a", "late", 5)
+    credentials.create_key(database, "late")
+    database.release()
+
+
+def test_a_new_namespace_gets_no_id_that_was_given_before(
+    content: bytes, empty_database_url: str
+) -> None:
+    restore(empty_database_url, content)
+    database = Database(empty_database_url, Settings())
+    namespaces.register_namespace(database, "a", "new", None)
+    database.release()
+    with schema.transaction(empty_database_url) as connection:
+        ids = connection.execute(
+            text(
+                "SELECT (SELECT id FROM namespace WHERE name = 'new'),"
+                " (SELECT max(namespace_id) FROM property)"
+            )
+        ).one()
+    assert ids[0] > ids[1], "it would find a deleted namespace's properties"
+
+
+@pytest.mark.parametrize("revision", sorted(schema.revisions()))
+def test_a_backup_holds_every_table_of_its_revision_and_is_migrated(
+    cluster: EmbeddedPostgres, empty_database_url: str, revision: str
+) -> None:
+    old_url = create_database(cluster, f"old_{revision}")
+    schema.migrate(old_url, revision)
+    with schema.transaction(old_url) as connection:
+        connection.execute(text("INSERT INTO namespace (account, name) VALUES ('a', 'ns')"))
+    file = io.BytesIO()
+    made = backup.save(old_url, file)
+    assert made.tables.keys() == tables(old_url) - {"alembic_version"}
+    # Into a database that is current already, too: its tables are older ones for a while.
+    schema.migrate(empty_database_url)
+    restore(empty_database_url, file.getvalue())
+    assert len(rows(empty_database_url)["namespace"]) == 1
+    database = Database(empty_database_url, Settings())
+    schema.check(database)
+    database.release()
+
+
+def test_a_store_that_holds_data_is_replaced_only_if_that_is_said(
+    filled_url: str, content: bytes, own_url: str
+) -> None:
+    fill(own_url)
+    before = rows(own_url)
+    with pytest.raises(BackupError, match=r"holds data.* --force"):
+        restore(own_url, content)
+    assert rows(own_url) == before
+    restore(own_url, content, replace=True)
+    assert rows(own_url) == rows(filled_url)
+
+
+def test_a_store_in_use_is_never_replaced(
+    content: bytes, own_url: str, own_database: Database
+) -> None:
+    schema.check(own_database)
+    with pytest.raises(BackupError, match=r"in use by ccs .*; stop every 'ccs serve'"):
+        restore(own_url, content, replace=True)
+    own_database.release()
+    restore(own_url, content, replace=True)
+
+
+def test_a_damaged_backup_changes_nothing(
+    filled_url: str, content: bytes, empty_database_url: str
+) -> None:
+    damaged = bytearray(content)
+    with ZipFile(io.BytesIO(content)) as archive:
+        offset = archive.getinfo("property.copy").header_offset
+        size = archive.getinfo("property.copy").compress_size
+    damaged[offset + size // 2] ^= 0x10
+    with pytest.raises(BackupError, match="nothing was restored"):
+        restore(empty_database_url, bytes(damaged))
+    assert tables(empty_database_url) == set()
+    with pytest.raises(BackupError, match="nothing was restored"):
+        restore(filled_url, bytes(damaged), replace=True)
+    assert saved_rows(saved(filled_url)) == saved_rows(content)
+
+
+def saved_rows(content: bytes) -> dict[str, bytes]:
+    with ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if name != "manifest.json"}
+
+
+@pytest.mark.parametrize("part", [0, 0.1, 0.5, 0.9, 0.999])
+def test_a_part_of_a_backup_is_refused(
+    content: bytes, empty_database_url: str, part: float
+) -> None:
+    with pytest.raises(BackupError, match="not a backup, or only a part of one"):
+        restore(empty_database_url, content[: int(len(content) * part)])
+
+
+def test_what_is_no_backup_is_refused(empty_database_url: str) -> None:
+    foreign = io.BytesIO()
+    with ZipFile(foreign, "w") as archive:
+        archive.writestr("manifest.json", "[]")
+    for content in (b"PGDMP", foreign.getvalue()):
+        with pytest.raises(BackupError, match="give one that 'ccs backup' has made"):
+            restore(empty_database_url, content)
+
+
+def test_a_backup_whose_rows_are_not_what_it_says_is_refused(
+    content: bytes, empty_database_url: str
+) -> None:
+    def claim_more(said: dict[str, object]) -> None:
+        tables = said["tables"]
+        assert isinstance(tables, dict)
+        tables["property"]["rows"] += 1
+
+    with pytest.raises(BackupError, match="property has 600 rows instead of 601"):
+        restore(empty_database_url, rewritten(content, claim_more))
+    with pytest.raises(BackupError, match="of a newer release, with schema 9999"):
+        restore(empty_database_url, rewritten(content, lambda said: said.update(schema="9999")))
+    with pytest.raises(BackupError, match="of a newer release"):
+        restore(empty_database_url, rewritten(content, lambda said: said.update(version=2)))
+
+
+def test_a_store_of_a_newer_release_is_neither_saved_nor_replaced(
+    content: bytes, own_url: str
+) -> None:
+    with schema.transaction(own_url) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(BackupError, match="The database is of a newer release"):
+        saved(own_url)
+    with pytest.raises(BackupError, match="The database is of a newer release"):
+        restore(own_url, content, replace=True)
+
+
+def test_a_database_without_a_store_is_not_backed_up(empty_database_url: str) -> None:
+    with pytest.raises(BackupError, match="holds no store of CCS"):
+        saved(empty_database_url)
+
+
+def test_a_database_that_cannot_be_reached_is_told(content: bytes) -> None:
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        restore("postgresql://u@127.0.0.1:1/d", content)

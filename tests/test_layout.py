@@ -1,0 +1,89 @@
+"""Where the tests of the server's modules are: `test_NAME.py` for the module NAME, in the folder of its package.
+
+What is tested elsewhere is listed here, so that one finds it all the same, and that no module is forgotten.
+"""
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+SERVER = TESTS.parent / "server" / "src" / "ccs_server"
+
+COMMAND_LINE = "end_to_end/test_command_line.py"
+ONE_STORE = "api/test_one_store.py"
+
+ELSEWHERE = {
+    "__main__": COMMAND_LINE,
+    "app": "api/test_requests.py",
+    "embedded/cluster": "end_to_end/test_embedded.py",
+    "embedded/errors": "end_to_end/test_full_disk.py",
+    "embedded/locks": "end_to_end/test_embedded_remains.py",
+    "embedded/privileges": "end_to_end/test_as_root.py",
+    "embedded/processes": "end_to_end/test_embedded_remains.py",
+    "embedded/server": "end_to_end/test_embedded.py",
+    "api/answers": "api/test_unchanged.py",
+    "api/application": "api/test_requests.py",
+    "api/blueprint": "api/test_openapi.py",
+    "api/docs": "api/test_docs_page.py",
+    "api/health": "api/test_service_pages.py",
+    "api/access_log": "end_to_end/test_log.py",
+    "api/exchanges": "end_to_end/test_log.py",
+    "api/metrics": "end_to_end/test_operations.py",
+    "api/request_id": "api/test_errors.py",
+    "api/accounts": "api/test_quotas.py",
+    "api/policy": "api/test_auth.py",
+    "api/protection": "trust/test_guard_secrets.py",
+    "api/routing": "api/test_names.py",
+    "api/services": "api/test_revocation.py",
+    "api/v1/auth": "api/test_auth.py",
+    "api/v1/blueprint": "api/test_v1_namespaces.py",
+    "api/v1/namespaces": "api/test_v1_namespaces.py",
+    "api/v1/properties": "api/test_v1_properties.py",
+    "api/v1/schemas": "api/test_openapi.py",
+    "api/v1/sessions": "api/test_v1_sessions.py",
+    "api/v2/auth": "api/test_auth.py",
+    "api/v2/blueprint": "api/test_v2_documents.py",
+    "api/v2/documents": "api/test_v2_documents.py",
+    "api/v2/login": "api/test_v2_login.py",
+    "api/v2/schemas": "api/test_openapi.py",
+    "api/v2/tokens": "api/test_v2_login.py",
+    "cli/accounts": COMMAND_LINE,
+    "cli/audit": COMMAND_LINE,
+    "cli/backup": "trust/test_backup.py",
+    "cli/common": COMMAND_LINE,
+    "cli/quotas": COMMAND_LINE,
+    "cli/serve": "end_to_end/test_serve.py",
+    "cli/upkeep": COMMAND_LINE,
+    "domain/errors": "api/test_errors.py",
+    "domain/ttl": "api/test_ttl.py",
+    "serving/background": "serving/test_upkeep.py",
+    "serving/counting": "store/test_counting.py",
+    "serving/dispatcher": "trust/test_guard_slow_clients.py",
+    "serving/first_process": "end_to_end/test_first_process.py",
+    "serving/workers": "serving/test_granian.py",
+    "store/document": "store/test_deleting.py",
+    "store/encryption": "store/test_signing_keys.py",
+    "store/tables": "store/test_schema.py",
+}
+
+MODULES = sorted(
+    path.relative_to(SERVER).with_suffix("")
+    for path in SERVER.rglob("*.py")
+    if path.name != "__init__.py" and "migrations" not in path.parts
+)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=Path.as_posix)
+def test_every_module_has_its_tests_where_one_looks(module: Path) -> None:
+    beside = module.with_name(f"test_{module.name}.py")
+    elsewhere = ELSEWHERE.get(module.as_posix())
+    if (TESTS / beside).exists():
+        assert elsewhere is None, f"{module} has {beside}: take it out of ELSEWHERE."
+        return
+    assert elsewhere, f"Write tests/{beside}, or say in ELSEWHERE where {module} is tested."
+    assert (TESTS / elsewhere).exists(), f"{elsewhere} is not there."
+
+
+def test_nothing_is_listed_that_is_not_there() -> None:
+    assert ELSEWHERE.keys() <= {module.as_posix() for module in MODULES}

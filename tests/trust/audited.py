@@ -1,0 +1,205 @@
+"""Actions that the audit must tell of, done side by side while things are killed, and the check of what it tells."""
+
+import json
+import random
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
+from secrets import token_hex
+from typing import NamedTuple
+
+import requests
+from sqlalchemy import select
+
+from ccs_server.domain.errors import Unavailable
+from ccs_server.store import credentials
+from ccs_server.store.audit import read_audit
+from ccs_server.store.database import Database
+from ccs_server.store.signing_keys import rotate_signing_keys
+from ccs_server.store.tables import api_key, credential, namespace, signing_key
+from tests.support.service import CCS
+from tests.support.waiting import wait_until
+from tests.trust.clients import HANG_SECONDS, Crowd, Unexpected
+
+# How long `ccs keys create` takes at most before it is killed, on a machine that is busy: some finish, some do not.
+_COMMAND_SECONDS = 4.0
+
+# What an action waits for after a refusal, so that the processor is left to those who end the outage.
+_PAUSE_SECONDS = 0.005
+
+
+class Event(NamedTuple):
+    """Something that happened to a credential or namespace; `account` is None for signing keys."""
+
+    account: str | None
+    action: str
+    subject: str
+
+
+def violations(
+    told: Iterable[Event], happened: Iterable[Event], acknowledged: Iterable[Event]
+) -> list[str]:
+    """What is wrong with the audit: each event must be told exactly once, and nothing else.
+
+    Args:
+        told: the lines of the audit.
+        happened: what the other tables show to have happened.
+        acknowledged: what clients were told has happened.
+    """
+    lines, events = Counter(told), set(happened)
+    return sorted(
+        [f"not told: {event}" for event in events - lines.keys()]
+        + [f"told, but did not happen: {event}" for event in lines.keys() - events]
+        + [f"told {number} times: {event}" for event, number in lines.items() if number > 1]
+        + [f"acknowledged, but not told: {event}" for event in set(acknowledged) - lines.keys()]
+    )
+
+
+class Audited:
+    """Threads that make, use and revoke credentials and delete namespaces, in accounts of their own.
+
+    They work for the length of `with audited.crowd`.
+    """
+
+    def __init__(self, url: str, database: Database, env: Mapping[str, str]) -> None:
+        self.acknowledged: list[Event] = []
+        self.commands_killed = 0
+        self.seed = random.SystemRandom().randrange(2**32)
+        self.chance = random.Random(self.seed)
+        self._url = url
+        self._database = database
+        self._env = env
+        self._account = f"audited-{token_hex(4)}"
+        self._names = (f"ns{number}" for number in count())
+        self._saved: list[str] = []
+        self._key = credentials.create_key(database, self._account)
+        actions = (self._key_life, self._user_life, self._namespace_life, self._run_command)
+        self.crowd = Crowd(_when_available(action) for action in actions)
+
+    def await_events(self, more: int) -> None:
+        """Returns when so many further events have been acknowledged."""
+        enough = len(self.acknowledged) + more
+        wait_until(lambda: self.crowd.check() and len(self.acknowledged) >= enough, seconds=60)
+
+    def told(self) -> list[Event]:
+        """What the audit tells of these accounts, and of the signing keys."""
+        events = (Event(*line) for line in _lines(self._database))
+        return [event for event in events if event.account in {None, self._account}]
+
+    def happened(self) -> list[Event]:
+        """What the other tables show."""
+        events = []
+        with self._database.begin() as connection:
+            for table, kind in ((api_key, "key"), (credential, "credential")):
+                name = table.primary_key.columns.values()[0]
+                rows = select(name, table.c.first_used_at, table.c.revoked_at).where(
+                    table.c.account == self._account
+                )
+                for subject, first_used_at, revoked_at in connection.execute(rows):
+                    events.append(self._event(f"{kind}.created", subject))
+                    if first_used_at:
+                        events.append(self._event(f"{kind}.first_used", subject))
+                    if revoked_at:
+                        events.append(self._event(f"{kind}.revoked", subject))
+            names = select(namespace.c.name).where(namespace.c.account == self._account)
+            left = set(connection.scalars(names))
+            keys = connection.scalars(select(signing_key.c.key_id)).all()
+        events += [
+            self._event("namespace.deleted", name) for name in self._saved if name not in left
+        ]
+        return events + [Event(None, "signing_key.created", key) for key in keys]
+
+    def _event(self, action: str, subject: str) -> Event:
+        return Event(self._account, action, subject)
+
+    def _acknowledge(self, action: str, subject: str) -> None:
+        self.acknowledged.append(self._event(action, subject))
+
+    def _key_life(self) -> None:
+        made = credentials.create_key(self._database, self._account)
+        self._acknowledge("key.created", made.key_id)
+        if self._ask("GET", "", made.key, 200):
+            self._acknowledge("key.first_used", made.key_id)
+        credentials.revoke_key(self._database, self._account, made.key_id)
+        self._acknowledge("key.revoked", made.key_id)
+
+    def _user_life(self) -> None:
+        made = credentials.create_credential(self._database, self._account)
+        self._acknowledge("credential.created", made.username)
+        if self._log_in(made.username, made.password):
+            self._acknowledge("credential.first_used", made.username)
+        credentials.revoke_credential(self._database, self._account, made.username)
+        self._acknowledge("credential.revoked", made.username)
+        if self.chance.random() < 0.1:
+            key_id = rotate_signing_keys(self._database)
+            self.acknowledged.append(Event(None, "signing_key.created", key_id))
+
+    def _namespace_life(self) -> None:
+        name = next(self._names)
+        if self._ask("PUT", f"/{name}/properties/p", self._key.key, 204):
+            self._saved.append(name)
+            if self._ask("DELETE", f"/{name}", self._key.key, 204):
+                self._acknowledge("namespace.deleted", name)
+
+    def _run_command(self) -> None:
+        """`ccs keys create` as a process, killed at any moment if it has not ended by then."""
+        command = subprocess.Popen(
+            [*CCS, "keys", "create", self._account, "--json"],
+            env=self._env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        with command:
+            try:
+                printed, _ = command.communicate(timeout=self.chance.uniform(0, _COMMAND_SECONDS))
+            except subprocess.TimeoutExpired:
+                command.kill()
+                self.commands_killed += 1
+                return
+            if command.returncode == 0:
+                self._acknowledge("key.created", json.loads(printed)["key_id"])
+
+    def _ask(self, method: str, path: str, key: str, expected: int) -> bool:
+        """Whether the service has acknowledged the call."""
+        url = f"{self._url}/v1/account/{self._account}{path}"
+        headers = {"maven-api-key": key, "Content-Type": "application/json"}
+        body = b"1" if method == "PUT" else None
+        return self._is_acknowledged(
+            lambda: requests.request(method, url, headers=headers, data=body, timeout=HANG_SECONDS),
+            expected,
+        )
+
+    def _log_in(self, username: str, password: str) -> bool:
+        url = f"{self._url}/v2/authenticate/login"
+        return self._is_acknowledged(
+            lambda: requests.get(url, auth=(username, password), timeout=HANG_SECONDS), 200
+        )
+
+    @staticmethod
+    def _is_acknowledged(call: Callable[[], requests.Response], expected: int) -> bool:
+        try:
+            answer = call()
+        except requests.ConnectionError:
+            return False
+        if answer.status_code not in {expected, 503}:
+            raise Unexpected(f"{answer.request.method} {answer.url}: {answer.status_code}")
+        return answer.status_code == expected
+
+
+def _lines(database: Database) -> Iterable[tuple[str | None, str, str]]:
+    for line in read_audit(database):
+        action = line.action.replace("signing_key.rotated", "signing_key.created")
+        yield line.account, action, line.subject
+
+
+def _when_available(action: Callable[[], None]) -> Callable[[], None]:
+    """The action, which a database that is away may end early."""
+    never = threading.Event()
+
+    def attempt() -> None:
+        try:
+            action()
+        except Unavailable:
+            never.wait(_PAUSE_SECONDS)
+
+    return attempt

@@ -1,0 +1,264 @@
+"""What HTTP/1.1 asks of methods, header names and the framing of bodies: each rule with the statuses that keep it.
+
+This is the one place that says what to expect. The requests of a rule save a value; afterwards the property has that
+value if the response was a 204, and its old one otherwise. RFC 9110 is HTTP's semantics, RFC 9112 its messages.
+"""
+
+from dataclasses import dataclass, field
+from string import ascii_letters, ascii_lowercase, digits
+
+from hypothesis import strategies as st
+
+from tests.support.service import Account
+
+KEY = "{key}"
+"""Stands for the account's key in a header line."""
+
+_METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "HEAD"]
+_LONGEST_METHOD = 60_000
+
+_SAVED = frozenset({204})
+_BAD = frozenset({400})
+_NOT_THERE = frozenset({400, 405, 501})
+_UNAUTHORIZED = frozenset({400, 401, 403})
+
+
+@dataclass(frozen=True)
+class Message:
+    """A request to save `value`, as it is sent but for its deviations."""
+
+    value: str
+    method: str = "PUT"
+    version: str = "1.1"
+    hosts: tuple[str, ...] = ("Host: localhost",)
+    credential: tuple[str, ...] = (f"maven-api-key: {KEY}",)
+    framing: tuple[str, ...] | None = None
+    """The header lines that frame the body; None for its length."""
+    body: bytes | None = None
+    """None for the value."""
+    extra: tuple[str, ...] = ()
+    is_whole: bool = True
+    """False where the server waits for more: the client closes its side then."""
+
+    def bytes(self, account: Account, path: str) -> bytes:
+        """What is sent to save the property at `path`."""
+        body = _json(self.value) if self.body is None else self.body
+        framing = (f"Content-Length: {len(body)}",) if self.framing is None else self.framing
+        lines = [
+            f"{self.method} {path} HTTP/{self.version}",
+            *self.hosts,
+            *(line.replace(KEY, account.key) for line in self.credential),
+            "Content-Type: application/json",
+            *framing,
+            *self.extra,
+        ]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Requests of one kind; each must get one of the statuses."""
+
+    name: str
+    statuses: frozenset[int]
+    messages: st.SearchStrategy[Message] = field(repr=False)
+
+
+# As JSON, ten bytes: the sizes and lengths below count on it.
+_values = st.text(digits, min_size=8, max_size=8)
+_names = st.text(ascii_letters + digits + "-", min_size=1, max_size=20)
+
+
+def _json(value: str) -> bytes:
+    return f'"{value}"'.encode()
+
+
+def _sent(**deviations: st.SearchStrategy[object]) -> st.SearchStrategy[Message]:
+    return st.builds(Message, _values, **deviations)
+
+
+def _lines(*choices: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.sampled_from(choices)
+
+
+def _chunk(data: bytes, size: str = "{:x}", extension: str = "") -> bytes:
+    return f"{size.format(len(data))}{extension}\r\n".encode() + data + b"\r\n"
+
+
+@st.composite
+def _in_chunks(draw: st.DrawFn) -> Message:
+    """With all that chunked framing allows: sizes in capitals or with leading zeros, extensions, trailer fields."""
+    value = draw(_values)
+    text = _json(value)
+    at = draw(st.integers(1, len(text) - 1))
+    sizes = st.sampled_from(["{:x}", "{:X}", "{:04x}"])
+    extensions = st.sampled_from(["", ";a", ";a=b", ';a="b c"'])
+    chunks = b"".join(
+        _chunk(part, draw(sizes), draw(extensions)) for part in (text[:at], text[at:])
+    )
+    trailer = draw(st.sampled_from([b"", b"X-Checksum: 1\r\n"]))
+    return Message(
+        value,
+        framing=("Transfer-Encoding: chunked",),
+        body=chunks + b"0\r\n" + trailer + b"\r\n",
+    )
+
+
+@st.composite
+def _in_broken_chunks(draw: st.DrawFn) -> Message:
+    value = draw(_values)
+    text = _json(value)
+    lines = st.sampled_from(
+        # No number, a negative one, a sign, a prefix, 2**64 and more, too small, empty, a space before.
+        [b"x", b"-a", b"+a", b"0xa", b"1000000000000000a", b"f" * 40, b"7", b"", b" a"]
+    )
+    end = draw(st.sampled_from([b"\r\n", b"\n"]))
+    size = draw(lines) if end == b"\r\n" else b"a"
+    body = size + end + text + end + b"0" + end + end
+    return Message(value, framing=("Transfer-Encoding: chunked",), body=body)
+
+
+@st.composite
+def _in_unfinished_chunks(draw: st.DrawFn) -> Message:
+    """What has come is valid JSON, but the last chunk has not come, or not whole."""
+    value = draw(_values)
+    whole = _chunk(_json(value)) + b"0\r\n\r\n"
+    # At least the value, and not the whole end.
+    cut = draw(st.integers(len(b"a\r\n") + len(_json(value)), len(whole) - 1))
+    return Message(value, framing=("Transfer-Encoding: chunked",), body=whole[:cut], is_whole=False)
+
+
+@st.composite
+def _in_a_coding(draw: st.DrawFn) -> Message:
+    """In codings that the service does not have, or with chunked in the wrong place."""
+    value = draw(_values)
+    coding = draw(
+        st.sampled_from(
+            ["gzip, chunked", "chunked, gzip", "chunked, chunked", "gzip", "identity", "xchunked"]
+        )
+    )
+    body = _chunk(_json(value)) + b"0\r\n\r\n"
+    return Message(value, framing=(f"Transfer-Encoding: {coding}",), body=body)
+
+
+@st.composite
+def _with_two_lengths(draw: st.DrawFn) -> Message:
+    """Two that differ, or one that is no number: how a request is smuggled."""
+    framing = draw(
+        st.sampled_from(
+            [
+                ("Content-Length: 10", "Content-Length: 9"),
+                ("Content-Length: 10, 9",),
+                ("Content-Length: +10",),
+                ("Content-Length: 0xa",),
+                ("Content-Length: -10",),
+            ]
+        )
+    )
+    return Message(draw(_values), framing=framing)
+
+
+@st.composite
+def _with_a_length_beside_chunks(draw: st.DrawFn) -> Message:
+    value = draw(_values)
+    length = draw(
+        st.sampled_from(["Content-Length: 10", "Content-Length: 3", "Content-Length: 99"])
+    )
+    framing = draw(st.permutations([length, "Transfer-Encoding: chunked"]))
+    return Message(value, framing=tuple(framing), body=_chunk(_json(value)) + b"0\r\n\r\n")
+
+
+@st.composite
+def _with_a_broken_field(draw: st.DrawFn) -> Message:
+    """A name that is no token, a line that is continued, a control character in a value."""
+    name = draw(_names)
+    line = draw(
+        st.sampled_from(
+            [f"{name} : 1", f" {name}: 1", f"{name}", ": 1", f"{name}\x00: 1", f"é{name}: 1",
+             f"{name}: 1\r\n continued", f"{name}: a\x00b", f"{name}: a\rb", f"({name}): 1"]
+        )
+    )  # fmt: skip
+    return Message(draw(_values), extra=(line,))
+
+
+def _in_other_case(method: str) -> st.SearchStrategy[str]:
+    return st.lists(st.booleans(), min_size=len(method), max_size=len(method)).map(
+        lambda lower: "".join(
+            letter.lower() if is_lower else letter
+            for letter, is_lower in zip(method, [True, *lower[1:]], strict=True)
+        )
+    )
+
+
+RULES = [
+    Rule("chunked framing may be all that RFC 9112 7.1 allows", _SAVED, _in_chunks()),
+    Rule(
+        "an extra field of any name changes nothing",
+        _SAVED,
+        _sent(extra=_names.map(lambda name: (f"X-{name}: 1",))),
+    ),
+    Rule(
+        "a method in lower case is not that method",
+        _NOT_THERE,
+        _sent(method=st.sampled_from(_METHODS).flatmap(_in_other_case)),
+    ),
+    Rule(
+        "an unknown method is refused, however long",
+        _NOT_THERE | {414, 431},
+        _sent(
+            method=st.text(ascii_letters + digits + "-_!", min_size=1, max_size=30)
+            .map("X{}".format)
+            .flatmap(
+                lambda text: st.integers(1, _LONGEST_METHOD // len(text)).map(
+                    lambda times: text * times
+                )
+            )
+        ),
+    ),
+    Rule(
+        "a request without Host, or with two, is refused",
+        _BAD,
+        _sent(
+            hosts=_lines(
+                (), ("Host: a", "Host: b"), ("Host: localhost", "Host: localhost"), ("Host: a, b",)
+            )
+        ),
+    ),
+    Rule(
+        "a name with underscores is not the one with hyphens",
+        _UNAUTHORIZED,
+        _sent(
+            credential=_lines(
+                (f"maven_api_key: {KEY}",),
+                (f"maven-api_key: {KEY}",),
+                (f"MAVEN_API_KEY: {KEY}", "maven-api_key: wrong"),
+            )
+        ),
+    ),
+    Rule(
+        "a name with underscores takes nothing from the one with hyphens",
+        _SAVED | _BAD,
+        _sent(
+            credential=_lines(
+                (f"maven-api-key: {KEY}", "maven_api_key: wrong"),
+                ("maven_api_key: wrong", f"maven-api-key: {KEY}"),
+            )
+        ),
+    ),
+    Rule(
+        "two keys are refused",
+        _UNAUTHORIZED,
+        _sent(
+            credential=st.text(ascii_lowercase, min_size=1, max_size=50).flatmap(
+                lambda wrong: st.permutations([f"maven-api-key: {KEY}", f"Maven-Api-Key: {wrong}"]).map(tuple)
+            )
+        ),
+    ),
+    Rule("a field that is none is refused", _BAD, _with_a_broken_field()),
+    Rule("broken chunks are refused", _BAD, _in_broken_chunks()),
+    Rule("chunks without their end are refused", _BAD, _in_unfinished_chunks()),
+    Rule("transfer codings that are not there are refused", _BAD | {501}, _in_a_coding()),
+    Rule("contradictory lengths are refused", _BAD, _with_two_lengths()),
+    # RFC 9112 6.3 lets a server do either, and close the connection.
+    Rule("a length beside chunks is refused or ignored", _SAVED | _BAD, _with_a_length_beside_chunks()),
+]  # fmt: skip

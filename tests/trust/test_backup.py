@@ -1,0 +1,169 @@
+"""`ccs backup` while clients write, then `ccs restore` into another database: all is there, and works."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from shlex import quote
+from time import monotonic
+
+import pytest
+import requests
+
+from ccs_server.embedded import EmbeddedPostgres
+from ccs_server.settings import Settings
+from ccs_server.store import credentials, schema
+from ccs_server.store.database import Database
+from tests.support.databases import create_database
+from tests.support.service import (
+    Account,
+    environment,
+    new_account,
+    serving,
+)
+from tests.support.waiting import wait_until
+from tests.trust import drills
+from tests.trust.clients import Client
+from tests.trust.conftest import Form, Record
+from tests.trust.ledger import Ledger
+from tests.trust.reliability import Topic
+
+DRILL = "### Backup and restore"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A store: the setting that names it, and the URL of its database."""
+
+    variable: str
+    value: str
+    url: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of commands for it."""
+        settings = {self.variable: self.value, "CCS_ACCESS_LOG": "off", "CCS_DRAIN_TIME": "0.01"}
+        return environment(**settings)
+
+
+@pytest.fixture(params=["external", "embedded"])
+def places(
+    request: pytest.FixtureRequest,
+    cluster: EmbeddedPostgres,
+    form: Form,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Path, Place, Place]]:
+    """Where backups go, and the settings for two empty stores: one to save, one to restore into."""
+    directory = tmp_path_factory.mktemp("b")
+    if request.param == "external":
+        urls = [create_database(cluster, f"drill_{token_hex(6)}") for _ in range(2)]
+        schema.migrate(urls[0])
+        first, second = (Place("CCS_DATABASE_URL", url, url) for url in urls)
+        yield directory, first, second
+        return
+    if not form.is_full:
+        pytest.skip("two clusters more: in the full form")
+    data_dirs = [directory / name for name in ("data", "restored")]
+    first, second = (
+        Place("CCS_DATA_DIR", str(data), EmbeddedPostgres(data).url) for data in data_dirs
+    )
+    yield directory, first, second
+    for data in data_dirs:
+        with EmbeddedPostgres(data):
+            pass
+
+
+def document(account: Account, **fields: object) -> requests.Response:
+    """A v2 save."""
+    place = {"accountId": account.id, "nameSpace": "drill_v2", "payload": {"a": 1}}
+    return account.v2("POST", "/context/document/create", json=place | fields)
+
+
+def lists(account: Account) -> list[object]:
+    """Names, times to live, expiries and values, as a client lists them."""
+    v1 = ("", "/namespace/drill/session", "/drill/session-properties")
+    answers = [account.v1("GET", path) for path in v1]
+    answers.append(account.v2("GET", f"/context/document/{account.id}/drill_v2"))
+    assert [answer.status_code for answer in answers] == [200] * len(answers)
+    return [answer.json() for answer in answers]
+
+
+def fill(account: Account) -> None:
+    """Namespaces and sessions with times to live, documents that expire."""
+    for method, path, content in (
+        ("POST", "?ttlSecond=86400", {"name": "drill"}),
+        ("POST", "/namespace/drill/session?ttlSecond=1000", {"sessionId": "s"}),
+        ("PATCH", "/drill/s/properties", {"digits": 10**30, "text": "é\n🙂", "null": None}),
+    ):
+        assert account.v1(method, path, json=content).status_code == 204
+    assert document(account, ttlSeconds=5000).status_code == 201
+    assert document(account, sessionId="brief", ttlSeconds=2).status_code == 201
+
+
+def test_what_was_acknowledged_before_a_backup_is_there_after_its_restore(
+    places: tuple[Path, Place, Place], form: Form, record: Record
+) -> None:
+    directory, first, second = places
+    workers = form(short="1", full="2")
+    back_up, restore = drills.blocks(
+        DRILL,
+        {
+            "/var/backups": str(directory),
+            "CCS_DATA_DIR=/var/lib/ccs-restored": f"{second.variable}={quote(second.value)}",
+        },
+    )
+    restore, serve, _ = restore.partition("ccs serve\n")
+    assert serve, "the drill ends with the start of the service"
+    with serving("--workers", workers, env=first.env) as server, ExitStack() as clients:
+        database = Database(first.url, Settings())
+        account = clients.enter_context(new_account(server, database))
+        revoked = credentials.create_key(database, account.id)
+        fill(account)
+        token = account.token
+        ledger = Ledger(lambda: Client(server.url, account.id, account.key), clients)
+        with ledger.crowd:
+            ledger.await_writes(form(short=100, full=2000))
+            began = monotonic()
+            said = drills.run(back_up, directory, first.env)
+            ended = monotonic()
+            ledger.await_writes(form(short=50, full=500))
+        listed = lists(account)
+        with pytest.raises(AssertionError, match=r"in use by ccs .*; stop every 'ccs serve'"):
+            drills.run(f"ccs restore --force {directory}/ccs.backup", directory, first.env)
+        assert lists(account) == listed
+        credentials.revoke_key(database, account.id, revoked.key_id)
+        database.release()
+    assert "Backed up" in said
+    drills.run(restore, directory, environment())
+    with serving("--workers", workers, env=second.env) as server, ExitStack() as clients:
+        assert "key" not in server.said, "no account is made in a store that was restored"
+        account = clients.enter_context(
+            Account(server.url, account.id, account.key, account.username, account.password)
+        )
+        client = Client(server.url, account.id, account.key)
+        clients.callback(client.close)
+        stored = ledger.stored(client)
+        promised = ledger.acknowledged_before(began)
+        assert promised <= stored
+        assert not stored & ledger.sent_after(ended)
+        assert lists(account) == listed
+        assert account.token, "the password works"
+        account.__dict__["token"] = token
+        assert lists(account) == listed, "a token from before the backup works"
+        brief = f"/context/document/{account.id}/drill_v2/brief"
+        wait_until(lambda: account.v2("GET", brief).status_code == 404)
+        # docs/security.md says so.
+        with_revoked = account.call(
+            "GET", f"/v1/account/{account.id}", {"maven-api-key": revoked.key}
+        )
+        assert with_revoked.status_code == 200
+        assert account.v1("PUT", "/after/properties/p", json=1).status_code == 204
+    record(
+        Topic.RESTORE,
+        "`ccs backup` while clients write, `ccs restore` into another database, by the commands of the "
+        "documentation: every write acknowledged before the backup began is there, with expiries, times to live, "
+        "keys, passwords and tokens; a database in use is not restored.",
+        f"{first.variable}: a backup of {ended - began:.1f} s under {ledger.notes.acknowledged:,} acknowledged writes, "
+        f"{len(promised):,} of them before it: 0 lost",
+    )
