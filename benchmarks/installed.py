@@ -69,16 +69,14 @@ def commit(full: str) -> Installed:
         ).stdout  # fmt: skip
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(source, filter="data")
-        python = _environment(source / _LOCK)
-        _install(python, source, packages)
+        _install(source, packages)
     return Installed(full[:12], _environment(source / _LOCK), packages)
 
 
 def working_tree(packages: Path) -> Installed:
     """Installs a copy of the working tree, whose edits during the run do not count then, into a new directory."""
-    python = _environment(_ROOT / _LOCK)
-    _install(python, _ROOT, packages)
-    return Installed("working tree", python, packages)
+    _install(_ROOT, packages)
+    return Installed("working tree", _environment(_ROOT / _LOCK), packages)
 
 
 def _environment(lock: Path) -> Path:
@@ -98,11 +96,14 @@ def _environment(lock: Path) -> Path:
     return python
 
 
-def _install(python: Path, root: Path, packages: Path) -> None:
-    """Installs the server of a checkout; the directory gets its name when all of it is there."""
+def _install(root: Path, packages: Path) -> None:
+    """Installs the server of a checkout; the directory gets its name when all of it is there.
+
+    What builds it is in the environment of this process: locks of the server hold it in some versions only.
+    """
     unfinished = packages.with_name(f"{packages.name}.{os.getpid()}.unfinished")
     _pip(
-        python, "--no-deps", "--no-build-isolation", "--no-compile", "--target", str(unfinished),
+        Path(sys.executable), "--no-deps", "--no-build-isolation", "--no-compile", "--target", str(unfinished),
         str(root / "server"),
     )  # fmt: skip
     unfinished.rename(packages)

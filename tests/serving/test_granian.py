@@ -4,17 +4,19 @@ An upgrade of granian that changes any of it fails here first, and the test's na
 """
 
 import inspect
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from threading import Event, current_thread
+from threading import Event, Thread, current_thread, get_ident
 from typing import Any
 
 import granian._granian as extension
 import pytest
 from granian._signals import set_sync_signals
 from granian.http import HTTP1Settings
+from granian.server.common import AbstractServer
 from granian.server.mp import MPServer, WorkerProcess
 
 from ccs_server.serving import workers
@@ -37,6 +39,27 @@ class Served:
     def next(self) -> Any:
         """The next request's watcher, with its scope and its protocol."""
         return self.requests.get(timeout=10)
+
+
+def test_a_signal_that_interrupts_nothing_is_handled_all_the_same() -> None:
+    """As one that arrives just before the main thread falls asleep. Here it goes to another thread instead."""
+    event = workers._WakingEvent()
+    assert not event.wait(0.001)
+    handled: list[int] = []
+
+    def handle(number: int, _: object) -> None:
+        handled.append(number)
+        event.set()
+
+    previous = signal.signal(signal.SIGUSR2, handle)
+    try:
+        other = Thread(target=lambda: signal.pthread_kill(get_ident(), signal.SIGUSR2))
+        other.start()
+        assert event.wait()
+        other.join()
+    finally:
+        signal.signal(signal.SIGUSR2, previous)
+    assert handled == [signal.SIGUSR2]
 
 
 @contextmanager
@@ -102,6 +125,12 @@ def test_the_server_has_the_methods_that_are_overridden_or_called(method: str) -
     assert callable(getattr(MPServer, method))
     assert callable(WorkerProcess.wrap_target)
     assert callable(set_sync_signals)
+
+
+def test_the_main_loop_waits_for_the_event_that_is_replaced() -> None:
+    source = inspect.getsource(MPServer._serve_loop)
+    assert "self.main_loop_interrupt.wait()" in source
+    assert "self.main_loop_interrupt = threading.Event()" in inspect.getsource(AbstractServer)
 
 
 def test_a_head_is_told_as_it_was_sent(served: Served) -> None:

@@ -63,6 +63,8 @@ _log = logging.getLogger("ccs.workers")
 # Granian's stubs leave out most of its extension.
 _extension: Any = _granian
 
+_WAKE_SECONDS = 0.5
+
 # The part of CCS_SHUTDOWN_TIMEOUT that workers may take; the rest is for the database.
 _WORKERS_PART = 0.75
 
@@ -115,6 +117,7 @@ class Workers(MPServer):
             respawn_failed_workers=True,
             workers_kill_timeout=kill_timeout,
         )
+        self.main_loop_interrupt = _WakingEvent()
         self._load = load
         self._listeners = listeners
         self._settings = settings
@@ -197,6 +200,22 @@ class Workers(MPServer):
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
 
 
+class _WakingEvent(Event):
+    """An event whose waiter runs signal handlers now and then.
+
+    A signal that arrives just before the main thread falls asleep interrupts nothing, and its handler would not run
+    until something else wakes that thread: a stop that was asked for then would never come.
+    """
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until it is set; returns whether it is."""
+        if timeout is not None:
+            return super().wait(timeout)
+        while not super().wait(_WAKE_SECONDS):
+            pass
+        return True
+
+
 class _NoLoop:
     """What granian takes for an event loop: whatever it wants done soon is done at once, by the thread that asks."""
 
@@ -232,7 +251,7 @@ def _serve(  # noqa: PLR0913, PLR0917 - granian's parameters, in its order
     metrics: object,
 ) -> None:
     """The main function of a worker process: serves until a signal ends it."""
-    ended = Event()
+    ended = _WakingEvent()
     stop = set_sync_signals()
     stop.add_cb(ended.set)
     server = _extension.ASGIWorker(
