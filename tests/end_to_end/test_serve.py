@@ -220,8 +220,10 @@ def test_every_request_has_its_line_in_the_log_those_just_before_the_end_too(
             answer = session.get(f"{server.url}/v1/account/a", headers={"X-Request-ID": request_id})
             assert answer.status_code == 401
         assert server.stop() == 0
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    assert sorted(line["request_id"] for line in lines) == sorted(sent)
+    every = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    # A machine under load may have something else to log: a stop that took long, for one.
+    lines = [line for line in every if "request_id" in line]
+    assert sorted(line["request_id"] for line in lines) == sorted(sent), every
     assert {(line["method"], line["path"], line["status"]) for line in lines} == {
         ("GET", "/v1/account/a", 401)
     }

@@ -1,5 +1,7 @@
 """Bodies on their way: complete, broken off, too slow, too many. Time is a number that the tests move."""
 
+import gc
+import weakref
 from asyncio import CancelledError
 from collections.abc import Callable
 from typing import Any
@@ -122,6 +124,22 @@ def test_a_body_in_chunks_is_complete_with_its_last_chunk(room: Room) -> None:
     client.says(b"abc")
     client.says(b"", more=False)
     assert exchange.environ["wsgi.input"].read() == b"abc"
+
+
+def test_a_body_that_was_received_leaves_nothing_in_memory(room: Room) -> None:
+    """Without the garbage collector, which does not know what granian's futures hold."""
+    client = Client()
+    exchange = room.receive(client, length=3)
+    part = client.parts.pop()
+    exists = weakref.ref(client)
+    gc.disable()
+    try:
+        part.come({"type": "http.request", "body": b"abc", "more_body": False})
+        room.told.completed.clear()
+        del client, exchange, part
+        assert exists() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("length", [6, None])

@@ -174,6 +174,8 @@ class Bodies:
                 return
 
     def _take(self, future: BodyFuture, body: _Body) -> None:
+        # The future holds this callback, and so the body: the server's futures are unknown to the garbage collector.
+        body.future = None
         if not self._is_whole(future, body):
             self._go_on(body)
 
