@@ -14,9 +14,10 @@ from typing import Any
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp()  # as in a worker, and read at import
 
 from benchmarks.operations import DOCUMENT, compact
-from ccs_server.api.routing import Routes, read_path
 from ccs_server.app import create_app
 from ccs_server.domain.credentials import hash_secret, new_id, new_key
+from ccs_server.http.application import Application
+from ccs_server.http.routing import read_path
 from ccs_server.settings import Settings
 from ccs_server.store.wire import Statement
 
@@ -92,7 +93,9 @@ def main() -> None:
     ten = b"{%b}" % b",".join(b'"p%d":"another value"' % number for number in range(10))
     nested = b'{"p0":{"a":[1,2,{"b":1.10}]}}'
     conversation = compact(DOCUMENT).encode()
-    routes = Routes(create_app(Settings(database_url="postgresql://nowhere")).url_map.iter_rules())
+    app = create_app(Settings(database_url="postgresql://nowhere"))
+    assert isinstance(app, Application)
+    routes = app.route_table()
     path = {"PATH_INFO": PATH, "QUERY_STRING": ""}
     for name, step in {
         "GET of all": lambda: quiet("GET", PATH, b""),
@@ -102,7 +105,7 @@ def main() -> None:
         "PATCH of 10": lambda: quiet("PATCH", PATH, ten),
         "PATCH of 1 that is nested": lambda: quiet("PATCH", PATH, nested),
         "PATCH of 10, two of them nested": lambda: quiet("PATCH", PATH, conversation),
-        "finding the view": lambda: routes.match("GET", read_path(path, 16_384)),
+        "finding the view": lambda: routes.find("GET", read_path(path, 16_384, {})),
     }.items():
         print(f"{name}: {least(step):.1f} µs")
 

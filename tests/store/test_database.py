@@ -13,11 +13,10 @@ import sqlalchemy
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from ccs_server.domain.errors import InvalidInput, Unavailable
+from ccs_server.domain.errors import BUSY, InvalidInput, Unavailable
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store.database import Database
 from ccs_server.store.faults import (
-    BUSY,
     NOT_MIGRATED,
     NOT_STORABLE,
     READ_ONLY,

@@ -2,9 +2,8 @@
 
 import pytest
 
-from ccs_server.domain.errors import InvalidInput, Unavailable
+from ccs_server.domain.errors import BUSY, InvalidInput, Unavailable
 from ccs_server.store.faults import (
-    BUSY,
     NOT_MIGRATED,
     READ_ONLY,
     TIMED_OUT,

@@ -7,11 +7,10 @@ from secrets import token_hex
 
 import pytest
 
-from ccs_server.domain.errors import Unavailable
+from ccs_server.domain.errors import BUSY, Unavailable
 from ccs_server.store import deleting, namespaces, reading, saving
 from ccs_server.store.database import Database
 from ccs_server.store.document import DocumentKey, document_lock
-from ccs_server.store.faults import BUSY
 from ccs_server.store.wire import Statement, Wire
 from tests.support.waiting import wait_until
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from ccs_server.api.v1.schemas import MAX_PER_PAGE
+from ccs_server.domain.limits import MAX_PER_PAGE
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
 from ccs_server.store import credentials, schema

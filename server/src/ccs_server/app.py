@@ -1,19 +1,24 @@
 """The WSGI application: wiring only."""
 
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from ccs_server.api import access_log, docs, health, log, metrics, openapi, v1, v2
-from ccs_server.api.application import Application
-from ccs_server.api.body import MAX_BODY_BYTES
-from ccs_server.api.errors import Api, register_error_handlers
-from ccs_server.api.exchanges import Exchanges
+from ccs_server.api import docs, health, openapi, v1, v2
+from ccs_server.api.accounts import AccountRequest
 from ccs_server.api.policy import RequestPolicy
-from ccs_server.api.protection import CrossOrigin
 from ccs_server.api.services import Services, services_of
+from ccs_server.http import access_log, log, metrics
+from ccs_server.http.application import Application
+from ccs_server.http.errors import Api, register_error_handlers
+from ccs_server.http.exchanges import Exchanges, Recorded
+from ccs_server.http.headers import CrossOrigin
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store.database import Database
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -32,9 +37,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         raise SettingError(
             "CCS_DATABASE_URL must be set for the WSGI application; or run 'ccs serve'."
         )
-    app = Application("ccs_server", _exchanges(settings), url_limit=settings.url_limit)
+    app = Application("ccs_server", url_limit=settings.url_limit, aliases=v1.ALIASES)
+    app.request_class = AccountRequest
+    app.url_map.converters.update(v1.CONVERTERS)
     app.config.update(
-        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         API_TITLE="Conversation Context Service",
         API_VERSION=version("ccs-server"),
         OPENAPI_VERSION="3.1.0",
@@ -47,10 +53,14 @@ def create_app(settings: Settings | None = None) -> Flask:
         api.register_blueprint(blueprint)
     for plain in (docs.blueprint, health.blueprint):
         app.register_blueprint(plain)
-    if settings.cors_origins:
-        # Flask's way to put something around an application.
-        app.wsgi_app = CrossOrigin(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]
     app.extensions["openapi"] = openapi.with_security(api.spec.to_dict())
+    # Routes that clash are an error now, not at the first request.
+    app.route_table()
+    wsgi_app: WSGIApplication = Recorded(app.wsgi_app, _exchanges(settings), pages=docs.PAGES)
+    if settings.cors_origins:
+        wsgi_app = CrossOrigin(wsgi_app, settings.cors_origins)
+    # Flask's way to put something around an application.
+    app.wsgi_app = wsgi_app  # type: ignore[method-assign,assignment]
     return app
 
 

@@ -1,11 +1,16 @@
 """The account that a request is made for, and what its quota allows."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from flask import Request
 
 from ccs_server.domain.errors import LimitReached
+from ccs_server.http import body
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from limits import RateLimitItem
 
 
@@ -33,3 +38,22 @@ class Account:
         """
         if self.excess is not None:
             raise LimitReached(self.excess)
+
+
+class AccountRequest(Request):
+    """A request for an account.
+
+    Attributes:
+        account: the account, once the request's credential has been checked.
+    """
+
+    account: Account
+
+
+current_request = cast("Callable[[], AccountRequest]", body.current_request)
+"""The request at hand."""
+
+
+def current_account() -> Account:
+    """The account of the request at hand."""
+    return current_request().account

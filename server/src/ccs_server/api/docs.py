@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, redirect, send_from_director
 from flask.typing import ResponseReturnValue
 from msgspec.json import encode
 
-from ccs_server.api.answers import json_answer
+from ccs_server.http.responses import json_response
 
 _SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
 
@@ -17,12 +17,12 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Conversation Context Service</title>
-<link rel="icon" type="image/png" href="/docs/favicon-32x32.png">
-<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="icon" type="image/png" href="/docs/swagger-ui/favicon-32x32.png">
+<link rel="stylesheet" href="/docs/swagger-ui/swagger-ui.css">
 </head>
 <body>
 <div id="swagger-ui"></div>
-<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/swagger-ui/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script>
 </body>
 </html>
@@ -38,6 +38,9 @@ _START = """SwaggerUIBundle({
   validatorUrl: null,
 });
 """
+
+PAGES = "/docs"
+"""The beginning of the paths of pages."""
 
 blueprint = Blueprint("docs", __name__)
 
@@ -60,7 +63,7 @@ def start() -> Response:
     return Response(_START, mimetype="text/javascript")
 
 
-@blueprint.get("/docs/<path:file>")
+@blueprint.get("/docs/swagger-ui/<path:file>")
 def swagger_ui(file: str) -> Response:
     """Swagger UI's own files."""
     return send_from_directory(_SWAGGER_UI, file, max_age=86_400)
@@ -69,4 +72,4 @@ def swagger_ui(file: str) -> Response:
 @blueprint.get("/openapi.json")
 def openapi_document() -> Response:
     """The OpenAPI document."""
-    return json_answer(encode(current_app.extensions["openapi"]))
+    return json_response(encode(current_app.extensions["openapi"]))

@@ -2,14 +2,12 @@
 
 from flask import Blueprint, Response, request
 
-from ccs_server.api.draining import DRAINING
 from ccs_server.api.services import database
 from ccs_server.domain.errors import Unavailable
+from ccs_server.http.draining import DRAINING, ENDING
 from ccs_server.store import schema
 
 blueprint = Blueprint("health", __name__)
-
-ENDING = "The service is about to end; use another instance."
 
 _OK = b'{"status":"ok"}'
 

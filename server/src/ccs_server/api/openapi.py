@@ -5,6 +5,7 @@ from typing import Any
 
 from apispec import APISpec
 
+from ccs_server.domain.limits import MAX_TTL_SECONDS
 from ccs_server.domain.names import (
     ACCOUNT_PATTERN,
     NAMESPACE_PATTERN,
@@ -12,7 +13,6 @@ from ccs_server.domain.names import (
     RESERVED_NAMESPACES,
     RESERVED_SESSIONS,
 )
-from ccs_server.domain.ttl import MAX_TTL_SECONDS
 
 Doc = dict[str, Any]
 

@@ -8,7 +8,6 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import Flask
 
-from ccs_server.api.body import MAX_BODY_BYTES, is_json
 from ccs_server.api.services import Services, digest_of
 from ccs_server.api.v1.auth import look_up
 from ccs_server.api.v2.auth import bearer_token
@@ -65,11 +64,6 @@ class RequestPolicy:
     def is_listing(environ: WSGIEnvironment) -> bool:  # noqa: D102
         path: str = environ["PATH_INFO"]
         return path.endswith(_LISTINGS) and environ["REQUEST_METHOD"] == "GET"
-
-    @staticmethod
-    def takes_body(environ: WSGIEnvironment) -> bool:  # noqa: D102
-        length = environ.get("CONTENT_LENGTH", "0")
-        return length.isdecimal() and int(length) <= MAX_BODY_BYTES and is_json(environ)
 
 
 def _credentials(environ: WSGIEnvironment) -> tuple[str | None, str | None]:

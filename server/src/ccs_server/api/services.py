@@ -6,10 +6,9 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, current_app
 
-from ccs_server.api.accounts import Account
-from ccs_server.api.body import current_request
-from ccs_server.api.memory import ShortMemory
+from ccs_server.api.accounts import Account, current_account
 from ccs_server.api.rates import RateLimiter
+from ccs_server.api.ttl_cache import TTLCache
 from ccs_server.domain.credentials import hash_secret
 from ccs_server.settings import Settings
 from ccs_server.store.credentials import StoredSecret
@@ -26,9 +25,9 @@ class Services:
 
     settings: Settings
     database: Database
-    accounts_of_keys: ShortMemory[Account]
-    tenants_of_tokens: ShortMemory[Account]
-    signing_keys: ShortMemory[SigningKeys]
+    accounts_of_keys: TTLCache[Account]
+    tenants_of_tokens: TTLCache[Account]
+    signing_keys: TTLCache[SigningKeys]
     rates: RateLimiter
 
     @classmethod
@@ -38,9 +37,9 @@ class Services:
         return cls(
             settings,
             database,
-            ShortMemory(seconds),
-            ShortMemory(seconds),
-            ShortMemory(seconds),
+            TTLCache(seconds),
+            TTLCache(seconds),
+            TTLCache(seconds),
             rates=RateLimiter.of(settings),
         )
 
@@ -88,4 +87,4 @@ def digest_of(environ: WSGIEnvironment, secret: str) -> bytes:
 
 def actor() -> str:
     """Who makes the current request, as the audit names it."""
-    return current_request().account.actor
+    return current_account().actor

@@ -13,8 +13,8 @@ from typing import NoReturn
 
 import click
 
-from ccs_server.api.log import logging_of
 from ccs_server.cli.common import Store, as_json_option, opened_store
+from ccs_server.http.log import logging_of
 from ccs_server.serving.counting import Counting
 from ccs_server.serving.ending import Ending
 from ccs_server.serving.first_process import leave_reaping_to_parent

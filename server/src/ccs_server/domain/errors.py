@@ -1,6 +1,6 @@
 """What can go wrong, said once, with no word of HTTP or SQL.
 
-Every error's text is one sentence that says what to change; `api/errors.py` turns each class into its status.
+Every error's text is one sentence that says what to change; `http/errors.py` turns each class into its status.
 
     ContextError
     ├── InvalidInput            a name, number, body or value breaks a rule
@@ -65,6 +65,9 @@ class TooManyRequests(ContextError):
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+BUSY = "The service is busy; try again shortly."
 
 
 class Unavailable(ContextError):

@@ -14,11 +14,12 @@ from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 from prometheus_client import Counter
 
-from ccs_server.api.body import MAX_BODY_BYTES, UNREAD
-from ccs_server.api.errors import FAILED, envelope
-from ccs_server.api.protection import API_HEADERS
-from ccs_server.api.request_id import REQUEST_ID, request_id_of
-from ccs_server.domain.errors import Unavailable
+from ccs_server.domain.errors import BUSY, Unavailable
+from ccs_server.domain.limits import MAX_BODY_BYTES
+from ccs_server.http.body import UNREAD, is_readable
+from ccs_server.http.errors import FAILED, envelope
+from ccs_server.http.headers import API_HEADERS
+from ccs_server.http.request_id import REQUEST_ID, request_id_of
 from ccs_server.serving.admission import Admission
 from ccs_server.serving.bodies import Bodies
 from ccs_server.serving.exchange import (
@@ -29,7 +30,6 @@ from ccs_server.serving.exchange import (
     environ_of,
     joined,
 )
-from ccs_server.store.faults import BUSY
 
 SLOTS = 5
 """Requests that a worker runs at once: they share one interpreter, and wait for the database side by side."""
@@ -67,9 +67,6 @@ class Policy(Protocol):
 
     def identify(self, environ: WSGIEnvironment) -> str | None:
         """The account of a request whose credential is valid; None if it is not, or cannot be checked now."""
-
-    def takes_body(self, environ: WSGIEnvironment) -> bool:
-        """Whether a body of this announced length and type is of use; if not, the request is refused without it."""
 
     def turn_of(self, environ: WSGIEnvironment) -> str:
         """Whose turn a request takes: that of its credential's account if that was ever known, else its address."""
@@ -113,7 +110,7 @@ class Dispatcher:
         exchange.is_listing = self._policy.is_listing(environ)
         if exchange.has_body:
             account = self._policy.account_of(environ)
-            if account is not None and self._policy.takes_body(environ):
+            if account is not None and is_readable(environ):
                 exchange.account = account
                 self.bodies.receive(exchange)
                 return
@@ -156,7 +153,7 @@ class Dispatcher:
 
     def _run(self, exchange: Exchange) -> None:
         environ = exchange.environ
-        if UNREAD in environ and self._policy.takes_body(environ):
+        if UNREAD in environ and is_readable(environ):
             # The credential was not known when the request came; now is its turn to be looked up.
             account = self._policy.identify(environ)
             if account is not None:

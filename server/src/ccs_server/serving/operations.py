@@ -20,11 +20,11 @@ from prometheus_client.registry import Collector
 from waitress import create_server, wasyncore
 from werkzeug.exceptions import HTTPException
 
-from ccs_server.api.answers import json_answer
-from ccs_server.api.errors import answer_http_exception, register_error_handlers
-from ccs_server.api.health import ENDING
-from ccs_server.api.protection import API_HEADERS
 from ccs_server.domain.errors import Unavailable
+from ccs_server.http.draining import ENDING
+from ccs_server.http.errors import answer_http_exception, register_error_handlers
+from ccs_server.http.headers import API_HEADERS
+from ccs_server.http.responses import json_response
 from ccs_server.store import schema
 from ccs_server.store.database import Database
 
@@ -123,7 +123,7 @@ def create_operations_app(
         alive = workers.count_alive()
         if not alive:
             raise Unavailable("No worker is alive; look at the log.")
-        return json_answer(b'{"status":"ok","workers":%d}' % alive)
+        return json_response(b'{"status":"ok","workers":%d}' % alive)
 
     @app.get("/readyz")
     def readyz() -> Response:
@@ -134,7 +134,7 @@ def create_operations_app(
             check.get()
         except TimeoutError:
             raise Unavailable("The database has not answered for a second.") from None
-        return json_answer(b'{"status":"ok"}')
+        return json_response(b'{"status":"ok"}')
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -39,8 +39,8 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
-from ccs_server.api.draining import Drainable
-from ccs_server.api.log import logging_of
+from ccs_server.http.draining import Drainable
+from ccs_server.http.log import logging_of
 from ccs_server.serving.connections import keep_closing
 from ccs_server.serving.dispatcher import THREADS, Dispatcher, Policy
 from ccs_server.serving.ending import Ending

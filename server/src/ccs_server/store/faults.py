@@ -3,7 +3,7 @@
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from ccs_server.domain.errors import ContextError, InvalidInput, Unavailable
+from ccs_server.domain.errors import BUSY, ContextError, InvalidInput, Unavailable
 
 
 class StoreFault(Exception):
@@ -15,7 +15,6 @@ class StoreFault(Exception):
 
 
 UNREACHABLE = "The database cannot be reached; try again shortly."
-BUSY = "The service is busy; try again shortly."
 TIMED_OUT = "The database did not answer in time; try again shortly."
 READ_ONLY = "The database accepts no writes now; try again shortly."
 NOT_MIGRATED = "The database's schema is not current; the operator must run 'ccs migrate'."

@@ -5,10 +5,9 @@ same round trip: `SAVE_DOCUMENT`. Where either has saved nothing, `_SAVE_LOCKED`
 round trips.
 """
 
-from ccs_server.domain.errors import TooLarge, Unavailable
+from ccs_server.domain.errors import BUSY, TooLarge, Unavailable
 from ccs_server.store.database import Database
 from ccs_server.store.document import LOCK, DocumentKey, document_lock
-from ccs_server.store.faults import BUSY
 from ccs_server.store.namespaces import ensure_namespace
 from ccs_server.store.wire import Statement, Step
 

@@ -1,7 +1,6 @@
 """Who may use v1: whoever holds a key of the account in the path."""
 
-from ccs_server.api.accounts import Account
-from ccs_server.api.body import current_request
+from ccs_server.api.accounts import Account, current_request
 from ccs_server.api.services import digest_of, services
 from ccs_server.domain.credentials import hash_secret, is_secret, key_id_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated

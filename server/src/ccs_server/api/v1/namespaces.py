@@ -5,12 +5,12 @@ from typing import Any
 from flask import Response
 
 from ccs_server.api import openapi as docs
-from ccs_server.api.answers import json_answer, no_content
-from ccs_server.api.blueprint import Resource
 from ccs_server.api.services import actor, database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, blueprint
 from ccs_server.api.v1.schemas import NamespaceAnswer, NamespaceBody, TtlQuery
 from ccs_server.domain.names import check_namespace
+from ccs_server.http.blueprint import Resource
+from ccs_server.http.responses import json_response, no_content
 from ccs_server.store import namespaces
 
 
@@ -38,7 +38,7 @@ class Namespaces(Resource):
     @blueprint.response(200, NamespaceAnswer(many=True))
     def get(self, account: str) -> Response:
         """List the namespaces of an account."""
-        return json_answer(namespaces.list_namespaces(database(), account))
+        return json_response(namespaces.list_namespaces(database(), account))
 
 
 @blueprint.route("/<account>/<namespace>", parameters=[ACCOUNT, NAMESPACE])

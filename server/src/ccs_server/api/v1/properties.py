@@ -7,13 +7,14 @@ from flask import Response, request
 from werkzeug.datastructures import MIMEAccept
 
 from ccs_server.api import openapi as docs
-from ccs_server.api.answers import json_answer, no_content, text_answer
-from ccs_server.api.blueprint import Resource
-from ccs_server.api.body import current_request, read_properties, read_property
+from ccs_server.api.accounts import current_account, current_request
 from ccs_server.api.services import database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAME, NAMESPACE, SESSION, blueprint
+from ccs_server.api.v1.bodies import read_properties, read_property
 from ccs_server.domain.errors import InvalidInput, NotFound
 from ccs_server.domain.names import DEFAULT_SESSION, check_namespace, check_property, check_session
+from ccs_server.http.blueprint import Resource
+from ccs_server.http.responses import json_response, no_content, text_response
 from ccs_server.store import deleting, reading, saving
 from ccs_server.store.document import DocumentKey
 
@@ -93,7 +94,7 @@ class NamespaceProperties(Resource):
 
 
 @blueprint.route(
-    "/<account>/<namespace>/properties/<name:name>", parameters=[ACCOUNT, NAMESPACE, NAME]
+    "/<account>/<namespace>/properties/<path:name>", parameters=[ACCOUNT, NAMESPACE, NAME]
 )
 class NamespaceProperty(Resource):
     """One property of a namespace that belongs to no session."""
@@ -115,7 +116,7 @@ class NamespaceProperty(Resource):
 
 
 @blueprint.route(
-    "/<account>/<namespace>/<session>/properties", parameters=[ACCOUNT, NAMESPACE, SESSION]
+    "/<account>/<namespace>/<session:session>/properties", parameters=[ACCOUNT, NAMESPACE, SESSION]
 )
 class SessionProperties(Resource):
     """The properties of a session."""
@@ -144,7 +145,7 @@ class SessionProperties(Resource):
 
 
 @blueprint.route(
-    "/<account>/<namespace>/<session>/properties/<name:name>",
+    "/<account>/<namespace>/<session:session>/properties/<path:name>",
     parameters=[ACCOUNT, NAMESPACE, SESSION, NAME],
 )
 class SessionProperty(Resource):
@@ -173,7 +174,7 @@ def _document(account: str, namespace: str, session: str = DEFAULT_SESSION) -> D
 def _save_all(document: DocumentKey) -> Response:
     properties, count = read_properties()
     if count:
-        current_request().account.check_quota()
+        current_account().check_quota()
         saving.save(database(), document, properties)
     return no_content()
 
@@ -182,8 +183,8 @@ def _read_all(document: DocumentKey) -> Response:
     # Werkzeug reads a query slowly, and nearly no request has one.
     include = _include() if current_request().environ["QUERY_STRING"] else None
     if not include:
-        return json_answer(reading.read_all(database(), document))
-    return json_answer(reading.read_some(database(), document, include.split(",")))
+        return json_response(reading.read_all(database(), document))
+    return json_response(reading.read_some(database(), document, include.split(",")))
 
 
 def _include() -> str | None:
@@ -197,7 +198,7 @@ def _include() -> str | None:
 
 def _save_one(document: DocumentKey, name: str) -> Response:
     value = read_property(check_property(name))
-    current_request().account.check_quota()
+    current_account().check_quota()
     saving.save(database(), document, value)
     return no_content()
 
@@ -208,8 +209,8 @@ def _read_one(document: DocumentKey, name: str) -> Response:
         raise NotFound("There is no such property; it was never saved, was deleted or has expired.")
     # A string comes bare to a client that would rather have text, as the vendor's documentation prints it.
     if value.startswith(b'"') and _prefers_text():
-        return text_answer(value)
-    return json_answer(value)
+        return text_response(value)
+    return json_response(value)
 
 
 def _prefers_text() -> bool:

@@ -5,10 +5,8 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, fields, validate
 
 from ccs_server.api.openapi import NAMESPACE_SCHEMA, SESSION_SCHEMA
-from ccs_server.domain.ttl import FOREVER, MAX_TTL_SECONDS
+from ccs_server.domain.limits import FOREVER, MAX_PER_PAGE, MAX_TTL_SECONDS, PER_PAGE
 
-PER_PAGE = 100
-MAX_PER_PAGE = 1000
 # PostgreSQL counts the rows to skip in 64 bits.
 MAX_PAGE = 2**63 // MAX_PER_PAGE - 1
 

@@ -5,13 +5,10 @@ from typing import Any, TypedDict
 from flask import Response
 
 from ccs_server.api import openapi as docs
-from ccs_server.api.answers import json_answer, no_content
-from ccs_server.api.blueprint import Resource
-from ccs_server.api.body import current_request
+from ccs_server.api.accounts import current_account
 from ccs_server.api.services import database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, SESSION, blueprint
 from ccs_server.api.v1.schemas import (
-    PER_PAGE,
     OptionalPageQuery,
     PageQuery,
     SessionBody,
@@ -20,7 +17,10 @@ from ccs_server.api.v1.schemas import (
     TtlQuery,
 )
 from ccs_server.domain.errors import InvalidInput
+from ccs_server.domain.limits import PER_PAGE
 from ccs_server.domain.names import DEFAULT_SESSION, check_namespace, check_session
+from ccs_server.http.blueprint import Resource
+from ccs_server.http.responses import json_response, no_content
 from ccs_server.store import sessions
 from ccs_server.store.document import DocumentKey
 
@@ -44,7 +44,7 @@ class SessionIds(Resource):
         page = sessions.list_session_ids(
             database(), account, check_namespace(namespace), **_page(query)
         )
-        return json_answer(page)
+        return json_response(page)
 
 
 @blueprint.route("/<account>/<namespace>/session-properties", parameters=[ACCOUNT, NAMESPACE])
@@ -59,10 +59,13 @@ class SessionsWithProperties(Resource):
         page = sessions.list_session_properties(
             database(), account, check_namespace(namespace), **_page(query)
         )
-        return json_answer(page)
+        return json_response(page)
 
 
-@blueprint.route("/<account>/namespace/<namespace>/session", parameters=[ACCOUNT, NAMESPACE])
+@blueprint.route(
+    "/<account>/namespace/<namespace_of_sessions:namespace>/session",
+    parameters=[ACCOUNT, NAMESPACE],
+)
 class SessionTtls(Resource):
     """The times to live that are set on sessions of a namespace."""
 
@@ -85,7 +88,7 @@ class SessionTtls(Resource):
                 f"{DEFAULT_SESSION} means no session; set it on the namespace.", "sessionId"
             )
         document = DocumentKey(account, check_namespace(namespace), session)
-        current_request().account.check_quota()
+        current_account().check_quota()
         sessions.set_session_ttl(database(), document, query["ttlSecond"])
         return no_content()
 
@@ -99,13 +102,14 @@ class SessionTtls(Resource):
         """
         check_namespace(namespace)
         if all(query[name] is None for name in ("page", "perPage", "after")):
-            return json_answer(sessions.list_session_ttls(database(), account, namespace))
+            return json_response(sessions.list_session_ttls(database(), account, namespace))
         found = sessions.list_session_ttls_page(database(), account, namespace, **_page(query))
-        return json_answer(found)
+        return json_response(found)
 
 
 @blueprint.route(
-    "/<account>/namespace/<namespace>/session/<session>", parameters=[ACCOUNT, NAMESPACE, SESSION]
+    "/<account>/namespace/<namespace_of_sessions:namespace>/session/<session>",
+    parameters=[ACCOUNT, NAMESPACE, SESSION],
 )
 class Session(Resource):
     """A session as a whole."""

@@ -2,9 +2,9 @@
 
 from wsgiref.types import WSGIEnvironment
 
-from flask import Request, g
+from flask import Request
 
-from ccs_server.api.body import current_request
+from ccs_server.api.accounts import current_account, current_request
 from ccs_server.api.services import digest_of, services
 from ccs_server.api.v2.tokens import tenant_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated
@@ -26,7 +26,6 @@ def check_token() -> None:
     known = services()
     tenants = known.tenants_of_tokens
     request.account = tenants.get(digest) or tenants.put(digest, tenant_of(token))
-    g.tenant = request.account.id
     if request.view_args and "account" in request.view_args:
         check_tenant(request.view_args["account"])
     if request.account.rate:
@@ -40,7 +39,7 @@ def check_tenant(account: str) -> str:
         InvalidInput: it is no account id.
         Forbidden: it is another one.
     """
-    if account != g.tenant:
+    if account != current_account().id:
         check_account(account)
         raise Forbidden("The token is of another account; log in as a user of this one.")
     return account

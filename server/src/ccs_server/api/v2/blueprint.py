@@ -1,6 +1,5 @@
 """The blueprints that v2's views are registered on, and what their documentation shares."""
 
-from ccs_server.api.blueprint import Blueprint
 from ccs_server.api.openapi import (
     ACCOUNT_SCHEMA,
     NAMESPACE_SCHEMA_V2,
@@ -8,6 +7,7 @@ from ccs_server.api.openapi import (
     path_parameter,
 )
 from ccs_server.api.v2.auth import check_token
+from ccs_server.http.blueprint import Blueprint
 
 login_blueprint = Blueprint(
     "v2 login", __name__, url_prefix="/v2/authenticate", description="Tokens for v2."

@@ -4,9 +4,7 @@ from flask import Response
 from msgspec import UNSET, Raw
 from msgspec.json import Decoder, encode
 
-from ccs_server.api.answers import json_answer
-from ccs_server.api.blueprint import Resource
-from ccs_server.api.body import current_request, read_typed
+from ccs_server.api.accounts import current_account
 from ccs_server.api.services import database, services
 from ccs_server.api.v2 import schemas
 from ccs_server.api.v2.auth import check_tenant
@@ -18,6 +16,9 @@ from ccs_server.domain.names import (
     check_properties,
     check_session,
 )
+from ccs_server.http.blueprint import Resource
+from ccs_server.http.body import read_json
+from ccs_server.http.responses import json_response
 from ccs_server.store import deleting, reading, saving
 from ccs_server.store.document import DocumentKey
 
@@ -77,7 +78,7 @@ class DocumentProperties(Resource):
 
         Each is named as its namespace, a dot, its name.
         """
-        wanted = read_typed(_filter, wrapping=1)
+        wanted = read_json(_filter, wrapping=1)
         document = _document(wanted)
         prefix = f"{wanted.nameSpace}."
         for entry in wanted.filter:
@@ -85,7 +86,7 @@ class DocumentProperties(Resource):
                 raise InvalidInput(f"Each entry of filter must begin with '{prefix}'.", "filter")
         names = [entry.removeprefix(prefix) for entry in wanted.filter]
         check_properties(names, field="filter")
-        return json_answer(reading.read_filtered(database(), document, names))
+        return json_response(reading.read_filtered(database(), document, names))
 
 
 @blueprint.route("/property/delete")
@@ -124,7 +125,7 @@ def _document(addressed: schemas.Addressed) -> DocumentKey:
 
 
 def _save() -> Response:
-    given = read_typed(_create, wrapping=2)
+    given = read_json(_create, wrapping=2)
     document = _document(given)
     check_properties(given.payload, field="payload")
     ttl = given.ttlSeconds
@@ -132,7 +133,7 @@ def _save() -> Response:
         raise InvalidInput("ttlSeconds must be a whole number of seconds from 0.", "ttlSeconds")
     # Without properties it adds nothing.
     if given.payload:
-        current_request().account.check_quota()
+        current_account().check_quota()
     longest = services().settings.max_retention
     saving.save_document(
         database(),
@@ -141,18 +142,18 @@ def _save() -> Response:
         ttl=int(min(ttl, longest)),
         max_retention=longest,
     )
-    return json_answer(encode(_success(given)), 201)
+    return json_response(encode(_success(given)), 201)
 
 
 def _delete_properties() -> Response:
-    given = read_typed(_delete, wrapping=1)
+    given = read_json(_delete, wrapping=1)
     document = _document(given)
     if given.propertyToDelete is UNSET:
         deleting.delete_all(database(), document)
     else:
         check_properties(given.propertyToDelete, field="propertyToDelete")
         deleting.delete_some(database(), document, given.propertyToDelete)
-    return json_answer(encode(_success(given)))
+    return json_response(encode(_success(given)))
 
 
 def _success(addressed: schemas.Addressed) -> schemas.Success:
@@ -183,4 +184,4 @@ def _read(account: str, namespace: str, session: str | None) -> Response:
         tenantId=account,
         ttl=found.ttl.decode() if found.ttl else None,
     )
-    return json_answer(encode(answer))
+    return json_response(encode(answer))

@@ -5,13 +5,13 @@ from msgspec.json import encode
 from werkzeug.datastructures import Authorization
 
 from ccs_server.api import openapi as docs
-from ccs_server.api.answers import json_answer
-from ccs_server.api.blueprint import Resource
 from ccs_server.api.services import database, services
 from ccs_server.api.v2.blueprint import keys_blueprint, login_blueprint
 from ccs_server.api.v2.tokens import issue_token, signing_keys
 from ccs_server.domain.credentials import is_secret
 from ccs_server.domain.errors import Unauthenticated
+from ccs_server.http.blueprint import Resource
+from ccs_server.http.responses import json_response
 from ccs_server.store.credentials import find_credential, use_credential
 
 _TOKEN_SCHEMA: docs.Doc = {
@@ -64,7 +64,7 @@ class Keys(Resource):
     )
     def get(self) -> Response:
         """Get the public keys that verify tokens."""
-        return json_answer(encode(signing_keys().jwks))
+        return json_response(encode(signing_keys().jwks))
 
 
 def _authorization() -> Authorization | None:
@@ -86,7 +86,7 @@ def _log_in() -> Response:
         )
     use_credential(database(), found)
     token = issue_token(username, found.account)
-    return json_answer(
+    return json_response(
         encode(
             {
                 "token": token,

@@ -14,8 +14,8 @@ from msgspec.json import decode
 from webargs.flaskparser import FlaskParser
 from werkzeug import Request
 
-from ccs_server.api.body import MALFORMED, current_request, read_json
 from ccs_server.domain.errors import InvalidInput
+from ccs_server.http.body import MALFORMED, current_request, read_body
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -33,7 +33,7 @@ class Parser(FlaskParser):
             InvalidInput: it is not JSON.
         """
         try:
-            return decode(read_json())
+            return decode(read_body())
         except (MsgspecError, UnicodeDecodeError, RecursionError):
             raise InvalidInput(MALFORMED, "body") from None
 

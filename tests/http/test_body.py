@@ -9,11 +9,12 @@ from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccs_server.api.body import MAX_NESTING, UNREAD, BodyRequest, read_properties, read_property
+from ccs_server.api.v1.bodies import read_properties, read_property
 from ccs_server.domain.errors import InvalidInput, Unavailable, UnsupportedMediaType
+from ccs_server.domain.limits import MAX_NESTING
+from ccs_server.http.body import UNREAD
 
 _app = Flask(__name__)
-_app.request_class = BodyRequest
 
 names = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=8)
 numbers = (

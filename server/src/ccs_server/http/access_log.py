@@ -7,8 +7,8 @@ import logging
 import os
 from collections.abc import Sequence
 
-from ccs_server.api.exchanges import Exchange
-from ccs_server.api.log import AccessRecord
+from ccs_server.http.exchanges import Exchange
+from ccs_server.http.log import AccessRecord
 
 logger = logging.getLogger("ccs.access")
 # CCS_ACCESS_LOG switches it, whatever CCS_LOG_LEVEL says of all else.

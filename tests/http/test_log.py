@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import pytest
 
-from ccs_server.api.log import (
+from ccs_server.http.log import (
     AccessRecord,
     JsonFormatter,
     LineWriter,

@@ -1,31 +1,25 @@
 """Reading JSON bodies without turning their values into Python objects.
 
-What must be looked at is: that it is JSON, the names, the nesting. Values stay the bytes that the client sent, so
+What must be looked at is: that it is JSON, its type, the nesting. Values stay the bytes that the client sent, so
 numbers keep every digit. Only a body that may repeat a member or hold U+0000 is rewritten.
 """
 
 import json
 import re
-from io import BytesIO
 from itertools import accumulate
 from typing import Any, NoReturn, TypeVar
 from wsgiref.types import WSGIEnvironment
 
-from flask import Request, Response, request
+from flask import Request, request
 from msgspec import DecodeError, Raw, ValidationError
 from msgspec.json import Decoder, encode
 from msgspec.json import format as compact
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge
 
-from ccs_server.api.accounts import Account
-from ccs_server.domain.errors import InvalidInput, Unavailable, UnsupportedMediaType
-from ccs_server.domain.names import check_properties
-from ccs_server.store.faults import BUSY
+from ccs_server.domain.errors import BUSY, InvalidInput, Unavailable, UnsupportedMediaType
+from ccs_server.domain.limits import MAX_BODY_BYTES, MAX_NESTING
 
 T = TypeVar("T")
-
-MAX_BODY_BYTES = 1 << 20
-MAX_NESTING = 100
 
 JSON = "application/json"
 
@@ -35,11 +29,8 @@ _CUT_OFF = "The body is not all there; send it whole."
 _NUL = "The body holds U+0000, which cannot be stored; leave it out."
 
 UNREAD = "ccs.body_unread"
-"""Stands in the WSGI environment of a request whose body the server has not received, and will not: the request is
+"""A key of the WSGI environment of a request whose body the server has not received, and will not: the request is
 refused without it, and the connection closed."""
-
-_object_decoder = Decoder(dict[str, Raw])
-_value_decoder = Decoder(Raw)
 
 # Where msgspec says which member of the body is not as it must be.
 _MEMBER = re.compile(r"`\$\.(\w+)|missing required field `(\w+)`")
@@ -51,65 +42,11 @@ _NUL_ESCAPE = rb"\u0000"
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
-class BodyRequest(Request):
-    """A request whose body is read in one go where its length is known, and held to its limit where it is not.
-
-    Attributes:
-        account: the account that the request is made for, once its credential has been checked.
-    """
-
-    account: Account
-
-    def read_all(self) -> bytes:
-        """The whole body, or as much as came of it; to be called once.
-
-        Raises:
-            RequestEntityTooLarge: it is over MAX_BODY_BYTES.
-        """
-        length = self.environ.get("CONTENT_LENGTH", "")
-        if (
-            length.isdecimal()
-            and int(length) <= MAX_BODY_BYTES
-            and "HTTP_TRANSFER_ENCODING" not in self.environ
-        ):
-            # Werkzeug would look for its own limits first, and wrap the stream.
-            try:
-                body: bytes = self.environ["wsgi.input"].read(int(length))
-            except ConnectionError:
-                raise ClientDisconnected from None
-            self.stream = BytesIO()
-            return body
-        body = self.get_data(cache=False)
-        # Werkzeug cuts a body that comes in chunks off at its limit.
-        if (
-            self.content_length is None
-            and len(body) == MAX_BODY_BYTES
-            and self.environ["wsgi.input"].read(1)
-        ):
-            raise RequestEntityTooLarge
-        return body
-
-
-def current_request() -> BodyRequest:
+def current_request() -> Request:
     """The request at hand: what Flask's proxy stands for, which takes seven times as long for each attribute."""
     proxy: Any = request
-    found: BodyRequest = proxy._get_current_object()  # noqa: SLF001 - documented by Flask for such uses
+    found: Request = proxy._get_current_object()  # noqa: SLF001 - documented by Flask for such uses
     return found
-
-
-def leave_no_body(request: Request, response: Response) -> None:
-    """Reads what is left of the body of a request that is refused; tells the client to close where that is too much.
-
-    The HTTP server closes a connection that has an unread body on it, and a client that was not told would send its
-    next request there.
-    """
-    if UNREAD in request.environ:
-        return
-    try:
-        while request.stream.read(1 << 16):
-            pass
-    except (ClientDisconnected, RequestEntityTooLarge):
-        response.headers["Connection"] = "close"
 
 
 def is_json(environ: WSGIEnvironment) -> bool:
@@ -125,8 +62,17 @@ def has_body(environ: WSGIEnvironment) -> bool:
     )
 
 
-def read_json() -> bytes:
-    """The request's body.
+def is_readable(environ: WSGIEnvironment) -> bool:
+    """Whether `read_body` would read a body of the announced type and length, or refuse it without."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    is_chunked = "HTTP_TRANSFER_ENCODING" in environ
+    return is_json(environ) and (
+        is_chunked or (length.isdecimal() and int(length) <= MAX_BODY_BYTES)
+    )
+
+
+def read_body() -> bytes:
+    """The request's body, whole. It can be read once.
 
     Raises:
         UnsupportedMediaType: its Content-Type is not application/json.
@@ -134,48 +80,49 @@ def read_json() -> bytes:
         RequestEntityTooLarge: it is over MAX_BODY_BYTES.
         Unavailable: the server has not received it.
     """
-    request = current_request()
-    environ = request.environ
+    environ = current_request().environ
     if has_body(environ) and not is_json(environ):
         raise UnsupportedMediaType("Send the body with the header Content-Type: application/json.")
-    if UNREAD in environ and (request.content_length or 0) <= MAX_BODY_BYTES:
+    length = _announced_length(environ)
+    if length is not None and length > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge
+    if UNREAD in environ:
         # The credential could not be checked when the server asked, and now it could: the database has come back.
         raise Unavailable(BUSY)
     try:
-        body = request.read_all()
-    except ClientDisconnected:
+        body = _read_chunks(environ) if length is None else environ["wsgi.input"].read(length)
+    except OSError:
         raise InvalidInput(_CUT_OFF, "body") from None
     # Some servers hand over what has come when the client went away: of `1234` that may be `12`, which is JSON too.
-    if environ.get("CONTENT_LENGTH", "") != str(len(body)) and request.content_length not in {
-        None,
-        len(body),
-    }:
+    if length is not None and len(body) != length:
         raise InvalidInput(_CUT_OFF, "body")
-    return body
+    return bytes(body)
 
 
-def read_properties() -> tuple[bytes, int]:
-    """The request's body as a JSON object of properties, ready to be stored, and how many they are.
-
-    Raises:
-        InvalidInput: it is not a JSON object, a name breaks the rules, or a value cannot be stored.
-    """
-    members = read_typed(_object_decoder, wrapping=1)
-    check_properties(members)
-    return encode(members), len(members)
-
-
-def read_property(name: str) -> bytes:
-    """The request's body as the value of the property `name`: a JSON object of one member.
-
-    Raises:
-        InvalidInput: it is not JSON, or cannot be stored.
-    """
-    return encode({name: read_typed(_value_decoder, wrapping=0)})
+def _announced_length(environ: WSGIEnvironment) -> int | None:
+    """The length of a body in bytes; None where it comes in chunks."""
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        return None
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not length.isdecimal():
+        raise InvalidInput("Content-Length must be a number of bytes.", "body")
+    return int(length)
 
 
-def read_typed(decoder: Decoder[T], wrapping: int) -> T:
-    """The request's body as `decoder` gives it, values left as JSON.
+def _read_chunks(environ: WSGIEnvironment) -> bytes:
+    # Without this, the end of the body cannot be told from that of the connection.
+    if not environ.get("wsgi.input_terminated"):
+        raise InvalidInput("Send the body with Content-Length; it cannot come in chunks.", "body")
+    body = bytearray()
+    while chunk := environ["wsgi.input"].read(MAX_BODY_BYTES + 1 - len(body)):
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise RequestEntityTooLarge
+    return bytes(body)
+
+
+def read_json(decoder: Decoder[T], wrapping: int) -> T:
+    """The request's body as `decoder` returns it, values left as JSON.
 
     Args:
         decoder: says of what type the body must be.
@@ -184,7 +131,7 @@ def read_typed(decoder: Decoder[T], wrapping: int) -> T:
     Raises:
         InvalidInput: the body is not of that type, or holds a value that cannot be stored.
     """
-    body = read_json()
+    body = read_body()
     try:
         return decoder.decode(_storable(body, wrapping))
     except ValidationError as error:

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class ShortMemory(Generic[Value]):
+class TTLCache(Generic[Value]):
     """Values by the hash of what they were found for, each for `seconds`; safe to share between threads."""
 
     def __init__(self, seconds: float, most: int = 10_000) -> None:

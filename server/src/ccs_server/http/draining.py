@@ -7,6 +7,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
+ENDING = "The service is about to end; use another instance."
+
 DRAINING = "ccs.draining"
 """Stands in the WSGI environment of requests that arrive while the service is about to end."""
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from prometheus_client import Counter, Histogram
 
-from ccs_server.api import log
-from ccs_server.api.exchanges import Exchange
-from ccs_server.api.routing import METHODS
+from ccs_server.http import log
+from ccs_server.http.exchanges import Exchange
+from ccs_server.http.routing import METHODS
 
 _OTHER = "other"
 """The label of methods that no route has: were it the method, each that a client makes up would be a series."""

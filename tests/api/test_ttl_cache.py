@@ -1,9 +1,9 @@
-"""The memory of credentials: how long it knows what, and how much."""
+"""The cache of credentials: how long it knows what, and how much."""
 
 import pytest
 
-from ccs_server.api import memory
-from ccs_server.api.memory import ShortMemory
+from ccs_server.api import ttl_cache
+from ccs_server.api.ttl_cache import TTLCache
 
 SECONDS = 2.0
 
@@ -12,12 +12,12 @@ SECONDS = 2.0
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that the memory sees; tests move it."""
     now = [100.0]
-    monkeypatch.setattr(memory, "monotonic", lambda: now[0])
+    monkeypatch.setattr(ttl_cache, "monotonic", lambda: now[0])
     return now
 
 
 def test_a_value_is_known_until_its_time_is_over(now: list[float]) -> None:
-    known = ShortMemory[str](SECONDS)
+    known = TTLCache[str](SECONDS)
     assert known.get(b"key") is None
     assert known.put(b"key", "value") == "value"
     now[0] += SECONDS - 0.001
@@ -28,7 +28,7 @@ def test_a_value_is_known_until_its_time_is_over(now: list[float]) -> None:
 
 
 def test_a_value_that_is_read_does_not_live_longer(now: list[float]) -> None:
-    known = ShortMemory[str](SECONDS)
+    known = TTLCache[str](SECONDS)
     known.put(b"key", "value")
     for _ in range(3):
         now[0] += SECONDS / 3
@@ -37,7 +37,7 @@ def test_a_value_that_is_read_does_not_live_longer(now: list[float]) -> None:
 
 
 def test_a_value_that_is_put_again_counts_from_then(now: list[float]) -> None:
-    known = ShortMemory[str](SECONDS)
+    known = TTLCache[str](SECONDS)
     known.put(b"key", "old")
     now[0] += 1.5
     known.put(b"key", "new")
@@ -47,7 +47,7 @@ def test_a_value_that_is_put_again_counts_from_then(now: list[float]) -> None:
 
 @pytest.mark.usefixtures("now")
 def test_it_never_holds_more_than_its_limit() -> None:
-    known = ShortMemory[int](SECONDS, most=3)
+    known = TTLCache[int](SECONDS, most=3)
     for number in range(10):
         known.put(b"%d" % number, number)
         assert known.get(b"%d" % number) == number

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIEnvironment
 from wsgiref.util import setup_testing_defaults
 
-from ccs_server.api.draining import DRAINING, Drainable
+from ccs_server.http.draining import DRAINING, Drainable
 
 Headers = list[tuple[str, str]]
 

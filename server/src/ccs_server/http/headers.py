@@ -1,10 +1,8 @@
-"""What every answer says: the request's id; to browsers, to guess, keep and run nothing, and which pages may see it."""
+"""What responses say to browsers: to guess, keep and run nothing, and which pages may read them."""
 
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-from ccs_server.api.request_id import REQUEST_ID, request_id_of
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -18,7 +16,7 @@ API_HEADERS: Headers = [
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 ]
-"""Of answers that are data."""
+"""Of responses that are data."""
 
 # Swagger UI writes style attributes, and shows images of its own as data.
 _PAGE_POLICY = (
@@ -26,24 +24,8 @@ _PAGE_POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-_PAGE_HEADERS: Headers = [*_ALWAYS, ("Content-Security-Policy", _PAGE_POLICY)]
-
-PAGES = "/docs"
-"""What begins so is for people: it may be kept, and run scripts of ours."""
-
-
-def protected(environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
-    """`start_response` with these headers, and the request's id, added to the answer's own."""
-    added = _PAGE_HEADERS if environ["PATH_INFO"].startswith(PAGES) else API_HEADERS
-
-    def start(
-        status: str, headers: Headers, exc_info: "OptExcInfo | None" = None
-    ) -> Callable[[bytes], object]:
-        headers += added
-        headers.append((REQUEST_ID, request_id_of(environ)))
-        return start_response(status, headers, exc_info)
-
-    return start
+PAGE_HEADERS: Headers = [*_ALWAYS, ("Content-Security-Policy", _PAGE_POLICY)]
+"""Of pages for people: they may be kept, and run our scripts."""
 
 
 _PREFLIGHT: Headers = [

@@ -1,0 +1,30 @@
+"""The bodies of v1 that hold properties."""
+
+from msgspec import Raw
+from msgspec.json import Decoder, encode
+
+from ccs_server.domain.names import check_properties
+from ccs_server.http.body import read_json
+
+_object = Decoder(dict[str, Raw])
+_value = Decoder(Raw)
+
+
+def read_properties() -> tuple[bytes, int]:
+    """The request's body as a JSON object of properties, ready to be stored, and how many they are.
+
+    Raises:
+        InvalidInput: it is not a JSON object, a name breaks the rules, or a value cannot be stored.
+    """
+    members = read_json(_object, wrapping=1)
+    check_properties(members)
+    return encode(members), len(members)
+
+
+def read_property(name: str) -> bytes:
+    """The request's body as the value of the property `name`: a JSON object of one member.
+
+    Raises:
+        InvalidInput: it is not JSON, or cannot be stored.
+    """
+    return encode({name: read_json(_value, wrapping=0)})

@@ -1,0 +1,144 @@
+"""Flask with a shorter way for most requests, which cannot be told from Flask's own (tests/http/test_application.py).
+
+docs/performance.md says what each step of Flask's own way takes. The shorter way leaves out only what has nothing to
+do: functions and signals that nothing is registered for. Everything else is Flask's.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import flask.globals
+from flask import Flask, Request
+from flask import Response as FlaskResponse
+from flask.sessions import NullSession, SessionInterface
+from flask.signals import (
+    appcontext_tearing_down,
+    request_finished,
+    request_started,
+    request_tearing_down,
+)
+from werkzeug.routing import MapAdapter
+
+from ccs_server.http.routing import Adapter, RouteTable, read_path
+
+if TYPE_CHECKING:
+    from flask.ctx import AppContext
+
+
+class _NoSessions(SessionInterface):
+    """There are no cookies here, so one empty session serves every request."""
+
+    _session = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:  # noqa: ARG002
+        return self._session
+
+
+class _Steps:
+    """What an endpoint's requests pass through: functions to call before the view, and the view."""
+
+    __slots__ = ("before", "view")
+
+    def __init__(self, before: tuple[Callable[[], Any], ...], view: Callable[..., Any]) -> None:
+        self.before = before
+        self.view = view
+
+
+class Application(Flask):
+    """A Flask application with routes as `routing` says, without sessions.
+
+    Args:
+        import_name: as Flask's.
+        url_limit: bytes that a path and a query may have.
+        aliases: beginnings of paths that are read as other ones.
+    """
+
+    session_interface = _NoSessions()
+
+    def __init__(self, import_name: str, *, url_limit: int, aliases: Mapping[str, str]) -> None:
+        super().__init__(import_name, static_folder=None)
+        self._url_limit = url_limit
+        self._aliases = aliases
+        self._table: RouteTable | None = None
+        # By endpoint; None where Flask's own way has to be taken.
+        self._steps: dict[str, _Steps | None] = {}
+
+    def route_table(self) -> RouteTable:
+        """The table of all routes, made when it is first asked for.
+
+        Raises:
+            RouteError: two routes could take the same request, or a route has a form that is not supported.
+        """
+        if self._table is None:
+            self._table = RouteTable(self.url_map)
+        return self._table
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """What finds the request's view."""
+        if request is None:
+            return super().create_url_adapter(None)
+        if self.config["TRUSTED_HOSTS"] is not None:
+            super().create_url_adapter(request)
+        path = read_path(request.environ, self._url_limit, self._aliases)
+        make = partial(Flask.create_url_adapter, self, request)
+        adapter = Adapter(self.route_table(), request.environ, path, make)
+        return cast("MapAdapter", adapter)
+
+    # The next Flask (3.2) passes the context to these, in front of their other arguments, and tells by the annotation
+    # that they expect it.
+
+    def full_dispatch_request(self, *context: "AppContext") -> FlaskResponse:
+        """From a request to its response: the functions before the view, the view, whatever error they raise."""
+        current: Any = context[0] if context else flask.globals.request_ctx._get_current_object()  # noqa: SLF001
+        request = current.request
+        rule = request.url_rule
+        steps = self._steps.get(rule.endpoint) if rule is not None else None
+        if (
+            steps is None
+            or request.environ["REQUEST_METHOD"] == "OPTIONS"
+            or request_started.receivers
+            or request_finished.receivers
+        ):
+            response = super().full_dispatch_request(*context)
+            if rule is not None and rule.endpoint not in self._steps:
+                # Nothing more can be registered: Flask forbids it from the first request on.
+                self._steps[rule.endpoint] = self._steps_of(request)
+            return response
+        try:
+            value = None
+            for function in steps.before:
+                value = function()
+                if value is not None:
+                    break
+            else:
+                value = steps.view(**request.view_args)
+        except Exception as error:  # noqa: BLE001 - Flask handles it, and raises it again if nothing does
+            value = self.handle_user_exception(*context, error)  # type: ignore[call-arg, arg-type]
+        response = value if isinstance(value, FlaskResponse) else self.make_response(value)
+        # Flask keeps what `after_this_request` has registered to itself. Should it do so elsewhere, it is asked.
+        if self.after_request_funcs or getattr(current, "_after_request_functions", True):
+            response = self.process_response(*context, response)  # type: ignore[call-arg, arg-type]
+        return response
+
+    def do_teardown_request(self, *arguments: "AppContext") -> None:  # type: ignore[override]
+        """Calls what is registered for the end of a request."""
+        if self.teardown_request_funcs or request_tearing_down.receivers:
+            super().do_teardown_request(*arguments)  # type: ignore[arg-type]
+
+    def do_teardown_appcontext(self, *arguments: "AppContext") -> None:  # type: ignore[override]
+        """Calls what is registered for the end of an application context."""
+        if self.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
+            super().do_teardown_appcontext(*arguments)  # type: ignore[arg-type]
+
+    def _steps_of(self, request: Request) -> _Steps | None:
+        if self.url_value_preprocessors or not isinstance(self.session_interface, _NoSessions):
+            return None
+        names = None, *reversed(request.blueprints)
+        before = [
+            self.ensure_sync(function)
+            for name in names
+            for function in self.before_request_funcs.get(name, ())
+        ]
+        assert request.endpoint is not None  # noqa: S101 - for the type checkers
+        return _Steps(tuple(before), self.ensure_sync(self.view_functions[request.endpoint]))
