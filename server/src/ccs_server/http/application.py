@@ -35,6 +35,12 @@ class _NoSessions(SessionInterface):
         return self._session
 
 
+def _current_context() -> Any:  # noqa: ANN401
+    """The request's context, which Flask 3.1 does not pass. The next one warns of whoever imports this proxy."""
+    proxy: Any = flask.globals.request_ctx
+    return proxy._get_current_object()  # noqa: SLF001 - documented by Flask for such uses
+
+
 class _Steps:
     """What an endpoint's requests pass through: functions to call before the view, and the view."""
 
@@ -90,7 +96,7 @@ class Application(Flask):
 
     def full_dispatch_request(self, *context: "AppContext") -> FlaskResponse:
         """From a request to its response: the functions before the view, the view, whatever error they raise."""
-        current: Any = context[0] if context else flask.globals.request_ctx._get_current_object()  # noqa: SLF001
+        current: Any = context[0] if context else _current_context()
         request = current.request
         rule = request.url_rule
         steps = self._steps.get(rule.endpoint) if rule is not None else None

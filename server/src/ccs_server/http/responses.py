@@ -1,45 +1,63 @@
 """Responses whose body is complete: JSON as the database or msgspec made it, text, or nothing."""
 
 from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Response
 from msgspec.json import decode
-from werkzeug.datastructures import Headers
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
 
+_STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
+
 
 class CompleteResponse(Response):
-    """A response that is sent as it was made: werkzeug would look once more at each part of it."""
+    """A response of a body, a status and a content type.
+
+    Most are sent without being looked at: those never become a response of werkzeug's, with its headers and checks,
+    which takes a tenth of a request. The first access to any other attribute makes it one.
+    """
+
+    default_mimetype = None
+
+    def __init__(self, body: bytes | None, status: int, content_type: str | None) -> None:
+        self._parts = body, status, content_type
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        """Makes this a response of werkzeug's, whose attributes are not there yet."""
+        if "headers" in self.__dict__:
+            raise AttributeError(name)
+        body, status, content_type = self._parts
+        super().__init__(body, status, content_type=content_type)
+        return getattr(self, name)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Sends status, headers and body."""
-        start_response(self.status, self.headers.to_wsgi_list())
-        # Those who add headers afterwards leave the body alone.
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else self.iter_encoded()
-
-
-def _complete(body: bytes, status: int, content_type: str) -> CompleteResponse:
-    headers = Headers([("Content-Type", content_type), ("Content-Length", str(len(body)))])
-    return CompleteResponse([body], status, headers)
+        if "headers" in self.__dict__:
+            return super().__call__(environ, start_response)
+        body, status, content_type = self._parts
+        headers: list[tuple[str, str]] = []
+        if content_type is not None:
+            headers.append(("Content-Type", content_type))
+        if body is not None:
+            headers.append(("Content-Length", str(len(body))))
+        start_response(_STATUS_LINES[status], headers)
+        return [] if body is None or environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
 def json_response(body: bytes, status: int = 200) -> CompleteResponse:
     """A response of JSON."""
-    return _complete(body, status, _JSON)
+    return CompleteResponse(body, status, _JSON)
 
 
 def text_response(value: bytes) -> CompleteResponse:
     """A JSON string as plain text."""
-    return _complete(decode(value, type=str).encode(), 200, _TEXT)
-
-
-class _NoContent(CompleteResponse):
-    default_mimetype = None
+    return CompleteResponse(decode(value, type=str).encode(), 200, _TEXT)
 
 
 def no_content() -> CompleteResponse:
     """The response 204, without a body."""
-    return _NoContent(status=204)
+    return CompleteResponse(None, 204, None)

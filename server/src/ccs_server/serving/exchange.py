@@ -28,6 +28,18 @@ _LINE_BYTES = len(" HTTP/1.1\r\n") + 1
 _HEADER_BYTES = len(": \r\n")
 
 
+# What is the same for every request.
+_CONSTANTS: WSGIEnvironment = {
+    "SCRIPT_NAME": "",
+    "wsgi.version": (1, 0),
+    "wsgi.input_terminated": True,
+    "wsgi.errors": sys.stderr,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+}
+
+
 class BodyFuture(Protocol):
     """A message of a request's body that may not have come yet."""
 
@@ -116,23 +128,15 @@ def environ_of(scope: dict[str, Any], limit: int) -> tuple[WSGIEnvironment, Refu
     server, port = scope["server"]
     is_http_1_0 = scope["http_version"] == "1"
     path = unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
-    environ: WSGIEnvironment = {
-        "REQUEST_METHOD": method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": path.decode("latin-1"),
-        "QUERY_STRING": query.decode("latin-1"),
-        "SERVER_PROTOCOL": "HTTP/1.0" if is_http_1_0 else "HTTP/1.1",
-        "SERVER_NAME": server,
-        "SERVER_PORT": port,
-        "REMOTE_ADDR": scope["client"][0],
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input_terminated": True,
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
+    environ = _CONSTANTS.copy()
+    environ["REQUEST_METHOD"] = method
+    environ["PATH_INFO"] = path.decode("latin-1")
+    environ["QUERY_STRING"] = query.decode("latin-1")
+    environ["SERVER_PROTOCOL"] = "HTTP/1.0" if is_http_1_0 else "HTTP/1.1"
+    environ["SERVER_NAME"] = server
+    environ["SERVER_PORT"] = port
+    environ["REMOTE_ADDR"] = scope["client"][0]
+    environ["wsgi.url_scheme"] = scope["scheme"]
     headers: RawHeaders = scope["headers"]
     size = _LINE_BYTES + len(method) + len(raw_path) + len(query) + bool(query)
     for name, value in headers:
