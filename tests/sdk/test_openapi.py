@@ -1,4 +1,4 @@
-"""Each operation of the server's OpenAPI document is reached by a method of the SDK."""
+"""Each operation of the server's OpenAPI document has a method in the SDK."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import requests
 from ccs_sdk import ContextClient, DocumentClient
 from tests.support.service import Account, Server
 
-# The same operation under a second method; the SDK sends the first.
+# The same operation with a second HTTP method; the SDK uses the first.
 SECOND_WAYS = {"loginByGet": "login", "updateDocument": "createDocument"}
 
 V1_CALLS: list[Callable[[ContextClient], object]] = [
@@ -48,7 +48,7 @@ V2_CALLS: list[Callable[[DocumentClient], object]] = [
 
 
 class Recording(requests.Session):
-    """A session that remembers which paths it was asked for."""
+    """A session that records the requests that it sends."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Recording(requests.Session):
 
 
 def _operations(server: Server) -> dict[str, tuple[str, re.Pattern[str]]]:
-    """Method and path of each documented operation, by its id; literal paths before those with holes."""
+    """Returns the method and path of each operation, by its id, with literal paths before templates."""
     document = requests.get(f"{server.url}/openapi.json", timeout=30).json()
     return {
         operation["operationId"]: (method.upper(), re.compile(re.sub(r"\{\w+\}", "[^/]+", path)))
@@ -75,7 +75,7 @@ def _operations(server: Server) -> dict[str, tuple[str, re.Pattern[str]]]:
 
 @pytest.fixture
 def asked(account: Account) -> set[tuple[str, str]]:
-    """What goes over the wire when each method of the SDK is called."""
+    """The requests that are sent when each method of the SDK is called."""
     with Recording() as session:
         v1 = ContextClient(
             account.server_url, account.id, api_key=account.key, http_session=session
