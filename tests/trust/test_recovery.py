@@ -16,7 +16,7 @@ from tests.trust.postgres import Cluster
 from tests.trust.reliability import Topic
 from tests.trust.test_database_away import instance
 
-DRILL = "### To any moment"
+DRILL = "### Point-in-time recovery"
 MOMENT = "'2026-11-20 14:03:00+00'"
 
 
