@@ -52,12 +52,14 @@ class Recording(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: set[tuple[str, str]] = set()
-        self.hooks["response"] = [self._remember]
+        self.requests_sent: set[tuple[str, str]] = set()
+        self.hooks["response"] = [self._record]
 
-    def _remember(self, response: requests.Response, *_: object, **__: object) -> None:
+    def _record(self, response: requests.Response, *_: object, **__: object) -> None:
         assert response.ok, response.text
-        self.asked.add((response.request.method or "", response.request.path_url.partition("?")[0]))
+        self.requests_sent.add(
+            (response.request.method or "", response.request.path_url.partition("?")[0])
+        )
 
 
 def _operations(server: Server) -> dict[str, tuple[str, re.Pattern[str]]]:
@@ -74,7 +76,7 @@ def _operations(server: Server) -> dict[str, tuple[str, re.Pattern[str]]]:
 
 
 @pytest.fixture
-def asked(account: Account) -> set[tuple[str, str]]:
+def requests_sent(account: Account) -> set[tuple[str, str]]:
     """The requests that are sent when each method of the SDK is called."""
     with Recording() as session:
         v1 = ContextClient(
@@ -91,11 +93,11 @@ def asked(account: Account) -> set[tuple[str, str]]:
             call(v1)
         for call_v2 in V2_CALLS:
             call_v2(v2)
-        return session.asked
+        return session.requests_sent
 
 
 def test_every_documented_operation_has_a_method(
-    server: Server, asked: set[tuple[str, str]]
+    server: Server, requests_sent: set[tuple[str, str]]
 ) -> None:
     operations = _operations(server)
     assert len(operations) >= 30
@@ -105,7 +107,7 @@ def test_every_documented_operation_has_a_method(
             for operation, (documented, pattern) in operations.items()
             if documented == method and pattern.fullmatch(path)
         )
-        for method, path in asked
+        for method, path in requests_sent
     }
     assert operations.keys() - reached - SECOND_WAYS.keys() == set()
     assert SECOND_WAYS.keys() <= operations.keys()

@@ -110,10 +110,10 @@ def test_login_checks_the_credentials(documents: DocumentClient, account: Accoun
     with (
         DocumentClient(
             account.server_url, account.id, username=account.username, password="wrong"
-        ) as stranger,
+        ) as other,
         pytest.raises(AuthenticationError) as refused,
     ):
-        stranger.login()
+        other.login()
     assert refused.value.status == 401
 
 
@@ -126,16 +126,16 @@ def test_a_token_does_not_grant_access_to_another_account(
             other_account.id,
             username=account.username,
             password=account.password,
-        ) as stranger,
+        ) as other,
         pytest.raises(PermissionDeniedError),
     ):
-        stranger.get("airline")
+        other.get("airline")
 
 
 def test_the_signing_keys_are_public(account: Account) -> None:
     with DocumentClient(
         account.server_url, account.id, username="nobody", password="none"
-    ) as stranger:
-        keys = stranger.signing_keys()
+    ) as other:
+        keys = other.signing_keys()
     assert keys
     assert all("kid" in key and "d" not in key for key in keys)

@@ -11,40 +11,44 @@ class Listing:
     """A listing of the numbers from 0 that records the pages requested."""
 
     def __init__(self, length: int, page_size: int) -> None:
-        self.asked: list[int] = []
+        self.requested: list[int] = []
         self._all = list(range(length))
         self.after: list[str | None] = []
         self.pages = Pages(self._fetch, page_size, str, "/numbers")
 
     def _fetch(self, page: int, size: int, after: str | None) -> list[int]:
-        self.asked.append(page)
+        self.requested.append(page)
         self.after.append(after)
         return self._all[page * size : (page + 1) * size]
 
 
 @pytest.mark.parametrize(
-    ("length", "asked"), [(0, [0]), (1, [0]), (9, [0]), (10, [0, 1]), (25, [0, 1, 2])]
+    ("length", "requested"), [(0, [0]), (1, [0]), (9, [0]), (10, [0, 1]), (25, [0, 1, 2])]
 )
 def test_all_items_are_listed_with_as_few_requests_as_possible(
-    length: int, asked: list[int]
+    length: int, requested: list[int]
 ) -> None:
     listing = Listing(length, page_size=10)
     assert list(listing.pages) == list(range(length))
-    assert listing.asked == asked
+    assert listing.requested == requested
 
 
 def test_each_page_is_requested_by_number_and_by_the_item_before_it() -> None:
     listing = Listing(25, page_size=10)
     list(listing.pages)
-    assert list(zip(listing.asked, listing.after, strict=True)) == [(0, None), (1, "9"), (2, "19")]
+    assert list(zip(listing.requested, listing.after, strict=True)) == [
+        (0, None),
+        (1, "9"),
+        (2, "19"),
+    ]
 
 
 def test_no_page_is_requested_before_it_is_needed() -> None:
     listing = Listing(25, page_size=10)
     items = iter(listing.pages)
-    assert listing.asked == []
+    assert listing.requested == []
     assert list(islice(items, 10)) == list(range(10))
-    assert listing.asked == [0]
+    assert listing.requested == [0]
 
 
 def test_pages_are_complete_and_each_loop_starts_again() -> None:

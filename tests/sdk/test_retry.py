@@ -63,9 +63,9 @@ def test_backoff_doubles_up_to_a_limit_with_full_jitter(
     assert delay_before_retry(RetryPolicy(), attempt, None, lambda: chance) == pytest.approx(delay)
 
 
-@pytest.mark.parametrize(("asked", "delay"), [(0.0, 0.0), (3.0, 3.0), (3_600.0, 20.0)])
-def test_retry_after_replaces_the_delay_up_to_a_limit(asked: float, delay: float) -> None:
-    assert delay_before_retry(RetryPolicy(), 1, asked) == delay
+@pytest.mark.parametrize(("retry_after", "delay"), [(0.0, 0.0), (3.0, 3.0), (3_600.0, 20.0)])
+def test_retry_after_replaces_the_delay_up_to_a_limit(retry_after: float, delay: float) -> None:
+    assert delay_before_retry(RetryPolicy(), 1, retry_after) == delay
 
 
 @pytest.mark.parametrize(
