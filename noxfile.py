@@ -1,4 +1,4 @@
-"""The project's sessions: `nox -s serve`, `nox -s tests`; `nox -l` lists them all."""
+"""The nox sessions of the project. `nox -l` lists them."""
 
 import json
 import os
@@ -15,7 +15,7 @@ BACKENDS = ("./server", "./sdk")
 
 
 def install(session: nox.Session, locks: str, *distributions: str) -> None:
-    """Installs the packages of one or more locks, then our own distributions from this checkout, editable."""
+    """Installs the packages of one or more locks, and our distributions from this checkout as editable."""
     files = [argument for lock in locks.split() for argument in ("-r", f"requirements/{lock}.txt")]
     session.install("--require-hashes", *files)
     editable = [argument for path in distributions for argument in ("-e", path)]
@@ -24,26 +24,26 @@ def install(session: nox.Session, locks: str, *distributions: str) -> None:
 
 @nox.session
 def serve(session: nox.Session) -> None:
-    """Runs the service on the embedded PostgreSQL; arguments after `--` go to `ccs serve`."""
+    """Run the service with the embedded PostgreSQL; arguments after `--` are passed to `ccs serve`."""
     install(session, "server build", "./server")
     ccs = Path(session.bin) / "ccs"
     session.log("ccs serve " + shlex.join(session.posargs))
-    # The service takes nox's place: signals reach it, it ends in its own time, its exit code is the session's.
+    # The service replaces the nox process, so it gets signals directly and its exit code is that of the session.
     os.execv(ccs, ["ccs", "serve", *session.posargs])  # noqa: S606
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, or those that the arguments after `--` name."""
+    """Run all tests, or those named after `--`."""
     install(session, "dev", *BACKENDS)
     session.run("pytest", "-n", "2", *session.posargs)
 
 
 @nox.session
 def trust(session: nox.Session) -> None:
-    """The full form of tests/trust; writes docs/reliability.md unless the arguments after `--` choose a part.
+    """Run tests/trust in full and write docs/reliability.md, unless arguments after `--` select a part.
 
-    `-- --soak` runs the soak alone, an hour unless `--minutes` says otherwise.
+    `-- --soak` runs only the soak test, for an hour or for `--minutes`.
     """
     install(session, "dev", *BACKENDS)
     if "--soak" in session.posargs:
@@ -56,7 +56,7 @@ def trust(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, format, the direction of imports, and the Dockerfile."""
+    """Check style, format, the direction of imports, and the Dockerfile."""
     install(session, "dev", *BACKENDS)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -66,7 +66,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def audit(session: nox.Session) -> None:
-    """Known vulnerabilities of what the service runs on, and ruff's rules on security (flake8-bandit's)."""
+    """Check dependencies for known vulnerabilities, and the code with ruff's security rules (flake8-bandit)."""
     session.install("--require-hashes", "-r", "requirements/dev.txt")
     session.run("ruff", "check", "--select", "S")
     report = Path(session.create_tmp()) / "audit.json"
@@ -75,8 +75,8 @@ def audit(session: nox.Session) -> None:
         "pip-audit", "--requirement", "requirements/server.txt", "--require-hashes", "--disable-pip",
         "--format", "json", "--output", str(report), success_codes=[0, 1],
     )  # fmt: skip
-    # It leaves no report where it cannot reach the service that knows them, and calls that success where the service
-    # knows none of the packages, as mirrors of PyPI do not.
+    # pip-audit writes no report if its advisory service is unreachable. It reports success if the service knows none of
+    # the packages, as is the case for some mirrors of PyPI.
     packages = json.loads(report.read_text())["dependencies"] if report.exists() else []
     vulnerable = [package["name"] for package in packages if package.get("vulns")]
     if vulnerable:
@@ -91,7 +91,7 @@ def audit(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Both type checkers, strict."""
+    """Run both type checkers in strict mode."""
     install(session, "dev", *BACKENDS)
     session.run("mypy")
     session.run("pyright")
@@ -99,14 +99,14 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measures the service, its floors and its peers; `-- --against COMMIT` says what is slower than there."""
+    """Measure the service, its floor and its peers; `-- --against COMMIT` compares with a commit."""
     install(session, "dev", *BACKENDS)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Makes the SDK's reference of its docstrings, as HTML in `build/docs/sdk/`."""
+    """Generate the SDK's reference from its docstrings, as HTML in `build/docs/sdk/`."""
     install(session, "dev", "./sdk")
     modules = ("ccs_sdk", "ccs_sdk.errors")
     session.run("pdoc", "--docformat", "google", "--output-directory", "build/docs/sdk", *modules)
@@ -114,7 +114,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Builds the wheel and the source archive of both distributions into `dist/`."""
+    """Build the wheels and source archives of both distributions into `dist/`."""
     session.install("--require-hashes", "-r", "requirements/dev.txt")
     for path in BACKENDS:
         session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist", path)
@@ -122,14 +122,14 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Writes `requirements/*.txt` anew from the ranges in the pyproject files."""
+    """Regenerate `requirements/*.txt` from the version ranges in the pyproject files."""
     session.install("uv")
     compile_ = (
         "uv", "pip", "compile", "--quiet", "--upgrade", "--universal",
         "--python-version", "3.11", "--generate-hashes", "--no-header",
     )  # fmt: skip
     session.run(*compile_, "server/pyproject.toml", "-o", "requirements/server.txt")
-    # Where both locks hold a package, it is the same version: `nox -s serve` installs both.
+    # A package in both locks must have the same version, because `nox -s serve` installs both.
     session.run(
         *compile_, "--group", "build", "--constraint", "requirements/server.txt",
         "-o", "requirements/build.txt",

@@ -1,1 +1,1 @@
-"""The service, its floors and its peers, measured in one run: `nox -s bench`."""
+"""The benchmark: the service, its floor and its peers, measured in one run (`nox -s bench`)."""

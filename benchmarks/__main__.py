@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: runs the parts, prints which targets are reached, writes JSON, Markdown and plots."""
+"""`python -m benchmarks`: runs the parts, prints the targets, and writes JSON, Markdown and plots."""
 
 import argparse
 import json
@@ -24,13 +24,13 @@ _OUT_OTHERWISE = _ROOT / "build" / "benchmarks"
 
 
 def main() -> int:
-    """Runs the benchmark; the exit code is 0 when every answer was right, whatever the figures."""
+    """Runs the benchmark. Returns exit code 0 if every response was correct, even if targets are missed."""
     arguments = _arguments()
     scale = _scale(arguments)
-    # Asked to end, it still ends what it has started.
+    # On SIGTERM, exit normally, so that the programs that were started are stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if not wrk.is_installed() and scale.name != SMOKE.name:
-        sys.exit(f"wrk is needed to load the stacks: {wrk.INSTALL}")
+        sys.exit(f"The benchmark needs wrk: {wrk.INSTALL}")
     if arguments.against:
         against.run(_plan(arguments), scale, arguments.out or _OUT_OTHERWISE)
         return 0
@@ -41,14 +41,14 @@ def main() -> int:
     _run(scale, results, file)
     if scale.name != SMOKE.name:
         _report(results, out)
-    for stack, lack in results["missing"].items():
-        print(f"MISSING {stack}: {lack}")
+    for stack, reason in results["missing"].items():
+        print(f"MISSING {stack}: {reason}")
     print(f"Written: {out}")
     return 0
 
 
 def _results(file: Path, *, kept: bool) -> dict[str, Any]:
-    """Where figures go: with `--only`, beside those of the other parts, made earlier on this machine."""
+    """Returns the results to add figures to: with `--only`, those of an earlier run on this machine."""
     here = machine.machine()
     if kept and file.exists():
         earlier: dict[str, Any] = json.loads(file.read_text())
@@ -58,12 +58,12 @@ def _results(file: Path, *, kept: bool) -> dict[str, Any]:
 
 
 def _run(scale: Scale, results: dict[str, Any], file: Path) -> None:
-    """Runs the parts, and writes their figures after each: what ends a run takes no more than a part with it."""
+    """Runs the parts, and writes the figures after each, so that a failure loses only one part."""
     with lab.opened(scale) as opened:
         results["postgresql"] = opened.postgres.settings()
         results["versions"] = machine.versions()
         if not wrk.is_installed():
-            opened.missing["wrk"] = f"a slow generator in Python took its place: {wrk.INSTALL}"
+            opened.missing["wrk"] = f"replaced by a slow load generator in Python: {wrk.INSTALL}"
         for part in scale.parts:
             print(f"{part} …", flush=True)
             results["parts"][part] = {
@@ -78,7 +78,7 @@ def _run(scale: Scale, results: dict[str, Any], file: Path) -> None:
 
 
 def _report(results: dict[str, Any], out: Path) -> None:
-    from benchmarks.report import plots  # noqa: PLC0415 - the smoke test goes without matplotlib
+    from benchmarks.report import plots  # noqa: PLC0415 - the smoke run needs no matplotlib
 
     (out / "README.md").write_text(markdown.page(results))
     parts = {name: part["figures"] for name, part in results["parts"].items()}
@@ -93,21 +93,25 @@ def _report(results: dict[str, Any], out: Path) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="a run under 3 minutes")
-    size.add_argument("--smoke", action="store_true", help="a few seconds: does it work at all?")
+    size.add_argument("--quick", action="store_true", help="a run of less than 3 minutes")
+    size.add_argument(
+        "--smoke",
+        action="store_true",
+        help="a run of a few seconds, to check that everything works",
+    )
     parser.add_argument(
         "--against",
         metavar="COMMIT",
-        help="compare the working tree with this commit, and only that",
+        help="only compare the working tree with this commit",
     )
     parser.add_argument(
         "--only",
         action="append",
-        help="only this part, or with --against this operation; may be repeated",
+        help="run only this part, or with --against this operation; may be repeated",
     )
-    parser.add_argument("--rounds", type=int, help="rounds of each figure")
-    parser.add_argument("--seconds", type=float, help="seconds of load for each figure")
-    parser.add_argument("--out", type=Path, help="folder to write into")
+    parser.add_argument("--rounds", type=int, help="number of rounds")
+    parser.add_argument("--seconds", type=float, help="seconds of load for each measurement")
+    parser.add_argument("--out", type=Path, help="output directory")
     arguments = parser.parse_args()
     choices = TITLES if arguments.against else PARTS
     for name in arguments.only or ():

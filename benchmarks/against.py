@@ -1,9 +1,10 @@
-"""Two versions of the service in one run, `nox -s bench -- --against COMMIT`: is the working tree slower than COMMIT?
+"""Compares two versions of the service: `nox -s bench -- --against COMMIT`.
 
-Both run at once on one PostgreSQL, each in a database of its own, and are loaded in turn. A round measures each
-operation four times, COMMIT first and last in one round, the working tree first and last in the next, and yields one
-ratio: a machine that gets slower or faster during a round burdens both alike. Every few rounds both are started anew,
-since where a process happens to lay things in memory can make it some percent slower for as long as it lives.
+Is the working tree slower than COMMIT? Both versions run at the same time on one PostgreSQL, each with its own
+database, and are loaded in turn. A round measures each operation four times and yields one ratio. COMMIT is first and
+last in one round, the working tree in the next, so a machine that becomes slower or faster affects both equally. Both
+versions are restarted every few rounds, because the memory layout of a process can make it some percent slower for as
+long as it runs.
 """
 
 import json
@@ -17,7 +18,7 @@ from typing import Any
 
 from benchmarks import installed, lab, machine
 from benchmarks.lab import Lab, Sample
-from benchmarks.load import Load, WrongAnswerError
+from benchmarks.load import Load, WrongResponseError
 from benchmarks.report import against as report
 from benchmarks.scale import Scale
 from benchmarks.stacks.service import Service
@@ -29,7 +30,7 @@ _ORDERS = ((BEFORE, NOW, NOW, BEFORE), (NOW, BEFORE, BEFORE, NOW))
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared, and how often."""
+    """The operations to compare, and the number and length of the measurements."""
 
     commit: str
     operations: Sequence[str]
@@ -39,7 +40,7 @@ class Plan:
 
 
 def run(plan: Plan, scale: Scale, out: Path) -> None:
-    """Measures, prints a table, and writes the figures into `out` after each round."""
+    """Runs the comparison, writes the figures into `out` after each round, and prints a table."""
     try:
         full = installed.full_name(plan.commit)
     except installed.UnknownCommitError as error:
@@ -52,7 +53,7 @@ def run(plan: Plan, scale: Scale, out: Path) -> None:
             BEFORE: _service(opened, BEFORE, installed.commit(full)),
             NOW: _service(opened, NOW, installed.working_tree(opened.directory / "working_tree")),
         }
-        operations, lacking = _comparable(services, plan.operations)
+        operations, not_compared = _comparable(services, plan.operations)
         results: dict[str, Any] = {
             "machine": machine.machine(),
             "postgresql": opened.postgres.settings(),
@@ -62,14 +63,14 @@ def run(plan: Plan, scale: Scale, out: Path) -> None:
             "load_before": round(os.getloadavg()[0], 2),
             "connections": plan.connections,
             "seconds": plan.seconds,
-            "lacking": lacking,
+            "not_compared": not_compared,
             "rounds": [],
             "memory": {},
         }
         load = Load(plan.connections, plan.seconds)
         for number in range(plan.rounds):
             if number % _ROUNDS_PER_START == 0:
-                _start_anew(opened, services, operations, load)
+                _restart(opened, services, operations, load)
             opened.postgres.checkpoint()
             order = _ORDERS[number % len(_ORDERS)]
             figures = {name: _round(opened, services, name, order, load) for name in operations}
@@ -93,25 +94,25 @@ def _service(opened: Lab, name: str, version: installed.Installed) -> Service:
 def _comparable(
     services: Mapping[str, Service], wanted: Iterable[str]
 ) -> tuple[list[str], dict[str, str]]:
-    """The operations that both versions do rightly, and why COMMIT lacks the others.
+    """Returns the operations that work in both versions, and the reasons why others fail in COMMIT.
 
     Raises:
-        WrongAnswerError: the working tree does one of them wrongly.
+        WrongResponseError: An operation fails in the working tree.
     """
-    lacking = {}
+    not_compared = {}
     for operation in wanted:
         services[NOW].check(operation)
         try:
             services[BEFORE].check(operation)
-        except WrongAnswerError as error:
-            lacking[operation] = str(error)
-    return [operation for operation in wanted if operation not in lacking], lacking
+        except WrongResponseError as error:
+            not_compared[operation] = str(error)
+    return [operation for operation in wanted if operation not in not_compared], not_compared
 
 
-def _start_anew(
+def _restart(
     opened: Lab, services: Mapping[str, Service], operations: Sequence[str], load: Load
 ) -> None:
-    """Starts both and loads them once, uncounted: connections, prepared statements and caches are there then."""
+    """Restarts both versions and loads them once to warm up connections, prepared statements and caches."""
     for name, service in services.items():
         service.restart()
         for operation in operations:
@@ -123,7 +124,7 @@ def _start_anew(
 def _round(
     opened: Lab, services: Mapping[str, Service], operation: str, order: Sequence[str], load: Load
 ) -> dict[str, list[dict[str, float]]]:
-    """The figures of one operation by version, in the order in which they were measured."""
+    """Measures one operation. Returns the figures by version, in the order of measurement."""
     figures: dict[str, list[dict[str, float]]] = {BEFORE: [], NOW: []}
     for name in order:
         figures[name].append(_figures(opened.sample(services[name], operation, load)))
@@ -140,5 +141,5 @@ def _figures(sample: Sample) -> dict[str, float]:
 
 
 def _worker(service: Service) -> int:
-    """Resident bytes of the largest worker."""
+    """Returns the resident bytes of the largest worker."""
     return max(memory for program in service.programs for memory in program.workers())

@@ -1,4 +1,4 @@
-"""Fills the service's tables by COPY, past the service: millions of properties in a minute."""
+"""Fills the service's tables directly with COPY: millions of properties in a minute."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ Properties = list[tuple[str, str]]
 
 
 def document() -> Properties:
-    """The ten properties of the comparison, values as JSON."""
+    """Returns the ten properties of the comparison, with values as JSON."""
     return [
         (name, filled(compact(value), FIRST_SESSION, FIRST_SESSION))
         for name, value in DOCUMENT.items()
@@ -28,7 +28,7 @@ def document() -> Properties:
 
 
 def numbered(count: int) -> Properties:
-    """So many small properties."""
+    """Returns `count` small properties."""
     return [(f"property{number:06d}", json.dumps(f"value {number}")) for number in range(count)]
 
 
@@ -40,7 +40,7 @@ def load(
     *,
     expires_at: datetime | None = None,
 ) -> None:
-    """Gives each of the sessions, named by their numbers, the same properties."""
+    """Stores the same properties in each of the sessions, which are named by their numbers."""
     namespace_id = _namespace_id(connection, namespace)
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         for block in _blocks(namespace_id, sessions, properties, expires_at):
@@ -48,7 +48,7 @@ def load(
 
 
 def settle(connection: psycopg.Connection) -> None:
-    """What autovacuum would have done by the time a store has grown so."""
+    """Vacuums and analyzes, as autovacuum would have done while the store was growing."""
     connection.execute("VACUUM ANALYZE property")
     connection.execute("CHECKPOINT")
 

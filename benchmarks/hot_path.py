@@ -1,7 +1,7 @@
-"""What the service's own Python costs a request: `python -m benchmarks.hot_path`.
+"""Measures the CPU time of the service's own Python code: `python -m benchmarks.hot_path`.
 
-One thread, no HTTP server, and a database that answers at once with the same: what is left is the application's own
-part. Each figure is the least of many repeats, in microseconds: the code as it is, undisturbed.
+It uses one thread, no HTTP server, and a fake database that returns a constant result at once. So only the
+application is measured. Each figure is the minimum of many repetitions, in microseconds: the time without disturbance.
 """
 
 import os
@@ -28,8 +28,8 @@ VALUES = b'{ "p0" : "a value of some length", "p1" : "a value of some length", "
 PATH = "/v1/account/demo/airline/conv-1/properties"
 
 
-class Answer:
-    """What a statement gave."""
+class Result:
+    """The result of a statement."""
 
     ntuples = command_tuples = 1
 
@@ -40,8 +40,8 @@ class Answer:
         return self._value
 
 
-class KeyAnswer(Answer):
-    """The account and the hash of a key; the account has no quota."""
+class KeyResult(Result):
+    """The result of looking up a key: its account and hash, and no quota."""
 
     def get_value(self, _row: int, column: int) -> bytes | None:
         return (b"demo", b"key:demo", self._value, b"t", None)[column]
@@ -58,14 +58,14 @@ def least(step: Callable[[], object]) -> float:
 
 
 def application(*, access_log: bool) -> Callable[[str, str, bytes], Iterable[bytes]]:
-    """The application, called as a server would."""
+    """Returns a function that calls the application as a WSGI server does."""
     app = create_app(Settings(database_url="postgresql://nowhere", access_log=access_log))
     key_id = new_id()
     key = new_key(key_id)
-    known = KeyAnswer(rb"\x" + hash_secret(key).hex().encode())
+    key_result = KeyResult(rb"\x" + hash_secret(key).hex().encode())
 
-    def execute(statement: Statement, *_params: bytes | None) -> Answer:
-        return known if statement.name == b"api_key_find" else Answer(VALUES)
+    def execute(statement: Statement, *_params: bytes | None) -> Result:
+        return key_result if statement.name == b"api_key_find" else Result(VALUES)
 
     app.extensions["ccs"].database.execute = execute
     common: dict[str, Any] = {
@@ -80,9 +80,9 @@ def application(*, access_log: bool) -> Callable[[str, str, bytes], Iterable[byt
             "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body)),
         }  # fmt: skip
         statuses: list[str] = []
-        answer = app(environ, lambda status, *_: statuses.append(status))  # type: ignore[arg-type]
+        response = app(environ, lambda status, *_: statuses.append(status))  # type: ignore[arg-type]
         assert statuses[0][0] == "2", statuses
-        return answer
+        return response
 
     return call
 
@@ -99,7 +99,7 @@ def main() -> None:
     path = {"PATH_INFO": PATH, "QUERY_STRING": ""}
     for name, step in {
         "GET of all": lambda: quiet("GET", PATH, b""),
-        "GET of all, with a line of log": lambda: logging("GET", PATH, b""),
+        "GET of all, with a log line": lambda: logging("GET", PATH, b""),
         "GET of one": lambda: quiet("GET", f"{PATH}/p0", b""),
         "PATCH of 1": lambda: quiet("PATCH", PATH, one),
         "PATCH of 10": lambda: quiet("PATCH", PATH, ten),

@@ -1,7 +1,7 @@
-"""Versions of the service to run: the working tree as it is, or a commit, each with the packages that it locks.
+"""Installs versions of the service: the working tree or a commit, each with its locked packages.
 
-Environments and commits are installed once and kept under `build/against/`. Two versions that lock the same packages
-share one environment, so that they differ in nothing but their own code.
+Environments and commits are installed once and kept in `build/against/`. Two versions that lock the same packages
+share an environment, so that only their own code differs.
 """
 
 import hashlib
@@ -20,22 +20,22 @@ _LOCK = Path("requirements") / "server.txt"
 
 
 class UnknownCommitError(Exception):
-    """Git does not know the commit; the message says which."""
+    """Git does not know the commit. The message names it."""
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A version of the service that can be run."""
+    """An installed version of the service."""
 
     name: str
     python: Path
-    """The interpreter of the environment that holds its locked packages."""
+    """The interpreter of the environment with its locked packages."""
     packages: Path
-    """The directory that holds the service itself."""
+    """The directory with the service itself."""
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What starts `ccs`, given `environment`."""
+        """The command that starts `ccs`, together with `environment`."""
         return (str(self.python), "-m", "ccs_server")
 
     @property
@@ -44,22 +44,22 @@ class Installed:
 
 
 def full_name(commit: str) -> str:
-    """The full hash of a commit.
+    """Returns the full hash of a commit.
 
     Raises:
-        UnknownCommitError: git does not know it.
+        UnknownCommitError: Git does not know it.
     """
     found = subprocess.run(
         ["git", "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"],
         cwd=_ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if found.returncode:
-        raise UnknownCommitError(f"{commit!r} is no commit of this repository.")
+        raise UnknownCommitError(f"{commit!r} is not a commit of this repository.")
     return found.stdout.strip()
 
 
 def commit(full: str) -> Installed:
-    """Installs a commit, unless an earlier run has."""
+    """Installs a commit, unless an earlier run installed it."""
     packages = _KEPT / full
     source = _KEPT / f"{full}.source"
     if not packages.exists():
@@ -74,13 +74,13 @@ def commit(full: str) -> Installed:
 
 
 def working_tree(packages: Path) -> Installed:
-    """Installs a copy of the working tree, whose edits during the run do not count then, into a new directory."""
+    """Installs a copy of the working tree into a new directory, so that edits during the run have no effect."""
     _install(_ROOT, packages)
     return Installed("working tree", _environment(_ROOT / _LOCK), packages)
 
 
 def _environment(lock: Path) -> Path:
-    """The interpreter of an environment with the packages of a lock file, installed unless an earlier run has."""
+    """Returns the interpreter of an environment with the packages of a lock file, installing it if necessary."""
     key = hashlib.sha256(sys.version.encode() + lock.read_bytes()).hexdigest()
     directory = _KEPT / f"environment-{key[:12]}"
     python = directory / "bin" / "python"
@@ -97,9 +97,9 @@ def _environment(lock: Path) -> Path:
 
 
 def _install(root: Path, packages: Path) -> None:
-    """Installs the server of a checkout; the directory gets its name when all of it is there.
+    """Installs the server of a checkout. The directory is renamed to `packages` when it is complete.
 
-    What builds it is in the environment of this process: locks of the server hold it in some versions only.
+    It uses the build tools of this process's environment, because not every version of the server's lock has them.
     """
     unfinished = packages.with_name(f"{packages.name}.{os.getpid()}.unfinished")
     _pip(

@@ -1,4 +1,4 @@
-"""What the parts of a run work with: one PostgreSQL, the services on it, and all stopped in the end."""
+"""The resources of a run: one PostgreSQL and the services on it, which are stopped at the end."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,19 +16,19 @@ from benchmarks.stacks.service import CCS, Instance
 
 @dataclass(frozen=True)
 class Sample:
-    """One round of one operation on one stack: what the load generator saw, and what it cost."""
+    """One round of one operation on one stack: the measurement of the load generator, and the CPU cost."""
 
     measurement: Measurement
     operations_per_second: float
     cpu_stack: float
-    """Microseconds of CPU per operation, of the stack's own programs."""
+    """CPU of the stack's own programs per operation, in microseconds."""
     cpu_database: float
-    """The same, of PostgreSQL; 0 where the stack does not use it."""
+    """CPU of PostgreSQL per operation, in microseconds; 0 if the stack does not use it."""
 
 
 @dataclass
 class Lab:
-    """The machine room of one run."""
+    """The resources of one run."""
 
     scale: Scale
     directory: Path
@@ -37,17 +37,17 @@ class Lab:
     _instances: dict[str, Instance] = field(default_factory=dict)
 
     def instance(self, name: str, version: Installed | None = None) -> Instance:
-        """A running service in the database of this name; both are made when first asked for.
+        """Returns a running service with a database of this name, and creates both at the first call.
 
-        The service is that of this environment, or the version given.
+        The service is the installed one of this environment, unless a version is given.
         """
         if name not in self._instances:
             url = self.postgres.create(name)
             settings = {
                 "CCS_DATABASE_URL": url,
-                # The purge runs when a part of the benchmark starts it, and not while another measures.
+                # The purge must only run when a part of the benchmark starts it.
                 "CCS_PURGE_INTERVAL": "86400",
-                # As many as there are connections at most: no stack refuses them, however long the disk stalls.
+                # The maximum number of connections, so that no request is refused if the disk stalls.
                 "CCS_QUEUE_LENGTH": "64",
             }
             command, environment = (version.command, version.environment) if version else (CCS, {})
@@ -57,7 +57,7 @@ class Lab:
         return self._instances[name]
 
     def sample(self, stack: Stack, operation: str, load: Load) -> Sample:
-        """Measures, and counts the CPU that was spent meanwhile."""
+        """Measures an operation and the CPU that it costs."""
         before, database_before = stack.begin(), self.postgres.usage()
         measurement = stack.measure(operation, load)
         after, database_after = stack.usage(), self.postgres.usage()
@@ -74,7 +74,7 @@ class Lab:
 
 @contextmanager
 def opened(scale: Scale) -> Iterator[Lab]:
-    """A lab in a temporary directory; what it started is stopped at the end of the block."""
+    """Opens a lab in a temporary directory, and stops everything at the end of the block."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ccs-bench-")))
         directory.chmod(0o755)

@@ -1,4 +1,4 @@
-"""On what a run was made: the machine, and the versions of what took part."""
+"""The machine and the versions of a run."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ _ROOT = Path(__file__).parents[1]
 
 
 def machine() -> dict[str, object]:
-    """The processor, cores, memory and system."""
+    """Returns the processor, cores, memory and operating system."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -25,12 +25,12 @@ def machine() -> dict[str, object]:
 
 
 def versions() -> dict[str, str]:
-    """The Python packages that the figures depend on."""
+    """Returns the versions of the Python packages that affect the figures."""
     return {package: version(package) for package in _PACKAGES}
 
 
 def commit() -> str:
-    """The commit of the checkout, marked when what is measured differs from it."""
+    """Returns the commit of the checkout, with a note if the measured files differ from it."""
     if shutil.which("git") is None:
         return "unknown"
     name = _git("rev-parse", "--short=12", "HEAD")
@@ -39,10 +39,10 @@ def commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    answer = subprocess.run(
+    completed = subprocess.run(
         ["git", *arguments], cwd=_ROOT, capture_output=True, text=True, check=False
     )
-    return answer.stdout.strip()
+    return completed.stdout.strip()
 
 
 def _cpu() -> str:

@@ -1,4 +1,4 @@
-"""What is measured, in the words of a user, and how the v1 and v2 API are asked for it."""
+"""The operations that are measured, and their requests in the v1 and v2 API."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from benchmarks.load import Operation, Request
 from benchmarks.load.requests import SESSION, VALUE, has_members
 
-# A conversation's memory: ten properties of the kinds and sizes that bots keep.
+# A conversation: ten properties of the kinds and sizes that bots store.
 DOCUMENT: Mapping[str, object] = {
     "firstName": "Ada",
     "lastName": "Lovelace",
@@ -23,7 +23,7 @@ ONE = "lastIntent"
 ONE_VALUE = DOCUMENT[ONE]
 NAMES = set(DOCUMENT)
 
-# A conversation: what is saved turn by turn, and how often all is read after each.
+# The properties saved in each turn of a conversation, and how often all are read after each turn.
 TALK = ["firstName", "orderNumber", "topics", "address", ONE]
 READS_AFTER_SAVE = [2, 2, 2, 3, 3]
 
@@ -45,12 +45,12 @@ PAGE = 100
 
 
 def compact(value: object) -> str:
-    """JSON without spaces; the places stay as they are."""
+    """Returns JSON without spaces, with placeholders left in."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def v1(account: str, namespace: str, headers: Mapping[str, str]) -> dict[str, Operation]:
-    """The operations over v1; sessions that come and go do so in a namespace of their own."""
+    """Returns the operations of v1. New sessions are created in a separate namespace."""
     base = f"/v1/account/{account}"
     properties = f"{base}/{namespace}/{SESSION}/properties"
     come_and_go = f"{base}/{namespace}_new"
@@ -97,7 +97,7 @@ def v1(account: str, namespace: str, headers: Mapping[str, str]) -> dict[str, Op
 
 
 def v2(account: str, namespace: str, token: str) -> dict[str, Operation]:
-    """The operations over v2."""
+    """Returns the operations of v2."""
     base = "/v2/context/document"
     headers = {"Authorization": f"Bearer {token}"}
 

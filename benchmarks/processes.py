@@ -1,4 +1,4 @@
-"""Starts and stops the programs under test and reads what they cost."""
+"""Starts and stops the programs under test, and measures their CPU and memory."""
 
 import contextlib
 import http.client
@@ -17,12 +17,12 @@ _started: list["Program"] = []
 
 
 class NotReadyError(RuntimeError):
-    """A program ended, or did not answer, before its deadline."""
+    """A program exited, or did not respond, before its deadline."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU seconds spent so far and bytes resident now, over a tree of processes."""
+    """CPU seconds used so far and resident bytes now, of a tree of processes."""
 
     cpu: float = 0.0
     memory: int = 0
@@ -33,14 +33,14 @@ class Usage:
 
 @dataclass(frozen=True)
 class Program:
-    """A running program, its log, and the tree of processes below it."""
+    """A running program with its log."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
 
     def stop(self) -> None:
-        """Ends the program: asks first, insists after ten seconds."""
+        """Terminates the program, and kills it after ten seconds."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -53,7 +53,7 @@ class Program:
         return usage(self.process.pid)
 
     def workers(self) -> list[int]:
-        """Resident bytes of each process below the first: a server's workers."""
+        """Returns the resident bytes of each child process: the workers of a server."""
         children = psutil.Process(self.process.pid).children(recursive=True)
         return [memory for child in children if (memory := _memory(child)) is not None]
 
@@ -81,16 +81,16 @@ def start(
 
 
 def stop_all() -> None:
-    """Ends what was started and still runs, the last first."""
+    """Stops all programs that still run, in reverse order."""
     while _started:
         _started.pop().stop()
 
 
 def wait_until(ready: Callable[[], bool], program: Program, seconds: float = 30) -> float:
-    """Waits until `ready()`; returns the seconds it took.
+    """Waits until `ready()` is true, and returns how many seconds it took.
 
     Raises:
-        NotReadyError: the program ended or the time is over; its last output is in the message.
+        NotReadyError: The program exited or the time is over. The message contains its last output.
     """
     begin = time.perf_counter()
     while not ready():
@@ -110,8 +110,8 @@ def listening(port: int) -> Callable[[], bool]:
     return ready
 
 
-def answering(port: int, path: str) -> Callable[[], bool]:
-    """Whether a GET of the path is answered with 200."""
+def responding(port: int, path: str) -> Callable[[], bool]:
+    """Returns a function that checks whether a GET of the path returns 200."""
 
     def ready() -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -134,12 +134,12 @@ def free_port() -> int:
 
 
 def usage(pid: int) -> Usage:
-    """What a process and all below it have used, those that ended included."""
+    """Returns the usage of a process and its descendants, including the CPU of those that have ended."""
     root = psutil.Process(pid)
     times = root.cpu_times()
     total = Usage(times.children_user + times.children_system, 0)
     for process in [root, *root.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):  # ended between listing and reading
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended after it was listed
             times = process.cpu_times()
             total += Usage(times.user + times.system, process.memory_info().rss)
     return total
@@ -158,6 +158,6 @@ def _memory(process: psutil.Process) -> int | None:
 
 
 def output_of(command: Sequence[str]) -> str:
-    """What a program prints, for its version."""
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    return (answer.stdout + answer.stderr).strip()
+    """Returns what a command prints, such as its version."""
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return (completed.stdout + completed.stderr).strip()

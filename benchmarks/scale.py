@@ -1,4 +1,4 @@
-"""How large a run is: the full one, `--quick`, and `--smoke`."""
+"""The sizes of a run: the full one, `--quick`, and `--smoke`."""
 
 from dataclasses import dataclass
 
@@ -7,35 +7,35 @@ from benchmarks.operations import TITLES
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes and lengths of the parts of a run."""
+    """The sizes and durations of a run."""
 
     name: str
     parts: tuple[str, ...]
     seconds: float
-    """Of load for one figure."""
+    """Duration of the load for one measurement."""
     rounds: int
     connections: tuple[int, ...]
     operations: tuple[str, ...]
-    """Those under load; every one is done and checked once, whatever the scale."""
+    """The operations under load. At every scale, all operations run once and are checked."""
     load_fractions: tuple[float, ...]
-    """Loads at which latency is measured, as parts of the highest throughput."""
+    """The loads at which latency is measured, as fractions of the highest throughput."""
     sessions: int
-    """Sessions of 10 properties in each stack of the comparison."""
+    """Number of sessions of 10 properties in each stack of the comparison."""
     kinto_sessions: int
-    """The same in Kinto, which fills slowly."""
+    """Number of sessions in Kinto, which takes long to fill."""
     peers: bool
-    """Whether Kinto, webdis and etcd take part."""
+    """Whether Kinto, webdis and etcd are included."""
     grown_sessions: int
-    """Sessions of 10 properties in the large store of the part `growth`."""
+    """Number of sessions of 10 properties in the large store of the part `growth`."""
     million: int
-    """Rows of the parts that the issue sets a million for."""
+    """Number of rows in the parts that use a million rows at full scale."""
 
 
 FULL = Scale(
     name="full",
     parts=("comparison", "latency", "growth", "sessions", "deletion", "purge", "limits", "startup"),
     seconds=2,
-    # Many and short: a stall of the disk spoils a round or two, and the median is of the others.
+    # Many short rounds: a stall of the disk spoils one or two of them, and the median ignores those.
     rounds=5,
     connections=(16, 64),
     operations=tuple(TITLES),

@@ -1,10 +1,11 @@
-"""What the SDK adds to a bare `requests.Session` call to the same URL: CPU of a call and of the import.
+"""Measures the CPU that the SDK adds to a bare `requests.Session` call to the same URL, and to its import.
 
     python benchmarks/sdk_overhead.py
 
-A child process answers, so that the CPU of this one is the client's alone. Bare calls and calls by the SDK take turns
-in blocks, and the best blocks of both are compared: whatever else the machine does can only add. The SDK checks what it
-sends and reads the JSON that it gets; the bare call does neither. Exits with 1 when a call is over the budget.
+The server runs in a child process, so that the CPU of this process is that of the client. Blocks of bare calls and of
+SDK calls take turns, and the best blocks are compared, because disturbances can only add time. The SDK checks what it
+sends and decodes the JSON that it receives; the bare call does neither. The exit code is 1 if a call exceeds the
+budget.
 """
 
 import json
@@ -26,8 +27,8 @@ BUDGET_MICROSECONDS = 60
 PROPERTIES = {f"property-{number}": f"value {number}" for number in range(10)}
 
 
-class Answers(BaseHTTPRequestHandler):
-    """Ten properties for a GET, nothing for a PATCH."""
+class Handler(BaseHTTPRequestHandler):
+    """Returns ten properties for a GET, and 204 for a PATCH."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -47,13 +48,13 @@ class Answers(BaseHTTPRequestHandler):
 
 
 def serve(port: Connection) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         port.send(server.server_address[1])
         server.serve_forever()
 
 
-def cpu_a_call(call: Callable[[], object]) -> float:
-    """Microseconds of this process's CPU."""
+def cpu_per_call(call: Callable[[], object]) -> float:
+    """Returns the CPU of this process for each call, in microseconds."""
     begin = time.process_time()
     for _ in range(CALLS):
         call()
@@ -61,15 +62,15 @@ def cpu_a_call(call: Callable[[], object]) -> float:
 
 
 def overhead(bare: Callable[[], object], sdk: Callable[[], object]) -> tuple[float, float]:
-    """Microseconds of CPU of the bare call, and what the SDK's takes more."""
-    cpu_a_call(bare), cpu_a_call(sdk)  # connections are made, caches are filled
-    blocks = [(cpu_a_call(bare), cpu_a_call(sdk)) for _ in range(BLOCKS)]
+    """Returns the CPU of the bare call and what the SDK adds to it, in microseconds."""
+    cpu_per_call(bare), cpu_per_call(sdk)  # opens connections and fills caches
+    blocks = [(cpu_per_call(bare), cpu_per_call(sdk)) for _ in range(BLOCKS)]
     best = min(bare for bare, _ in blocks)
     return best, min(sdk for _, sdk in blocks) - best
 
 
 def import_milliseconds(module: str) -> float:
-    """CPU of the import in a fresh interpreter, the best of some."""
+    """Returns the minimum CPU of the import in a new interpreter, over several runs."""
     timed = f"import time; t = time.process_time(); import {module}; print(time.process_time() - t)"
     times = [
         float(subprocess.run([sys.executable, "-c", timed], check=True, capture_output=True).stdout)
@@ -98,7 +99,7 @@ def compare_calls(url: str) -> list[float]:
         added: list[float] = []
         for name, (bare, sdk) in pairs.items():
             base, more = overhead(bare, sdk)
-            print(f"{name}: bare {base:.0f} µs of CPU, the SDK {more:+.0f} µs")
+            print(f"{name}: bare {base:.0f} µs of CPU, with the SDK {more:+.0f} µs")
             added.append(more)
         return added
 
@@ -114,7 +115,7 @@ def main() -> int:
         server.join()
     requests_alone, with_sdk = import_milliseconds("requests"), import_milliseconds("ccs_sdk")
     print(
-        f"import: requests {requests_alone:.0f} ms of CPU, the SDK {with_sdk - requests_alone:+.0f} ms"
+        f"import: requests {requests_alone:.0f} ms of CPU, with the SDK {with_sdk - requests_alone:+.0f} ms"
     )
     return int(max(added) > BUDGET_MICROSECONDS)
 

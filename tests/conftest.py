@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a real PostgreSQL, a real `ccs serve`, accounts, and a clock that moves when it is told to."""
+"""Fixtures of all tests: a real PostgreSQL, a real `ccs serve`, accounts, and a movable database clock."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def nobodys_directory() -> Iterator[Path]:
-    """A private directory of the user that `as_ordinary_user` runs programs as."""
+    """A private directory of the user under which `as_ordinary_user` runs programs."""
     with ordinary_users_directory() as directory:
         yield directory
 
@@ -41,7 +41,7 @@ def cluster() -> Iterator[databases.Cluster]:
 
 @pytest.fixture(scope="session")
 def database_url(cluster: databases.Cluster, worker_id: str) -> str:
-    """A migrated database of this worker's own, with a movable clock."""
+    """A migrated database with a movable clock, for this pytest worker only."""
     url = databases.create_database(cluster, f"tests_{worker_id}", movable_clock=True)
     schema.migrate(url)
     return url
@@ -49,7 +49,7 @@ def database_url(cluster: databases.Cluster, worker_id: str) -> str:
 
 @pytest.fixture
 def empty_database_url(cluster: databases.Cluster) -> str:
-    """A database of this test's own, with nothing in it."""
+    """An empty database for this test only."""
     return databases.create_database(cluster, f"test_{token_hex(6)}")
 
 
@@ -63,7 +63,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def clock(database_url: str) -> Iterator[Clock]:
-    """Moves the clock of `database_url`; it is put right after the test."""
+    """The movable clock of `database_url`, which is reset after the test."""
     clock = Clock(database_url)
     yield clock
     clock.reset()
@@ -78,13 +78,13 @@ def server(database_url: str) -> Iterator[Server]:
 
 @pytest.fixture
 def account(server: Server, database: Database) -> Iterator[Account]:
-    """A fresh account on `server`."""
+    """A new account on `server`."""
     with new_account(server, database) as account:
         yield account
 
 
 @pytest.fixture
 def other_account(server: Server, database: Database) -> Iterator[Account]:
-    """Another fresh account on `server`."""
+    """Another new account on `server`."""
     with new_account(server, database) as account:
         yield account

@@ -1,7 +1,4 @@
-"""Where the tests of the server's modules are: `test_NAME.py` for the module NAME, in the folder of its package.
-
-What is tested elsewhere is listed here, so that one finds it all the same, and that no module is forgotten.
-"""
+"""Every module of the server has a test file: `test_NAME.py` in the directory of its package, or listed here."""
 
 from pathlib import Path
 
@@ -75,15 +72,15 @@ MODULES = sorted(
 
 
 @pytest.mark.parametrize("module", MODULES, ids=Path.as_posix)
-def test_every_module_has_its_tests_where_one_looks(module: Path) -> None:
+def test_every_module_has_a_test_file(module: Path) -> None:
     beside = module.with_name(f"test_{module.name}.py")
     elsewhere = ELSEWHERE.get(module.as_posix())
     if (TESTS / beside).exists():
-        assert elsewhere is None, f"{module} has {beside}: take it out of ELSEWHERE."
+        assert elsewhere is None, f"{module} has {beside}; remove it from ELSEWHERE."
         return
-    assert elsewhere, f"Write tests/{beside}, or say in ELSEWHERE where {module} is tested."
-    assert (TESTS / elsewhere).exists(), f"{elsewhere} is not there."
+    assert elsewhere, f"Write tests/{beside}, or add to ELSEWHERE where {module} is tested."
+    assert (TESTS / elsewhere).exists(), f"{elsewhere} does not exist."
 
 
-def test_nothing_is_listed_that_is_not_there() -> None:
+def test_only_existing_modules_are_listed() -> None:
     assert ELSEWHERE.keys() <= {module.as_posix() for module in MODULES}

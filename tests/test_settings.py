@@ -1,4 +1,4 @@
-"""Settings: how they are read, and that the documentation knows them all."""
+"""Settings: how they are parsed, and that the documentation lists all of them."""
 
 import re
 from base64 import b64encode, urlsafe_b64encode
@@ -30,7 +30,7 @@ def _stripped(row: tuple[str, str]) -> tuple[str, str]:
     return variable, default.strip()
 
 
-def test_an_empty_variable_is_as_good_as_none() -> None:
+def test_an_empty_variable_counts_as_unset() -> None:
     assert Settings.from_environment({"CCS_PURGE_INTERVAL": ""}) == Settings()
 
 
@@ -49,7 +49,9 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("CCS_CORS_ORIGINS", "https://a, http://b:1,", "cors_origins", {"https://a", "http://b:1"}),
     ],
 )
-def test_it_is_read_as_its_type(variable: str, text: str, field: str, value: object) -> None:
+def test_a_setting_is_converted_to_its_type(
+    variable: str, text: str, field: str, value: object
+) -> None:
     assert getattr(Settings.from_environment({variable: text}), field) == value
 
 
@@ -77,7 +79,7 @@ def test_it_is_read_as_its_type(variable: str, text: str, field: str, value: obj
         ("CCS_CORS_ORIGINS", "https://example.com https://example.org"),
     ],
 )
-def test_what_cannot_be_read_is_told(variable: str, text: str) -> None:
+def test_an_invalid_value_is_refused_with_a_message(variable: str, text: str) -> None:
     with pytest.raises(SettingError, match=f"{variable} must be .*, not '{text}'"):
         Settings.from_environment({variable: text})
 
@@ -110,7 +112,7 @@ def test_secret_keys_are_read_from_the_variable_or_a_file(
     "given",
     ["letmein", "é", TEXTS[0][:-1], TEXTS[0] + TEXTS[0], b64encode(b"short").decode(), ",,"],
 )
-def test_a_secret_key_of_another_form_is_told_but_not_repeated(tmp_path: Path, given: str) -> None:
+def test_an_invalid_secret_key_is_refused_without_showing_it(tmp_path: Path, given: str) -> None:
     file = tmp_path / "secret"
     file.write_bytes(given.encode("latin-1"))
     for environment in ({"CCS_SECRET_KEY": given}, {"CCS_SECRET_KEY_FILE": str(file)}):
@@ -119,7 +121,7 @@ def test_a_secret_key_of_another_form_is_told_but_not_repeated(tmp_path: Path, g
         assert given not in str(caught.value)
 
 
-def test_a_file_of_secret_keys_must_be_there_and_be_the_only_source(tmp_path: Path) -> None:
+def test_a_file_of_secret_keys_must_exist_and_be_the_only_source(tmp_path: Path) -> None:
     missing = {"CCS_SECRET_KEY_FILE": str(tmp_path / "missing")}
     with pytest.raises(SettingError, match="CCS_SECRET_KEY_FILE must name a readable file"):
         Settings.from_environment(missing)

@@ -1,14 +1,14 @@
-"""Load: requests, the generators that send them, and what they measured."""
+"""Load generation: requests, the generators that send them, and their measurements."""
 
-from benchmarks.load.requests import Client, NoAnswerError, Operation, Request, WrongAnswerError
+from benchmarks.load.requests import Client, NoResponseError, Operation, Request, WrongResponseError
 from benchmarks.load.wrk import Load, Measurement
 
 __all__ = [
     "Client",
     "Load",
     "Measurement",
-    "NoAnswerError",
+    "NoResponseError",
     "Operation",
     "Request",
-    "WrongAnswerError",
+    "WrongResponseError",
 ]

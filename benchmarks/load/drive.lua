@@ -1,5 +1,5 @@
--- Drives wrk with the requests that wrk.py wrote down in a plan, and checks the status of every answer.
--- {session} and {value} in a request stand for numbers of eight digits.
+-- Makes wrk send the requests of a plan, which wrk.py writes, and checks every response.
+-- {session} and {value} in a request are placeholders for numbers of eight digits.
 
 local threads = {}
 
@@ -14,16 +14,16 @@ function init(arguments)
   fresh = plan.fresh + number * plan.numbers_per_thread
   sent, wrong, conflicts, first_wrong = 0, 0, 0, ""
   if plan.think_ms > 0 then
-    -- Pauses of random length, so that requests come as from many users and not in step.
+    -- Random pauses, so that requests arrive as from many independent users.
     function delay()
       return math.floor(-plan.think_ms * math.log(1 - math.random()) + 0.5)
     end
   end
 end
 
--- Which request comes next, and for which session. Those of one conversation must come in order, but
--- wrk hands them to whatever connection is free: so conversations, many more than there are
--- connections, take turns.
+-- Returns the next request and its session. The requests of a conversation must stay in order, but wrk
+-- sends each on any free connection. So conversations take turns, and there are many more of them than
+-- connections.
 local function next_step()
   local steps = #plan.requests
   if not plan.new_sessions then
@@ -41,7 +41,7 @@ function request()
 end
 
 function response(status, headers, body)
-  local shortest = plan.answers[status]
+  local shortest = plan.responses[status]
   if shortest and #body >= shortest then
     return
   elseif status == plan.conflict then

@@ -1,4 +1,4 @@
-"""Sends requests without wrk. Slower than what it asks, so good for the smoke test and for nothing else."""
+"""A load generator without wrk. It is slower than the stacks, so it only serves the smoke run."""
 
 import itertools
 import threading
@@ -12,7 +12,7 @@ _fresh = itertools.count(90_000_000)
 
 
 def run(operation: Operation, port: int, sessions: int, load: Load) -> Measurement:
-    """The same as `wrk.run`, and stricter: it asks each answer's whole body to be right."""
+    """Does the same as `wrk.run`, but checks the whole body of each response."""
     deadline = time.perf_counter() + load.seconds
     times: list[float] = []
     failures: list[Exception] = []
@@ -26,7 +26,7 @@ def run(operation: Operation, port: int, sessions: int, load: Load) -> Measureme
                     begin = time.perf_counter()
                     client.send(request, session, number)
                     times.append((time.perf_counter() - begin) * 1000)
-        except Exception as failure:  # noqa: BLE001 - raised again below, in the thread that waits
+        except Exception as failure:  # noqa: BLE001 - raised again below, in the main thread
             failures.append(failure)
         finally:
             client.close()

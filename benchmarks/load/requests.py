@@ -1,4 +1,4 @@
-"""What is asked of a stack: requests, and operations made of them."""
+"""Requests to a stack, and operations made of them."""
 
 import base64
 import http.client
@@ -6,24 +6,24 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-# Places in a path or a body that the load generator fills in. Session ids and values are numbers of
-# eight digits, so that the length of a body is known beforehand.
+# Placeholders in a path or a body that the load generator replaces. Session ids and values are numbers
+# of eight digits, so that the length of a body is known beforehand.
 SESSION = "{session}"
 VALUE = "{value}"
 FIRST_SESSION = 10_000_001
 
 
-class WrongAnswerError(Exception):
-    """A stack answered otherwise than it must: a figure from it would mean nothing."""
+class WrongResponseError(Exception):
+    """A stack returned a wrong response, so its figures would be meaningless."""
 
 
-class NoAnswerError(Exception):
-    """No answer came as long as the load lasted: something stood still, and there is nothing to measure."""
+class NoResponseError(Exception):
+    """No response arrived during the load, because something stalled, so there are no figures."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """An HTTP request with places for the session and the value, and what answers it rightly."""
+    """An HTTP request with placeholders for session and value, and the checks of its response."""
 
     method: str
     path: str
@@ -31,17 +31,17 @@ class Request:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     shortest: int = 0
-    """Bytes that an answer has at least."""
+    """The minimum length of the response body, in bytes."""
     right: Callable[[bytes], bool] = lambda _: True
-    """Says whether an answer's body is right: asked before the load, not under it."""
+    """Returns whether the response body is correct. It is called before the load, not under load."""
 
     def filled(self, session: int, value: int) -> tuple[str, bytes | None]:
-        """The path and the body for one session."""
+        """Returns the path and the body for one session."""
         body = None if self.body is None else filled(self.body, session, value).encode()
         return filled(self.path, session, value), body
 
     def text(self, host: str) -> str:
-        """The whole HTTP message, places left open, each byte one character."""
+        """Returns the whole HTTP message with placeholders, with one character for each byte."""
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if self.body is not None:
@@ -52,14 +52,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Operation:
-    """What a user does: one request or several in a row, for a session that exists or a new one."""
+    """One or more requests in order, for an existing or a new session."""
 
     requests: tuple[Request, ...]
     new_sessions: bool = False
     writes: Mapping[str, object] | None = None
-    """Properties that a session has afterwards, when VALUE was the session's number."""
+    """The properties that a session has afterwards, if VALUE was the session's number."""
     conflict: int = 0
-    """A status by which the stack asks to try again: counted apart, not as an operation done."""
+    """A status with which the stack asks for a retry. It is counted separately, not as a completed operation."""
 
     @classmethod
     def of(
@@ -73,46 +73,46 @@ class Operation:
 
 
 class Client:
-    """One kept-alive connection to a stack."""
+    """A persistent connection to a stack."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def send(self, request: Request, session: int = FIRST_SESSION, value: int = 0) -> bytes:
-        """Sends a request and returns the body of the answer.
+        """Sends a request and returns the body of the response.
 
         Raises:
-            WrongAnswerError: the status or the body is not the right one.
+            WrongResponseError: The status or the body is wrong.
         """
         path, body = request.filled(session, value or session)
         headers = {**request.headers, **({"Content-Type": "application/json"} if body else {})}
         self._connection.request(request.method, path, body, headers)
         response = self._connection.getresponse()
-        answer = response.read()
+        content = response.read()
         if (
             response.status != request.status
-            or len(answer) < request.shortest
-            or not request.right(answer)
+            or len(content) < request.shortest
+            or not request.right(content)
         ):
-            raise WrongAnswerError(
-                f"{request.method} {path} answered {response.status} {answer[:500]!r}"
+            raise WrongResponseError(
+                f"{request.method} {path} returned {response.status} {content[:500]!r}"
             )
-        return answer
+        return content
 
     def close(self) -> None:
         self._connection.close()
 
 
 def filled(text: str, session: int, value: int) -> str:
-    """A text with its places filled in."""
+    """Returns a text with its placeholders replaced."""
     return text.replace(SESSION, str(session)).replace(VALUE, str(value))
 
 
 def basic(user: str, password: str) -> str:
-    """The header of HTTP Basic authentication."""
+    """Returns the value of an Authorization header for HTTP Basic."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def has_members(names: set[str]) -> Callable[[bytes], bool]:
-    """A check that an answer is a JSON object with these members and no others."""
+    """Returns a check that a body is a JSON object with exactly these members."""
     return lambda body: set(json.loads(body)) == names

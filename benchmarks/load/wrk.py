@@ -1,4 +1,4 @@
-"""Sends an operation's requests by wrk, for some seconds over some connections."""
+"""Generates load with wrk."""
 
 import itertools
 import re
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from benchmarks.load.requests import FIRST_SESSION, NoAnswerError, Operation, WrongAnswerError
+from benchmarks.load.requests import FIRST_SESSION, NoResponseError, Operation, WrongResponseError
 
 INSTALL = "apt-get install wrk"
 _SCRIPT = Path(__file__).with_name("drive.lua")
 _THREADS = 2
 _SHORTEST_SECONDS = 0.5
-"""wrk needs some of it to start."""
-# Numbers of sessions that a thread of one run may bring into being; a session is never made twice.
+"""wrk needs part of this time to start."""
+# How many sessions a thread of one run may create. No session is created twice.
 _NUMBERS_PER_THREAD = 100_000
 _fresh = itertools.count(20_000_000, _THREADS * _NUMBERS_PER_THREAD)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a load generator saw in one run. Times are in milliseconds."""
+    """The measurements of one run of a load generator. Times are in milliseconds."""
 
     requests: int
     seconds: float
@@ -41,7 +41,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Load:
-    """How hard to ask: `think_ms` is the mean pause of a connection before each request."""
+    """The load: `think_ms` is the mean pause of each connection before a request."""
 
     connections: int
     seconds: float
@@ -53,11 +53,11 @@ def is_installed() -> bool:
 
 
 def run(operation: Operation, port: int, sessions: int, load: Load) -> Measurement:
-    """Loads a stack that has so many sessions.
+    """Runs an operation under load, with random sessions out of `sessions`.
 
     Raises:
-        WrongAnswerError: an answer was not the right one, or a connection failed.
-        NoAnswerError: there was none.
+        WrongResponseError: A response was wrong, or a connection failed.
+        NoResponseError: There was no response.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".lua", encoding="latin-1") as plan:
         plan.write(_plan(operation, port, sessions, load))
@@ -72,22 +72,22 @@ def run(operation: Operation, port: int, sessions: int, load: Load) -> Measureme
         raise RuntimeError(f"wrk failed: {output}{errors}")
     requests, duration, p50, p99, longest, wrong, conflicts, failed = map(int, figures[1].split())
     if wrong or failed:
-        raise WrongAnswerError(
-            f"{wrong} of {requests} answers were wrong and {failed} connections failed;"
-            f" the first wrong answer: {figures[2].strip()}"
+        raise WrongResponseError(
+            f"{wrong} of {requests} responses were wrong and {failed} connections failed;"
+            f" the first wrong response: {figures[2].strip()}"
         )
     if not requests:
-        raise NoAnswerError(f"no answer in {load.seconds:g} s")
+        raise NoResponseError(f"no response in {load.seconds:g} s")
     return Measurement(
         requests - conflicts, duration / 1e6, p50 / 1e3, p99 / 1e3, longest / 1e3, conflicts
     )
 
 
 def _run_for(seconds: float, command: Sequence[str]) -> tuple[str, str]:
-    """Runs wrk for a time that need not be whole seconds: interrupted, it reports on the time that it had.
+    """Runs wrk for a time that need not be whole seconds, by interrupting it. It then reports as usual.
 
     Raises:
-        NoAnswerError: wrk had not begun by then.
+        NoResponseError: wrk had not started by then.
     """
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
@@ -95,14 +95,14 @@ def _run_for(seconds: float, command: Sequence[str]) -> tuple[str, str]:
             return process.communicate(timeout=max(_SHORTEST_SECONDS, seconds))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)
-            said = process.communicate()
+            output = process.communicate()
     if process.returncode == -signal.SIGINT:
-        raise NoAnswerError(f"wrk took more than {seconds:g} s to begin")
-    return said
+        raise NoResponseError(f"wrk took more than {seconds:g} s to start")
+    return output
 
 
 def _plan(operation: Operation, port: int, sessions: int, load: Load) -> str:
-    answers = {request.status: request.shortest for request in operation.requests}
+    responses = {request.status: request.shortest for request in operation.requests}
     texts = [request.text(f"127.0.0.1:{port}") for request in operation.requests]
     members = {
         "fresh": next(_fresh) if operation.new_sessions else 20_000_000,
@@ -113,12 +113,14 @@ def _plan(operation: Operation, port: int, sessions: int, load: Load) -> str:
         "lanes": 4 * load.connections,
         "think_ms": load.think_ms,
         "conflict": operation.conflict,
-        "answers": "{" + ", ".join(f"[{key}] = {value}" for key, value in answers.items()) + "}",
+        "responses": "{"
+        + ", ".join(f"[{key}] = {value}" for key, value in responses.items())
+        + "}",
         "requests": "{" + ", ".join(map(_lua_string, texts)) + "}",
     }
     return "return {\n" + "".join(f"  {key} = {value},\n" for key, value in members.items()) + "}\n"
 
 
 def _lua_string(text: str) -> str:
-    """A Lua literal: every byte that is not plain is written as `\\ddd`."""
+    """Returns a Lua string literal, with special bytes written as `\\ddd`."""
     return '"' + re.sub(r"[^ !#-\[\]-~]", lambda match: f"\\{ord(match[0]):03d}", text) + '"'

@@ -1,4 +1,4 @@
-"""The parts of a run. Each takes the lab and returns its figures, ready for JSON."""
+"""The parts of a run. Each is a function that takes the lab and returns figures, ready for JSON."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What others feel while a million rows are deleted behind them: `deletion` of a namespace, `purge` of what expired."""
+"""Effect of background work on other requests: `deletion` of a large namespace, `purge` of expired rows."""
 
 import time
 from collections.abc import Callable
@@ -21,18 +21,18 @@ _DEADLINE_SECONDS = 300
 
 
 def deletion(lab: Lab) -> dict[str, Any]:
-    """Deletes a namespace of a million properties and purges it, while others read and save."""
-    doomed = "doomed"
+    """Deletes a namespace of a million properties and purges it, while other clients read and save."""
+    namespace = "deleted"
     sessions = session_numbers(lab.scale.million // _PER_SESSION)
     with lab.postgres.connect(_database(lab)) as connection:
-        bulk.load(connection, doomed, sessions, bulk.numbered(_PER_SESSION))
+        bulk.load(connection, namespace, sessions, bulk.numbered(_PER_SESSION))
         bulk.settle(connection)
     instance = lab.instance(LARGE)
 
     def delete() -> float:
         client = Client(instance.port)
         begin = time.perf_counter()
-        path = f"/v1/account/{ACCOUNT}/{doomed}"
+        path = f"/v1/account/{ACCOUNT}/{namespace}"
         client.send(Request("DELETE", path, status=204, headers=instance.headers))
         client.close()
         return time.perf_counter() - begin
@@ -41,7 +41,7 @@ def deletion(lab: Lab) -> dict[str, Any]:
 
 
 def purge(lab: Lab) -> dict[str, Any]:
-    """Purges a million expired rows, while others read and save."""
+    """Purges a million expired rows, while other clients read and save."""
     sessions = session_numbers(lab.scale.million // 10)
     with lab.postgres.connect(_database(lab)) as connection:
         bulk.load(
@@ -58,7 +58,7 @@ def _database(lab: Lab) -> str:
 
 
 def _disturb(lab: Lab, instance: Instance, begin_work: Callable[[], float]) -> dict[str, Any]:
-    """Others' latency at half of their highest throughput: in quiet, and while `ccs purge` works."""
+    """Measures latency at half of the highest throughput, without and with `ccs purge` running."""
     others = Service(instance, _OTHERS_SESSIONS)
     slice_seconds = min(2.0, lab.scale.seconds)
     pauses = {}
@@ -79,7 +79,7 @@ def _disturb(lab: Lab, instance: Instance, begin_work: Callable[[], float]) -> d
         for operation in _OPERATIONS:
             measured = slice_of(operation)
             longest = max(longest, _longest_transaction(lab))
-            # A slice that outlived the work is partly quiet: it counts only if there is no other.
+            # A slice that ended after the work is partly quiet. It counts only if there is no other.
             if _work_is_left(lab) or not busy[operation]:
                 busy[operation].append(measured)
         if time.perf_counter() - began > _DEADLINE_SECONDS:
@@ -105,7 +105,7 @@ def _disturb(lab: Lab, instance: Instance, begin_work: Callable[[], float]) -> d
 
 
 def _work_is_left(lab: Lab) -> bool:
-    """Whether there are rows that the purge has yet to delete."""
+    """Returns whether there are rows that the purge has yet to delete."""
     with lab.postgres.connect(LARGE) as connection:
         row = connection.execute(
             "SELECT EXISTS (SELECT FROM deleted_namespace d WHERE EXISTS (SELECT FROM property p"
@@ -117,7 +117,7 @@ def _work_is_left(lab: Lab) -> bool:
 
 
 def _longest_transaction(lab: Lab) -> float:
-    """Seconds that the oldest open transaction of the service's database has been open."""
+    """Returns the age of the oldest open transaction of the service's database, in seconds."""
     with lab.postgres.connect(LARGE) as connection:
         row = connection.execute(
             "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)"

@@ -1,4 +1,4 @@
-"""All operations on all stacks, round by round in turn, so that what disturbs the machine disturbs all alike."""
+"""Measures all operations on all stacks in turn, so that disturbances affect all stacks equally."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,7 +19,7 @@ DATABASE = "ccs"
 
 
 def run(lab: Lab) -> dict[str, Any]:
-    """Measures every operation on every stack that is there."""
+    """Measures every operation on every available stack."""
     with ExitStack() as cleanup:
         stacks = _stacks(lab, cleanup)
         for stack in stacks:
@@ -66,7 +66,7 @@ def _stacks(lab: Lab, cleanup: ExitStack) -> list[Stack]:
     stacks.append(Pgbench(scale.sessions, url))
     for name, make in _peers(lab).items():
         if not scale.peers:
-            lab.missing[name] = f"left out of a run of the scale '{scale.name}'"
+            lab.missing[name] = f"not included at the scale '{scale.name}'"
             continue
         try:
             stack = make()

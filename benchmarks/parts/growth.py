@@ -1,4 +1,4 @@
-"""Whether the service stays as fast when its store grows: two stores side by side, asked in turn."""
+"""Compares the service with a small and a large store, measured in turn."""
 
 import time
 from typing import Any
@@ -17,7 +17,7 @@ _CONNECTIONS = 16
 
 
 def run(lab: Lab) -> dict[str, Any]:
-    """Measures reading all and saving one, at 10,000 properties and at millions."""
+    """Measures reading all and saving one, with 10,000 properties and with millions."""
     small = Service(lab.instance(_SMALL), _SMALL_SESSIONS)
     large = Service(lab.instance(LARGE), 1)
     more = session_numbers(lab.scale.grown_sessions)[1:]
@@ -29,7 +29,7 @@ def run(lab: Lab) -> dict[str, Any]:
     large.sessions = lab.scale.grown_sessions
     load = Load(_CONNECTIONS, lab.scale.seconds)
     figures: dict[str, Any] = {operation: {"small": [], "large": []} for operation in _OPERATIONS}
-    # The first round of each warms the caches and is not counted.
+    # The first round warms up the caches and is not counted.
     for round_ in range(lab.scale.rounds + 1):
         for operation in _OPERATIONS:
             for name, service in (("small", small), ("large", large)):

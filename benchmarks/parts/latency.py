@@ -1,4 +1,4 @@
-"""Latency against load: the same request at parts of the highest throughput, as from users who do not wait in step."""
+"""Latency against load: one request at fractions of the highest throughput, as from independent users."""
 
 from statistics import median
 from typing import Any
@@ -28,7 +28,7 @@ def run(lab: Lab) -> dict[str, Any]:
 
 
 def pause_for(stack: Stack, operation: str, per_second: float) -> float:
-    """The pause of each user, in ms, at which all together ask so often."""
+    """Returns the pause of each user, in ms, at which all users together send `per_second` requests."""
     between = 1000 * USERS / per_second
     tried = stack.measure(operation, Load(USERS, 1, think_ms=between))
     own_time = 1000 * USERS / tried.per_second - between
@@ -36,7 +36,7 @@ def pause_for(stack: Stack, operation: str, per_second: float) -> float:
 
 
 def at_pause(stack: Stack, operation: str, pause: float, seconds: float) -> dict[str, float]:
-    """What users see who pause so long on average."""
+    """Measures the latency for users with this mean pause, in ms."""
     measured = stack.measure(operation, Load(USERS, seconds, think_ms=pause))
     return {
         "per_second": measured.per_second,

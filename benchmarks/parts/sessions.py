@@ -1,4 +1,4 @@
-"""Listing sessions: the first page must cost the same, however many sessions follow it and whatever they hold."""
+"""Lists of sessions: the first page must cost the same, regardless of the number and size of sessions."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,7 @@ _CONNECTIONS = 16
 
 
 def run(lab: Lab) -> dict[str, Any]:
-    """Measures page 0 in namespaces of 1,000 sessions, of a million, and of sessions with 1,000 properties."""
+    """Measures page 0 with 1,000 sessions, with a million, and with sessions of 1,000 properties."""
     instance = lab.instance(LARGE)
     service = Service(instance, 1)
     shapes = {
@@ -37,7 +37,7 @@ def run(lab: Lab) -> dict[str, Any]:
         operations[f"session-properties {namespace}"] = Operation.of(
             replace(request, path=path, right=lambda body: len(json.loads(body)) == 100)
         )
-    # A page of sessions of 1,000 properties each is another amount of data, not another cost of a page.
+    # A page of sessions with 1,000 properties each contains more data, so it is not comparable.
     del operations["session-properties wide"]
     service.operations = operations
     service.check()

@@ -1,15 +1,15 @@
-"""How long `ccs serve` takes until it answers: on an empty embedded store, and on one that is there."""
+"""The time until `ccs serve` responds, with an empty embedded store and with an existing one."""
 
 from statistics import median
 from typing import Any
 
 from benchmarks.lab import Lab
-from benchmarks.processes import answering, free_port, start, wait_until
+from benchmarks.processes import free_port, responding, start, wait_until
 from benchmarks.stacks.service import CCS, READY
 
 
 def run(lab: Lab) -> dict[str, Any]:
-    """Starts it once on an empty store, then again and again on the same."""
+    """Starts the service once with an empty store, then three times with the same store."""
     empty = _start(lab)
     existing = [_start(lab) for _ in range(3)]
     return {"empty_seconds": empty, "existing_seconds": median(existing), "existing": existing}
@@ -21,6 +21,6 @@ def _start(lab: Lab) -> float:
     command = [*CCS, "serve", "--port", str(port)]
     program = start("startup", command, lab.directory, environment)
     try:
-        return wait_until(answering(port, READY), program)
+        return wait_until(responding(port, READY), program)
     finally:
         program.stop()

@@ -1,1 +1,1 @@
-"""What becomes of the figures: targets reached or not, a Markdown page, plots."""
+"""Reports of the figures: targets, a Markdown page, plots."""

@@ -1,4 +1,4 @@
-"""What a comparison of two versions found, as a page of Markdown that reads well on a terminal too."""
+"""The result of comparing two versions, as Markdown that is also readable on a terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
@@ -14,12 +14,12 @@ _RATE, _SERVICE, _DATABASE = "operations_per_second", "cpu_service_us", "cpu_dat
 
 
 def progress(figures: Mapping[str, Round]) -> str:
-    """The ratios of one round in one line."""
+    """Returns the ratios of one round, on one line."""
     return ", ".join(f"{name} {_ratio(round_, _RATE):.3f}" for name, round_ in figures.items())
 
 
 def page(results: Mapping[str, Any]) -> str:
-    """The whole page."""
+    """Returns the whole page."""
     return "\n".join(_lines(results)) + "\n"
 
 
@@ -34,7 +34,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         f" {results['load_after']} after."
     )
     yield (
-        "Ratios are now / before: the median of the rounds, and the interval that holds the true median with"
+        "Ratios are now / before: the median of the rounds, and an interval that contains the true median with"
         f" {100 * Interval.coverage(len(rounds)):.0f} % probability."
     )
     yield ""
@@ -43,9 +43,9 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
          "interval", "PostgreSQL's CPU, ratio", "interval"],
         [_row(name, [round_[name] for round_ in rounds]) for name in (rounds[0] if rounds else {})],
     )  # fmt: skip
-    for name, why in results["lacking"].items():
+    for name, reason in results["not_compared"].items():
         yield ""
-        yield f"Not compared, since {results['before']} does it otherwise: {TITLES[name]} ({why})."
+        yield f"Not compared, because it fails in {results['before']}: {TITLES[name]} ({reason})."
     yield ""
     before, now = (results["memory"][version] / 1e6 for version in ("before", "now"))
     yield f"Memory of the largest worker: {before:.1f} MB before, {now:.1f} MB now ({now - before:+.1f})."
@@ -73,7 +73,7 @@ def _interval(interval: Interval) -> list[str]:
 
 
 def _ratio(round_: Round, figure: str) -> float:
-    """Now by before within a round: the geometric mean of its pairs, in which a steady drift cancels."""
+    """Returns the ratio now / before of a round: the geometric mean of its pairs, which cancels a steady drift."""
     pairs = zip(round_["now"], round_["before"], strict=True)
     product = 1.0
     for now, before in pairs:
@@ -86,7 +86,7 @@ def _median(rounds: Sequence[Round], version: str, figure: str) -> float:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A Markdown table whose columns are aligned as text, too."""
+    """Returns a Markdown table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     numbers = [index > 0 for index in range(len(header))]
 

@@ -1,4 +1,4 @@
-"""Reading the figures of a run: medians, their spread, and ratios within rounds."""
+"""Statistics of the figures of a run: medians, their spread, and ratios within rounds."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class Spread:
-    """A median with the least and the greatest of its rounds."""
+    """The median, minimum and maximum of some rounds."""
 
     median: float
     least: float
@@ -23,7 +23,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Interval:
-    """A median, and an interval about it that holds the true median with `coverage` of probability."""
+    """A median, and an interval that contains the true median with the probability `coverage`."""
 
     WANTED: ClassVar = 0.95
 
@@ -39,12 +39,12 @@ class Interval:
 
     @classmethod
     def coverage(cls, count: int) -> float:
-        """The probability: at least `WANTED` from 6 values on; what the least and the greatest of fewer hold."""
+        """Returns the probability for `count` values. It is at least `WANTED` for 6 values or more."""
         return 1 - 2 * cls._tail(count, cls._left_out(count))
 
     @classmethod
     def _left_out(cls, count: int) -> int:
-        """How many values lie outside on each side. Each value is above the true median as a coin falls on heads."""
+        """Returns how many values are outside on each side. Each is above the true median with probability 1/2."""
         left_out = 0
         while cls._tail(count, left_out + 1) <= (1 - cls.WANTED) / 2:
             left_out += 1
@@ -52,7 +52,7 @@ class Interval:
 
     @staticmethod
     def _tail(count: int, left_out: int) -> float:
-        """The probability that at most `left_out` of the values are above the true median."""
+        """Returns the probability that at most `left_out` values are above the true median."""
         return sum(comb(count, above) for above in range(left_out + 1)) / float(2**count)
 
 
@@ -75,14 +75,14 @@ class Comparison:
         return list(dict.fromkeys(operation for operation, _, _ in self._rounds))
 
     def spread(self, operation: str, stack: str, connections: int, figure: str) -> Spread | None:
-        """One figure over the rounds, or None where it was not measured."""
+        """Returns one figure over the rounds, or None if it was not measured."""
         rounds = self._rounds.get((operation, stack, connections))
         return Spread.of(round_[figure] for round_ in rounds) if rounds else None
 
     def ratio(
         self, above: tuple[str, str], below: tuple[str, str], connections: int
     ) -> Spread | None:
-        """Operations per second of one (operation, stack) by those of another, round by round."""
+        """Returns the ratios of operations per second of two (operation, stack) pairs, round by round."""
         rates = [
             [
                 round_["operations_per_second"]

@@ -1,4 +1,4 @@
-"""Two plots: how many times as fast as its peers the service is, and latency against load."""
+"""Two plots: the throughput of the service relative to other stacks, and latency against load."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from benchmarks.operations import TITLES
 from benchmarks.report.figures import Comparison
 
-mpl.rcParams["svg.hashsalt"] = "ccs"  # the same figures give the same file
+mpl.rcParams["svg.hashsalt"] = "ccs"  # the same figures yield the same file
 _WITHOUT_DATE = {"Date": None}
 _OPERATIONS = ("read_all", "read_one", "patch_1", "patch_10", "put_1")
 _CONNECTIONS = 16
@@ -21,7 +21,7 @@ _COLOURS = {
 
 
 def ratios(figures: Mapping[str, Any], file: Path) -> None:
-    """Bars: the service's operations per second by each other stack's, on a logarithmic axis around 1."""
+    """Draws bars: the ratio of operations per second, service to other stack, on a logarithmic axis around 1."""
     comparison = Comparison(figures)
     others = [
         name
@@ -60,7 +60,7 @@ def ratios(figures: Mapping[str, Any], file: Path) -> None:
 
 
 def latency(figures: Mapping[str, Any], file: Path) -> None:
-    """Lines: p50 and p99 of the service and the floor over requests per second."""
+    """Draws lines: p50 and p99 of the service and the floor over requests per second."""
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     panels = figure.subplots(1, len(figures), squeeze=False)[0]
     for axes, (operation, curves) in zip(panels, figures.items(), strict=True):

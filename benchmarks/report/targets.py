@@ -1,4 +1,4 @@
-"""The targets of issue 4, and whether a run reached them."""
+"""The targets of the benchmark, and whether a run reached them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Target:
-    """One target: what was wanted, and what was measured."""
+    """One target: the required value and the measured value."""
 
     what: str
     wanted: float
@@ -40,8 +40,8 @@ class Target:
 
 
 def targets(parts: Mapping[str, Any]) -> list[Target]:
-    """Every target that the run has figures for."""
-    judges = {
+    """Returns the targets for which the run has figures."""
+    readers = {
         "comparison": _comparison,
         "latency": _latency,
         "growth": _growth,
@@ -51,7 +51,7 @@ def targets(parts: Mapping[str, Any]) -> list[Target]:
         "limits": _limits,
         "startup": _startup,
     }
-    return [target for part, figures in parts.items() for target in judges[part](figures)]
+    return [target for part, figures in parts.items() for target in readers[part](figures)]
 
 
 def _comparison(figures: Mapping[str, Any]) -> Iterator[Target]:
@@ -98,7 +98,7 @@ def _growth(figures: Mapping[str, Any]) -> Iterator[Target]:
 
 
 def _sessions(figures: Mapping[str, Any]) -> Iterator[Target]:
-    # "The same" cannot be less than what the rounds vary by.
+    # The tolerance is the variation between rounds.
     rounds = figures["rounds"]
     for listing, shape in (
         ("session-ids", "many"), ("session-ids", "wide"), ("session-properties", "many"),

@@ -1,1 +1,1 @@
-"""What is measured: the service, what it could cost at the least, and its peers."""
+"""The stacks that are measured: the service, its floor, and its peers."""

@@ -1,4 +1,4 @@
-"""What every stack has in common."""
+"""Base classes of the stacks."""
 
 import json
 from abc import ABC, abstractmethod
@@ -9,9 +9,9 @@ from benchmarks.load import (
     Client,
     Load,
     Measurement,
-    NoAnswerError,
+    NoResponseError,
     Operation,
-    WrongAnswerError,
+    WrongResponseError,
     python,
     wrk,
 )
@@ -20,17 +20,17 @@ from benchmarks.processes import Program, Usage, usage_of
 
 
 class MissingError(Exception):
-    """A stack cannot run here; the message says what it lacks and how to install that."""
+    """A stack cannot run on this machine. The message says what is missing and how to install it."""
 
 
 class Stack(ABC):
-    """Something that does the operations, and can be asked what it spent on them."""
+    """A system that performs the operations, and whose CPU and memory can be measured."""
 
     name: str
     title: str
     on_postgres = True
     stalls = 0
-    """Measurements that were made again, since no answer had come in all of one: the machine's disk stood still."""
+    """The number of measurements that were repeated because no response arrived, as when the disk stalls."""
 
     def __init__(self, sessions: int) -> None:
         self.sessions = sessions
@@ -39,23 +39,23 @@ class Stack(ABC):
 
     @abstractmethod
     def measure(self, operation: str, load: Load) -> Measurement:
-        """Does an operation again and again.
+        """Runs an operation under load.
 
         Raises:
-            WrongAnswerError: an answer was not the right one.
-            NoAnswerError: there was none, three times in a row.
+            WrongResponseError: A response was wrong.
+            NoResponseError: There was no response, three times in a row.
         """
 
     def begin(self) -> Usage:
-        """Makes ready for a measurement; returns what its own programs have used until then."""
+        """Prepares a measurement. Returns the usage of the stack's own programs so far."""
         return self.usage()
 
     def steps(self, operation: str) -> int:
-        """How many requests the operation is made of."""
+        """Returns the number of requests in the operation."""
         return len(self.operations[operation].requests)
 
     def usage(self) -> Usage:
-        """What its own programs have used, the database not among them."""
+        """Returns the usage of the stack's own programs, without the database."""
         return usage_of(self.programs)
 
     def stop(self) -> None:
@@ -64,19 +64,19 @@ class Stack(ABC):
 
 
 class HttpStack(Stack):
-    """A stack that is asked over HTTP."""
+    """A stack that is used over HTTP."""
 
     port: int
 
     @abstractmethod
     def document(self, client: Client, session: int) -> Mapping[str, object]:
-        """The properties that a session has."""
+        """Returns the properties of a session."""
 
     def measure(self, operation: str, load: Load) -> Measurement:
         for _ in range(2):
             try:
                 return self._measure(operation, load)
-            except NoAnswerError:
+            except NoResponseError:
                 self.stalls += 1
         return self._measure(operation, load)
 
@@ -84,15 +84,15 @@ class HttpStack(Stack):
         run = wrk.run if wrk.is_installed() else python.run
         try:
             return run(self.operations[operation], self.port, self.sessions, load)
-        except (NoAnswerError, WrongAnswerError) as error:
+        except (NoResponseError, WrongResponseError) as error:
             where = f"{self.name}, {operation} over {load.connections} connections"
             raise type(error)(f"{where}: {error}") from error
 
     def check(self, *names: str) -> None:
-        """Does the operations, all unless some are named, once each and looks closely at what comes of them.
+        """Runs the named operations, or all of them, once each, and checks responses and written data in full.
 
         Raises:
-            WrongAnswerError: an answer or what was written is not right.
+            WrongResponseError: A response or the written data is wrong.
         """
         client = Client(self.port)
         for name in names or self.operations:
@@ -108,7 +108,7 @@ class HttpStack(Stack):
         wanted = json.loads(filled(json.dumps(writes), session, session))
         found = self.document(client, session)
         if {name: found.get(name) for name in wanted} != wanted:
-            raise WrongAnswerError(f"{self.name}: {wanted} was written, {found} was read")
+            raise WrongResponseError(f"{self.name}: {wanted} was written, {found} was read")
 
 
 def send_to_all(port: int, request: Request, sessions: Iterable[int], clients: int = 8) -> None:

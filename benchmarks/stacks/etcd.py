@@ -1,4 +1,4 @@
-"""etcd's JSON gateway: a durable key-value store in Go that is asked over HTTP. No peer in features."""
+"""etcd's JSON gateway: a durable key-value store in Go, used over HTTP. It is not a peer in features."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ _INSTALL = "apt-get install etcd-server"
 
 
 class Etcd(HttpStack):
-    """A property is a key: the session, a slash, the name. Its value is in the request as base64."""
+    """etcd, with a key for each property: session, slash, name. Values are base64."""
 
     name = "etcd"
     on_postgres = False
@@ -56,12 +56,12 @@ def _encoded(text: str) -> str:
 
 
 def _key(name: str) -> str:
-    """The key in base64: a session's eight digits stand for six bytes as they are."""
+    """Returns the key in base64. The eight digits of the session are valid base64 for six bytes."""
     return SESSION + _encoded(f"/{name}")
 
 
 def _put(name: str, value: object) -> dict[str, str]:
-    # In base64 there is no place for a changing value; etcd writes a new revision all the same.
+    # Base64 leaves no place for a changing value. etcd writes a new revision anyway.
     text = filled(compact(value), FIRST_SESSION, FIRST_SESSION)
     return {"key": _key(name), "value": _encoded(text)}
 
@@ -76,7 +76,7 @@ def _save(properties: Mapping[str, object]) -> Request:
 
 
 def _session() -> dict[str, str]:
-    """All keys of a session: from its slash up to the character after the slash."""
+    """Returns the range of all keys of a session: from its slash up to the character after the slash."""
     return {"key": _key(""), "rangeEnd": SESSION + _encoded("0")}
 
 

@@ -1,4 +1,4 @@
-"""The floor: `floor_app` on the same HTTP server as the service, in the service's own database."""
+"""The floor: `floor_app` on the same HTTP server and database as the service."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Floor(HttpStack):
-    """The least that Python, this HTTP server and these statements cost."""
+    """The minimum cost of Python, this HTTP server and these SQL statements."""
 
     name = "floor"
     title = "bare WSGI callable, raw prepared statements, granian"
@@ -53,7 +53,7 @@ class Floor(HttpStack):
 
 
 def connection_options(database_url: str) -> str:
-    """The settings of PostgreSQL that the service gives its connections, so that plans are the same."""
+    """Returns the connection options that the service uses, so that query plans are the same."""
     database = Database(database_url, Settings())
     with database.engine.connect() as connection:
         options: str = connection.connection.dbapi_connection.info.options  # type: ignore[union-attr]

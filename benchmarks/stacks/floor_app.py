@@ -1,7 +1,7 @@
-"""What the service could cost at the least: the same SQL from a bare WSGI callable, on the same tables.
+"""The application of the floor: a bare WSGI callable that runs the service's SQL on the service's tables.
 
-No credentials, no checks of names or bodies, no errors, no logs: nothing but a path cut in pieces and a statement that
-libpq has prepared.
+It has no credentials, no checks of names or bodies, no error handling and no logs. It only splits the path and executes
+a prepared statement through libpq.
 """
 
 import os
@@ -27,7 +27,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 
 class Connection:
-    """A libpq connection and what is prepared on it."""
+    """A libpq connection with its prepared statements."""
 
     def __init__(self) -> None:
         self._pgconn = PGconn.connect(_CONNECTION)
@@ -47,36 +47,36 @@ class Connection:
 
 
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    """Answers `/v1/account/{a}/…` as far as the benchmark asks it."""
+    """Serves those paths of `/v1/account/{a}/…` that the benchmark uses."""
     connection = _connection()
     account, *path = environ["PATH_INFO"][len("/v1/account/") :].encode().split(b"/", 4)
-    answer: bytes | None
+    content: bytes | None
     match environ["REQUEST_METHOD"], path:
         case "GET", [namespace, b"session-ids"]:
             page = (account, namespace, b"", b"0", b"100", b"1000000")
-            answer = connection.execute(LIST_IDS, page).get_value(0, 0)
+            content = connection.execute(LIST_IDS, page).get_value(0, 0)
         case "GET", [namespace, session, b"properties"]:
             place = (account, namespace, session)
-            answer = connection.execute(READ_ALL, place).get_value(0, 0) or b"{}"
+            content = connection.execute(READ_ALL, place).get_value(0, 0) or b"{}"
         case "GET", [namespace, session, b"properties", name]:
             one = (account, namespace, session, name)
-            answer = connection.execute(READ_ONE, one).get_value(0, 0)
+            content = connection.execute(READ_ONE, one).get_value(0, 0)
         case "PATCH", [namespace, session, b"properties"]:
             save(connection, account, namespace, session, environ["wsgi.input"].read())
-            answer = None
+            content = None
         case "PUT", [namespace, session, b"properties", name]:
             body = b'{"%b":%b}' % (name, environ["wsgi.input"].read())
             save(connection, account, namespace, session, body)
-            answer = None
+            content = None
         case "DELETE", [b"namespace", namespace, b"session", session]:
             delete_session(connection, (account, namespace, session))
-            answer = None
-    if answer is None:
+            content = None
+    if content is None:
         start_response("204 No Content", _NO_LENGTH)
         return []
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))]
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
     start_response("200 OK", headers)
-    return [answer]
+    return [content]
 
 
 def save(

@@ -1,8 +1,8 @@
 """Kinto, the nearest peer: JSON documents over HTTP, in Python, on PostgreSQL.
 
-A session is a collection of its own, with its properties in one record: Kinto gives each write a timestamp that is
-unique in its collection, and refuses one of two writers that meet there (409, "please retry"). The HTTP server is the
-fastest of those tried: granian and uwsgi, each with 1 to 4 threads or processes per core.
+Each session is a separate collection, with its properties in one record. Kinto gives each write a timestamp that is
+unique in its collection, and refuses one of two concurrent writers of a collection (409, "please retry"). The HTTP
+server is the fastest of those tried: granian and uwsgi, each with 1 to 4 threads or processes per core.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ application = get_app(settings)
 
 
 class Kinto(HttpStack):
-    """Kinto on the same PostgreSQL server, in a database of its own."""
+    """Kinto on the same PostgreSQL server, with a separate database."""
 
     name = "kinto"
 
@@ -91,7 +91,7 @@ class Kinto(HttpStack):
     def document(self, client: Client, session: int) -> dict[str, object]:
         record = json.loads(client.send(_get(_RECORD), session))["data"]
         one = json.loads(client.send(_get(f"{_COLLECTION}/records/{ONE}"), session))["data"]
-        # The same property twice: written into the document, or as a record of its own.
+        # The property is stored twice: in the document and as a separate record.
         newest = max(record, one, key=lambda found: found["last_modified"])
         return {**record, ONE: newest.get("value", record[ONE])}
 
@@ -141,7 +141,7 @@ def _operations() -> dict[str, Operation]:
 
 
 def _installed() -> Path:
-    """The programs of an environment made from the lock, once."""
+    """Returns the programs of an environment installed from the lock, once."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
     environment = ROOT / "build" / f"bench-kinto-{digest}"
     programs = environment / "bin"
@@ -161,7 +161,7 @@ def _installed() -> Path:
 
 def _version(programs: Path) -> str:
     code = "from importlib.metadata import version; print(version('kinto'))"
-    answer = subprocess.run(
+    completed = subprocess.run(
         [programs / "python", "-c", code], capture_output=True, text=True, check=True
     )
-    return answer.stdout.strip()
+    return completed.stdout.strip()

@@ -1,4 +1,4 @@
-"""pgbench with the service's own statements: what PostgreSQL gives without any HTTP or Python before it."""
+"""pgbench with the service's statements: the throughput of PostgreSQL without HTTP or Python."""
 
 import os
 import re
@@ -19,11 +19,11 @@ from ccs_server.store.saving import SAVE
 from ccs_server.store.wire import Statement
 
 _THREADS = 2
-_LOGGED = 0.1  # the part of all transactions whose latency is written down
+_LOGGED = 0.1  # the fraction of transactions whose latency is logged
 
 
 class Pgbench(Stack):
-    """The statements of single requests, prepared, on the service's tables."""
+    """The statements of single requests, as prepared statements on the service's tables."""
 
     name = "pgbench"
     title = "pgbench, the service's statements, no HTTP"
@@ -43,10 +43,10 @@ class Pgbench(Stack):
         self.operations = {name: Operation.of(Request("SQL", name)) for name in self._statements}
 
     def measure(self, operation: str, load: Load) -> Measurement:
-        """Runs the operation's statement.
+        """Runs the operation's statement under load.
 
         Raises:
-            RuntimeError: a statement failed.
+            RuntimeError: A statement failed.
         """
         statement, more = self._statements[operation]
         values = {1: ACCOUNT, 2: NAMESPACE, **dict(enumerate(more, 4))}
@@ -80,7 +80,7 @@ class Pgbench(Stack):
         )
 
     def _script(self, statement: Statement) -> str:
-        """The statement in pgbench's notation, its third parameter a session at random."""
+        """Returns the statement as a pgbench script, with a random session as its third parameter."""
         last = FIRST_SESSION + self.sessions - 1
         sql = re.sub(r"--.*", "", statement.sql.decode())
         sql = re.sub(r"\$(\d+)", r":p\1", " ".join(sql.split()))

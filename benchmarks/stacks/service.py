@@ -1,4 +1,4 @@
-"""The service as a user runs it: `ccs serve` on a PostgreSQL of their own, as it comes, logs and metrics on."""
+"""The service as users run it: `ccs serve` with its defaults, with logs and metrics on."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks import operations
 from benchmarks.load import Client, Request
 from benchmarks.load.requests import SESSION, basic
-from benchmarks.processes import Program, answering, free_port, start, wait_until
+from benchmarks.processes import Program, free_port, responding, start, wait_until
 from benchmarks.stacks.base import HttpStack, send_to_all, session_numbers
 
 ACCOUNT = "benchmark"
@@ -22,7 +22,7 @@ CCS = (sys.executable, "-m", "ccs_server")
 
 
 class Instance:
-    """A running `ccs serve` with an account on it."""
+    """A running `ccs serve` with an account."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Instance:
         self.token = self._log_in(credential["username"], credential["password"])
 
     def restart(self) -> None:
-        """Ends the service and starts it again on the same port and database."""
+        """Restarts the service with the same port and database."""
         self.program.stop()
         self.program = self._serve()
 
@@ -62,26 +62,26 @@ class Instance:
         )
 
     def start_ccs(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Starts a command of `ccs` beside the service."""
+        """Starts a `ccs` command while the service runs."""
         return subprocess.Popen([*self._command, *arguments], env=self._environment)
 
     def _serve(self) -> Program:
         command = [*self._command, "serve", "--port", str(self.port)]
         program = start(self._name, command, self._directory, self._environment)
-        wait_until(answering(self.port, READY), program)
+        wait_until(responding(self.port, READY), program)
         return program
 
     def _log_in(self, username: str, password: str) -> str:
         headers = {"Authorization": basic(username, password)}
-        answer = self._send(Request("POST", "/v2/authenticate/login", headers=headers))
-        token: str = json.loads(answer)["token"]
+        content = self._send(Request("POST", "/v2/authenticate/login", headers=headers))
+        token: str = json.loads(content)["token"]
         return token
 
     def _send(self, request: Request) -> bytes:
         client = Client(self.port)
-        answer = client.send(request)
+        content = client.send(request)
         client.close()
-        return answer
+        return content
 
     def _ccs(self, *arguments: str) -> Any:  # noqa: ANN401 - JSON
         finished = subprocess.run(
@@ -116,7 +116,7 @@ class Service(HttpStack):
         send_to_all(self.port, fill, session_numbers(sessions))
 
     def restart(self) -> None:
-        """Ends the service and starts it again."""
+        """Restarts the service."""
         self._instance.restart()
         self.programs = (self._instance.program,)
 

@@ -1,4 +1,4 @@
-"""webdis over Redis: HTTP in C, and a store in memory whose log is written before each answer. No peer in features."""
+"""webdis over Redis: HTTP in C, and an in-memory store with a synchronous log. It is not a peer in features."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ _INSTALL = "apt-get install webdis redis-server"
 
 
 class Webdis(HttpStack):
-    """A session is a hash, a property one of its fields, with its JSON as text."""
+    """webdis, with a hash for each session and a field with JSON text for each property."""
 
     name = "webdis"
     on_postgres = False
@@ -69,7 +69,11 @@ class Webdis(HttpStack):
         send_to_all(self.port, _save(DOCUMENT), session_numbers(sessions))
 
     def begin(self) -> Usage:
-        """Starts webdis anew: it answers clients that have gone, and so whoever has a connection of the same number."""
+        """Restarts webdis.
+
+        It still processes the requests of clients that have disconnected, and sends the responses to new connections
+        with the same number.
+        """
         self.programs[0].stop()
         self._start()
         return super().begin()
@@ -85,15 +89,15 @@ class Webdis(HttpStack):
 
 
 def _command(*words: str) -> Request:
-    """A command of Redis, its words in the path."""
+    """Returns a request with a Redis command in the path."""
     return Request("GET", "/" + "/".join(map(_quoted, words)), shortest=5)
 
 
 def _save(properties: Mapping[str, object]) -> Request:
-    """Saving properties: the command stands in the body."""
+    """Returns a request that saves properties, with the command in the body."""
     pairs = [word for name, value in properties.items() for word in (name, compact(value))]
     body = "/".join(map(_quoted, ["HSET", SESSION, *pairs]))
-    return Request("POST", "/", body, shortest=5, right=lambda answer: b'"HSET":' in answer)
+    return Request("POST", "/", body, shortest=5, right=lambda content: b'"HSET":' in content)
 
 
 def _quoted(word: str) -> str:

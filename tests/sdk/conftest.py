@@ -1,4 +1,4 @@
-"""Clients of a fresh account on the real server."""
+"""Fixtures of the SDK's tests: clients of a new account on the real server, and a fault proxy."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A proxy between a client and the server that fails on the wire in the ways that networks do."""
+"""A proxy between a client and the server that injects network faults."""
 
 import socket
 import struct
@@ -12,16 +12,16 @@ from types import TracebackType
 from typing import NamedTuple, Self, TypeAlias
 
 
-class Seen(NamedTuple):
-    """A request as it came in."""
+class SeenRequest(NamedTuple):
+    """A request that the proxy received."""
 
     method: str
     path: str
     headers: Mapping[str, str]
 
 
-class Answer(NamedTuple):
-    """An answer on its way back."""
+class Response(NamedTuple):
+    """A response, of the server or of the proxy."""
 
     status: int
     headers: Mapping[str, str]
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """One request on its way; a fault says what becomes of it."""
+    """One request and its response, handled by the next fault."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -40,19 +40,17 @@ class Exchange(BaseHTTPRequestHandler):
         return self.server.proxy
 
     def handle_one_request(self) -> None:
-        with suppress(
-            ConnectionError, TimeoutError
-        ):  # the client went away, as some tests mean it to
+        with suppress(ConnectionError, TimeoutError):  # some tests make the client disconnect
             super().handle_one_request()
 
     def _handle(self) -> None:
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.proxy.next_fault(Seen(self.command, self.path, dict(self.headers)))(self)
+        self.proxy.next_fault(SeenRequest(self.command, self.path, dict(self.headers)))(self)
 
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815
 
-    def forward(self) -> Answer:
-        """Lets the server act, and reads its whole answer."""
+    def forward(self) -> Response:
+        """Forwards the request to the server and returns its complete response."""
         upstream = HTTPConnection("127.0.0.1", self.proxy.upstream_port, timeout=30)
         try:
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -60,65 +58,65 @@ class Exchange(BaseHTTPRequestHandler):
                 upstream.putheader(name, value)
             upstream.endheaders(self.body)
             response = upstream.getresponse()
-            # The connection to the client is our own affair.
+            # The proxy manages its connection to the client itself.
             headers = {k: v for k, v in response.getheaders() if k.lower() != "connection"}
-            return Answer(response.status, headers, response.read())
+            return Response(response.status, headers, response.read())
         finally:
             upstream.close()
 
-    def send(self, answer: Answer, length: int | None = None) -> None:
-        """Sends the answer, or its head and the first `length` bytes of its body."""
-        self.send_response_only(answer.status)
-        for name, value in answer.headers.items():
+    def send(self, response: Response, length: int | None = None) -> None:
+        """Sends the response, or its head and the first `length` bytes of its body."""
+        self.send_response_only(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(answer.body[:length])
+        self.wfile.write(response.body[:length])
 
     def reset(self) -> None:
-        """Ends the connection with a TCP reset instead of an orderly close."""
+        """Ends the connection with a TCP reset."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
         self.connection.close()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base has it
-        """Says nothing."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
+        """Logs nothing."""
 
 
 Fault: TypeAlias = Callable[[Exchange], None]
 
 
 def pass_on(exchange: Exchange) -> None:
-    """No fault: the server's own answer."""
+    """Forwards the request and the response, without a fault."""
     exchange.send(exchange.forward())
 
 
 def reset_before(exchange: Exchange) -> None:
-    """The connection breaks before the server hears of the request."""
+    """Resets the connection without forwarding the request."""
     exchange.reset()
 
 
 def reset_after(exchange: Exchange) -> None:
-    """The server acts, and the connection breaks before its answer."""
+    """Forwards the request, and resets the connection instead of responding."""
     exchange.forward()
     exchange.reset()
 
 
 def truncate(exchange: Exchange) -> None:
-    """The answer's body ends in the middle."""
+    """Closes the connection in the middle of the response's body."""
     whole = exchange.forward()
     exchange.send(whole, len(whole.body) // 2)
     exchange.close_connection = True
 
 
-def say_nothing(exchange: Exchange) -> None:
-    """The server acts, and its answer does not come for as long as the client waits."""
+def never_respond(exchange: Exchange) -> None:
+    """Forwards the request, and does not respond as long as the client waits."""
     exchange.forward()
-    exchange.rfile.read(1)  # ends when the client hangs up
+    exchange.rfile.read(1)  # returns when the client disconnects
     exchange.close_connection = True
 
 
 def stall(exchange: Exchange) -> None:
-    """The answer's head and half of its body come, the rest does not for as long as the client waits."""
+    """Sends the response's head and half of its body, and no more as long as the client waits."""
     whole = exchange.forward()
     exchange.send(whole, len(whole.body) // 2)
     exchange.wfile.flush()
@@ -126,20 +124,20 @@ def stall(exchange: Exchange) -> None:
     exchange.close_connection = True
 
 
-def answer(status: int, body: bytes = b"", **headers: str) -> Fault:
-    """Something on the way answers instead of the server."""
+def respond(status: int, body: bytes = b"", **headers: str) -> Fault:
+    """Returns a fault that responds instead of the server, as a proxy or portal would."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    whole = Answer(status, {"Content-Length": str(len(body))} | named, body)
+    whole = Response(status, {"Content-Length": str(len(body))} | named, body)
     return lambda exchange: exchange.send(whole)
 
 
 class FaultProxy:
-    """Listens on a port of its own; each request meets the next of `faults`, or none when they are used up."""
+    """A proxy on a port of its own. Each request gets the next of `faults`; without any, it is forwarded."""
 
     def __init__(self, upstream_port: int) -> None:
         self.upstream_port = upstream_port
         self.faults: deque[Fault] = deque()
-        self.seen: list[Seen] = []
+        self.seen: list[SeenRequest] = []
         self.connections = 0
         self._listener = _Listener(self)
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.01,))
@@ -148,7 +146,7 @@ class FaultProxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._listener.server_address[1]}"
 
-    def next_fault(self, seen: Seen) -> Fault:
+    def next_fault(self, seen: SeenRequest) -> Fault:
         self.seen.append(seen)
         return self.faults.popleft() if self.faults else pass_on
 

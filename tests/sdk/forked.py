@@ -1,6 +1,6 @@
-"""Programs that fork after they used a client: `python -m tests.sdk.forked PROGRAM`, settings from the environment.
+"""Programs that use a client and then fork: `python -m tests.sdk.forked PROGRAM`.
 
-Each exits with 0 if every process saw its own data.
+They take the client's settings from the environment, and exit with 0 if every process read the right data.
 """
 
 import atexit
@@ -19,39 +19,39 @@ PROCESSES = 4
 READS = 200
 EXITS = 100
 CHILD_SECONDS = 30
-"""How long a child may take before a signal ends it."""
+"""How long a child may take before SIGALRM ends it."""
 
 
 def reads() -> bool:
-    """Children read side by side through a client whose only connection was open when they were forked."""
+    """Children read concurrently through a client whose only connection was open during the fork."""
     client = ContextClient(pool_size=1, retry=None)
     airline = client.namespace("airline")
     sessions = [airline.session(f"conv-{number}") for number in range(PROCESSES)]
     for session in sessions:
-        session["whose"] = session.session_id
-    return _all_succeed([_fork(partial(_reads_its_own, session)) for session in sessions])
+        session["owner"] = session.session_id
+    return _all_succeed([_fork(partial(_reads_only_its_session, session)) for session in sessions])
 
 
-def _reads_its_own(session: SessionHandle) -> bool:
+def _reads_only_its_session(session: SessionHandle) -> bool:
     wrong = 0
     for _ in range(READS):
         try:
-            wrong += session["whose"] != session.session_id
+            wrong += session["owner"] != session.session_id
         except CCSError:
             wrong += 1
     return wrong == 0
 
 
 def login() -> bool:
-    """A child is forked while another thread of its parent logs in, and saves at once."""
+    """A child, forked while another thread of its parent logs in, saves at once."""
     client = DocumentClient()
     threading.Thread(target=client.login, daemon=True).start()
-    sys.stdin.readline()  # the test writes it when the login is under way
+    sys.stdin.readline()  # the test writes a line when the login is in progress
     return _all_succeed([_fork(lambda: bool(client.save("airline", {"a": 1})))])
 
 
 def given_session() -> bool:
-    """A child may use a given session only if its parent did not."""
+    """A child may use a given session only if its parent did not use it."""
     unused = ContextClient(http_session=requests.Session())
     used = ContextClient(http_session=requests.Session())
     used.list_namespaces()
@@ -61,22 +61,22 @@ def given_session() -> bool:
         try:
             used.list_namespaces()
         except ConfigurationError as error:
-            return "make the session and the client after the fork" in error.message
+            return "create the session and the client after the fork" in error.message
         return False
 
     return _all_succeed([_fork(works_and_is_refused)])
 
 
 def exits() -> bool:
-    """Children exit while threads of their parent take connections from the pool and put them back."""
+    """Children exit while threads of their parent use the connection pool."""
     client = ContextClient(pool_size=PROCESSES)
-    sys.setswitchinterval(1e-5)  # so that forks often meet a thread that is about to do so
+    sys.setswitchinterval(1e-5)  # so that forks often interrupt a thread that is using the pool
     for _ in range(PROCESSES):
-        threading.Thread(target=_read_on, args=(client,), daemon=True).start()
+        threading.Thread(target=_read_forever, args=(client,), daemon=True).start()
     return all(_all_succeed([_fork(_run_exit_functions)]) for _ in range(EXITS))
 
 
-def _read_on(client: ContextClient) -> None:
+def _read_forever(client: ContextClient) -> None:
     while True:
         client.list_namespaces()
 
@@ -87,7 +87,7 @@ def _run_exit_functions() -> bool:
 
 
 def _fork(run: Callable[[], bool]) -> int:
-    """Starts a child that succeeds if `run` returns true; returns its process id."""
+    """Starts a child that exits with 0 if `run` returns true; returns its process id."""
     child = os.fork()
     if child == 0:
         succeeded = False
@@ -108,4 +108,4 @@ PROGRAMS = {program.__name__: program for program in (reads, login, given_sessio
 
 if __name__ == "__main__":
     succeeded = PROGRAMS[sys.argv[1]]()
-    os._exit(0 if succeeded else 1)  # without waiting for the thread that still logs in
+    os._exit(0 if succeeded else 1)  # does not wait for the thread that is still logging in

@@ -1,6 +1,6 @@
-"""A WSGI application that serves the guide's recipe of a cache, whose client is made and used when it is imported.
+"""A WSGI application with the cache recipe of the guide. Its client is created and used at import.
 
-Its processes answer requests in step: each waits until all of them have one.
+Its processes handle requests in step: each waits until all of them have one.
 """
 
 import json
@@ -17,13 +17,13 @@ PROCESSES = 4
 PAGE = ROOT / "docs" / "sdk" / "cache-an-api-result.md"
 
 recipe: dict[str, Any] = {}
-exec(next(examples(PAGE)).code, recipe)  # noqa: S102 - the reader's module
+exec(next(examples(PAGE)).code, recipe)  # noqa: S102 - code from the guide
 
 together = multiprocessing.get_context("fork").Barrier(PROCESSES, timeout=30)
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """The status of the flight that the path names."""
+    """Returns the status of the flight in the path."""
     together.wait()
     status = recipe["flight_status"](environ["PATH_INFO"].removeprefix("/"))
     start_response("200 OK", [("Content-Type", "application/json")])

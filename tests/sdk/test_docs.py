@@ -1,4 +1,4 @@
-"""Every Python example of the guide and the READMEs runs, and prints what the page says it prints."""
+"""Every Python example of the guide and the READMEs runs, and prints the output that the page shows."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ _EXAMPLE = re.compile(r"^```python\n(.*?)^```(?:\n+^```text\n(.*?)^```)?", re.DO
 
 
 class Example(NamedTuple):
-    """A block of Python, the line it begins on, and what it prints if the page says so."""
+    """A block of Python, the number of lines before it, and its output if the page shows it."""
 
     line: int
     code: str
@@ -40,7 +40,7 @@ def examples(page: Path) -> Iterator[Example]:
 
 
 def settings(account: Account) -> dict[str, str]:
-    """The environment that the pages tell their readers to set."""
+    """Returns the environment variables that the pages tell their readers to set."""
     return {
         "CCS_URL": account.server_url,
         "CCS_ACCOUNT": account.id,
@@ -51,17 +51,17 @@ def settings(account: Account) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_examples_of_a_page_do_what_it_says(
+def test_the_examples_of_a_page_print_the_output_that_it_shows(
     page: Path, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in settings(account).items():
         monkeypatch.setenv(name, value)
     variables: dict[str, Any] = {"__name__": "__main__"}
     for example in examples(page):
-        # Line numbers of failures are those of the page.
+        # Blank lines in front, so that line numbers in failures are those of the page.
         code = compile("\n" * example.line + example.code, page, "exec")
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(code, variables)  # noqa: S102 - that is the point
+            exec(code, variables)  # noqa: S102 - runs the example
         if example.output is not None:
             assert printed.getvalue() == example.output
     for variable in variables.values():
@@ -69,8 +69,8 @@ def test_the_examples_of_a_page_do_what_it_says(
             variable.close()
 
 
-def test_the_reference_is_made_of_the_docstrings(tmp_path: Path) -> None:
-    made = subprocess.run(
+def test_the_reference_is_generated_from_the_docstrings(tmp_path: Path) -> None:
+    generated = subprocess.run(
         [
             *[sys.executable, "-m", "pdoc", "--docformat", "google"],
             *["--output-directory", str(tmp_path), "ccs_sdk", "ccs_sdk.errors"],
@@ -79,25 +79,25 @@ def test_the_reference_is_made_of_the_docstrings(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert made.stderr == ""
+    assert generated.stderr == ""
     reference = (tmp_path / "ccs_sdk.html").read_text()
     for name in ccs_sdk.__all__:
         assert f'id="{name}"' in reference
     assert "TransportError" in (tmp_path / "ccs_sdk" / "errors.html").read_text()
 
 
-def test_pages_have_examples() -> None:
+def test_every_page_has_examples() -> None:
     assert len(PAGES) >= 8
     for page in PAGES[1:]:
         assert list(examples(page)), page
 
 
-def test_the_readme_takes_under_ten_lines() -> None:
+def test_the_example_of_the_readme_has_under_ten_lines() -> None:
     (first,) = examples(ROOT / "sdk" / "README.md")
     assert len(first.code.splitlines()) < 10
 
 
-def test_the_tree_of_errors_in_the_guide_is_that_of_the_docstring() -> None:
+def test_the_error_tree_in_the_guide_is_that_of_the_docstring() -> None:
     page = (ROOT / "docs" / "sdk" / "errors-and-retries.md").read_text()
     guide = re.search(r"^CCSError\n.*?(?=^```)", page, re.DOTALL | re.MULTILINE)
     drawn = (errors.__doc__ or "").split("```")[1].splitlines()[1:]

@@ -1,4 +1,4 @@
-"""Each failure has its class and says what it knows, and no failure shows a secret."""
+"""Each failure raises its class, with all details, and no failure shows a secret."""
 
 import logging
 import pickle
@@ -15,12 +15,12 @@ from tests.sdk import faults
 from tests.sdk.faults import FaultProxy
 from tests.support.service import Account
 
-KEY = "k3y-that-nobody-may-see"
-PASSWORD = "p4ssword-that-nobody-may-see"
+KEY = "k3y-that-must-stay-hidden"
+PASSWORD = "p4ssword-that-must-stay-hidden"
 
 
 @pytest.fixture
-def far(proxy: FaultProxy) -> Iterator[ContextClient]:
+def proxied(proxy: FaultProxy) -> Iterator[ContextClient]:
     with ContextClient(proxy.url, "acme", api_key=KEY, retry=None) as client:
         yield client
 
@@ -44,12 +44,12 @@ def far(proxy: FaultProxy) -> Iterator[ContextClient]:
     ],
 )
 def test_each_status_has_its_class(
-    status: int, kind: type[CCSError], proxy: FaultProxy, far: ContextClient
+    status: int, kind: type[CCSError], proxy: FaultProxy, proxied: ContextClient
 ) -> None:
     body = b'{"code": 1, "status": "x", "message": "Change this.", "errors": {"name": ["bad"]}}'
-    proxy.faults.append(faults.answer(status, body, X_Request_ID="r-1", Retry_After="7"))
+    proxy.faults.append(faults.respond(status, body, X_Request_ID="r-1", Retry_After="7"))
     with pytest.raises(CCSError) as failed:
-        far.list_namespaces()
+        proxied.list_namespaces()
     error = failed.value
     assert type(error) is kind
     assert error.status == status
@@ -61,21 +61,23 @@ def test_each_status_has_its_class(
         assert str(error) == f"Change this. ({status}, request id r-1)"
 
 
-def test_an_error_that_is_no_json_keeps_its_text(proxy: FaultProxy, far: ContextClient) -> None:
-    proxy.faults.append(faults.answer(502, b"<h1>Bad Gateway</h1>"))
+def test_an_error_body_that_is_not_json_is_kept_as_text(
+    proxy: FaultProxy, proxied: ContextClient
+) -> None:
+    proxy.faults.append(faults.respond(502, b"<h1>Bad Gateway</h1>"))
     with pytest.raises(errors.ServerError) as failed:
-        far.list_namespaces()
+        proxied.list_namespaces()
     assert failed.value.body == "<h1>Bad Gateway</h1>"
-    assert failed.value.message == "The server answered 502."
+    assert failed.value.message == "The server returned 502."
     assert failed.value.request_id == proxy.seen[0].headers["X-Request-ID"]
 
 
 @pytest.mark.parametrize("body", [b"", b"<h1>Not Found</h1>", b'{"error": "no such host"}'])
-def test_a_404_of_something_else_is_not_an_absent_property(
-    body: bytes, proxy: FaultProxy, far: ContextClient
+def test_a_404_from_a_proxy_is_not_treated_as_an_absent_property(
+    body: bytes, proxy: FaultProxy, proxied: ContextClient
 ) -> None:
-    proxy.faults.extend([faults.answer(404, body)] * 3)
-    place = far.namespace("airline")
+    proxy.faults.extend([faults.respond(404, body)] * 3)
+    place = proxied.namespace("airline")
     with pytest.raises(errors.NotFoundError) as failed:
         place["a"]
     assert not isinstance(failed.value, errors.PropertyNotFoundError)
@@ -85,7 +87,7 @@ def test_a_404_of_something_else_is_not_an_absent_property(
         _ = "a" in place
 
 
-def test_a_wrong_base_url_is_not_an_absent_property(account: Account) -> None:
+def test_a_wrong_base_url_is_not_treated_as_an_absent_property(account: Account) -> None:
     with (
         ContextClient(f"{account.server_url}/v1", account.id, api_key=account.key) as client,
         pytest.raises(errors.NotFoundError),
@@ -93,14 +95,14 @@ def test_a_wrong_base_url_is_not_an_absent_property(account: Account) -> None:
         client.namespace("airline").get("a", "default")
 
 
-def test_the_service_says_no(
+def test_refusals_of_the_service_raise_their_class(
     account: Account, other_account: Account, client: ContextClient
 ) -> None:
     with (
-        ContextClient(account.server_url, account.id, api_key=other_account.key) as stranger,
+        ContextClient(account.server_url, account.id, api_key=other_account.key) as other,
         pytest.raises(errors.PermissionDeniedError),
     ):
-        stranger.list_namespaces()
+        other.list_namespaces()
     with pytest.raises(errors.TooLargeError, match="document too large"):
         client.set_property("airline", "a", "x" * 800_000)
     assert client.get_properties("airline") == {}
@@ -108,13 +110,13 @@ def test_the_service_says_no(
 
 def test_errors_survive_pickling() -> None:
     error = errors.TooManyRequestsError("Slow down.", body={"code": 429}, retry_after=3)
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - pickled above
     assert type(copy) is type(error)
     assert vars(copy) == vars(error)
 
 
-def test_a_property_that_is_not_there_reads_like_other_errors() -> None:
-    # KeyError alone would show its message in quotes.
+def test_the_message_of_an_absent_property_is_not_quoted() -> None:
+    # KeyError shows its message in quotes.
     assert str(errors.PropertyNotFoundError("Gone.", request_id="r")) == "Gone. (404, request id r)"
 
 
@@ -123,26 +125,26 @@ def test_a_property_that_is_not_there_reads_like_other_errors() -> None:
     [
         faults.reset_before,
         faults.truncate,
-        faults.answer(302, Location="http://x"),
-        faults.answer(200, b"<html>"),
-        faults.pass_on,  # to a server that does not know the key
+        faults.respond(302, Location="http://x"),
+        faults.respond(200, b"<html>"),
+        faults.pass_on,  # to a server where the key is unknown
     ],
 )
-def test_no_key_is_shown(
-    fault: faults.Fault, proxy: FaultProxy, far: ContextClient, caplog: pytest.LogCaptureFixture
+def test_no_error_or_log_contains_the_key(
+    fault: faults.Fault, proxy: FaultProxy, proxied: ContextClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     proxy.faults.append(fault)
     with pytest.raises(CCSError) as failed:
-        far.list_namespaces()
-    _holds_no_secret(failed.value)
+        proxied.list_namespaces()
+    _check_no_secret_in_error(failed.value)
     assert caplog.text
-    _shows_no_secret(caplog.text)
+    _check_no_secret(caplog.text)
     assert KEY in proxy.seen[0].headers.values()
 
 
-@pytest.mark.parametrize("fault", [faults.reset_before, faults.answer(401), faults.answer(200)])
-def test_no_password_is_shown(
+@pytest.mark.parametrize("fault", [faults.reset_before, faults.respond(401), faults.respond(200)])
+def test_no_error_or_log_contains_the_password(
     fault: faults.Fault, proxy: FaultProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -152,12 +154,12 @@ def test_no_password_is_shown(
         pytest.raises(CCSError) as failed,
     ):
         client.get("airline")
-    _holds_no_secret(failed.value)
+    _check_no_secret_in_error(failed.value)
     assert caplog.text
-    _shows_no_secret(caplog.text)
+    _check_no_secret(caplog.text)
 
 
-def test_a_netrc_file_does_not_speak_for_the_client(
+def test_netrc_files_are_ignored(
     proxy: FaultProxy,
     account: Account,
     tmp_path: Path,
@@ -181,28 +183,29 @@ def test_a_netrc_file_does_not_speak_for_the_client(
     assert "Authorization" not in by_name["jwks.json"]
 
 
-def test_no_repr_shows_a_secret(documents: DocumentClient, account: Account) -> None:
+def test_no_repr_contains_a_secret(documents: DocumentClient, account: Account) -> None:
     token = documents.login()
     with ContextClient(account.server_url, account.id, api_key=account.key) as client:
         place = client.namespace("airline").session("conv-1")
         shown = [
-            repr(thing)
-            for thing in (client, vars(client), place, documents, vars(documents), token)
+            repr(item) for item in (client, vars(client), place, documents, vars(documents), token)
         ]
     for secret in (account.key, account.password, token.value):
         assert secret not in "".join(shown)
     assert account.id in shown[0]
 
 
-def test_a_client_is_not_pickled(client: ContextClient, documents: DocumentClient) -> None:
+def test_clients_and_handles_cannot_be_pickled_or_copied(
+    client: ContextClient, documents: DocumentClient
+) -> None:
     documents.login()
-    things: list[object] = [client, client.namespace("airline"), documents]
-    for thing in things:
+    holders: list[object] = [client, client.namespace("airline"), documents]
+    for holder in holders:
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-            with pytest.raises(TypeError, match=r"Make one in each process instead\."):
-                pickle.dumps(thing, protocol)
+            with pytest.raises(TypeError, match=r"Create one in each process instead\."):
+                pickle.dumps(holder, protocol)
         with pytest.raises(TypeError, match=r"cannot be pickled"):
-            deepcopy(thing)
+            deepcopy(holder)
 
 
 def test_a_password_that_cannot_be_sent_is_refused_without_showing_it() -> None:
@@ -212,14 +215,14 @@ def test_a_password_that_cannot_be_sent_is_refused_without_showing_it() -> None:
     assert PASSWORD not in str(refused.value)
 
 
-def _holds_no_secret(error: CCSError) -> None:
-    """Neither in the words, nor in the variables, nor in any exception that hangs on this one."""
+def _check_no_secret_in_error(error: CCSError) -> None:
+    """Checks the message, the local variables of the traceback, and chained exceptions."""
     shown = traceback.TracebackException.from_exception(error, capture_locals=True).format()
-    _shows_no_secret("".join(shown))
+    _check_no_secret("".join(shown))
     assert error.__cause__ is None
     assert error.__context__ is None
 
 
-def _shows_no_secret(text: str) -> None:
+def _check_no_secret(text: str) -> None:
     for secret in (KEY, PASSWORD, b64encode(f"anna:{PASSWORD}".encode()).decode()):
         assert secret not in text

@@ -1,4 +1,4 @@
-"""The public surface, pinned: a name comes or goes only where somebody means it."""
+"""The public names of the package. Adding or removing one requires a change here."""
 
 import inspect
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from ccs_sdk import errors, models
 PUBLIC_MODULES = {"client", "documents", "errors", "handles", "models", "scopes"}
 
 
-def test_all_is_all_and_in_order() -> None:
+def test_dunder_all_lists_every_public_name() -> None:
     public = {
         name
         for name, member in vars(ccs_sdk).items()
@@ -21,7 +21,7 @@ def test_all_is_all_and_in_order() -> None:
     assert set(ccs_sdk.__all__) == public | {"__version__"}
 
 
-def test_only_these_modules_are_public() -> None:
+def test_the_public_modules_are_these() -> None:
     modules = {name for name, member in vars(ccs_sdk).items() if inspect.ismodule(member)}
     assert {name for name in modules if not name.startswith("_")} == PUBLIC_MODULES
 
@@ -36,8 +36,8 @@ def test_every_error_and_model_is_exported(module: object) -> None:
     assert defined <= set(ccs_sdk.__all__)
 
 
-def _drawn() -> dict[str, str]:
-    """The error classes in the docstring's drawing, each with the one that it hangs from."""
+def _parents_in_docstring() -> dict[str, str]:
+    """Returns the error classes in the tree of the docstring, each with its parent."""
     parents: dict[str, str] = {}
     above: list[tuple[int, str]] = []
     for line in (errors.__doc__ or "").split("```")[1].splitlines()[1:]:
@@ -49,8 +49,8 @@ def _drawn() -> dict[str, str]:
     return parents
 
 
-def test_the_tree_that_is_drawn_is_the_tree() -> None:
-    assert _drawn() == {
+def test_the_tree_in_the_docstring_is_the_class_hierarchy() -> None:
+    assert _parents_in_docstring() == {
         name: member.__bases__[0].__name__
         for name, member in vars(errors).items()
         if inspect.isclass(member) and issubclass(member, Exception)
@@ -69,7 +69,7 @@ def _members() -> Iterator[tuple[str, object]]:
                     yield f"{name}.{attribute}", value
 
 
-def test_the_annotations_of_every_public_member_can_be_read_while_running() -> None:
+def test_type_hints_of_every_public_member_resolve_at_run_time() -> None:
     read = 0
     for name, member in _members():
         function = member.fget if isinstance(member, property) else member

@@ -1,4 +1,4 @@
-"""What happens to calls when the network fails: what is tried again, and that nothing is lost or done twice."""
+"""Calls under network faults: which are retried, and that none is lost or takes effect twice."""
 
 import random
 import threading
@@ -32,17 +32,17 @@ PASSING = [
     faults.reset_before,
     faults.reset_after,
     faults.truncate,
-    faults.say_nothing,
+    faults.never_respond,
     faults.stall,
-    faults.answer(429, Retry_After="0"),
-    faults.answer(502),
-    faults.answer(503),
-    faults.answer(504),
+    faults.respond(429, Retry_After="0"),
+    faults.respond(502),
+    faults.respond(503),
+    faults.respond(504),
 ]
 
 
 @pytest.fixture
-def far(proxy: FaultProxy, account: Account) -> Iterator[ContextClient]:
+def proxied(proxy: FaultProxy, account: Account) -> Iterator[ContextClient]:
     """A client that reaches the server through the proxy."""
     with ContextClient(
         proxy.url, account.id, api_key=account.key, retry=QUICK, timeout=(3, 0.5)
@@ -51,7 +51,7 @@ def far(proxy: FaultProxy, account: Account) -> Iterator[ContextClient]:
 
 
 @pytest.fixture
-def far_documents(proxy: FaultProxy, account: Account) -> Iterator[DocumentClient]:
+def proxied_documents(proxy: FaultProxy, account: Account) -> Iterator[DocumentClient]:
     """A client of version 2 that reaches the server through the proxy."""
     with DocumentClient(
         proxy.url,
@@ -65,18 +65,18 @@ def far_documents(proxy: FaultProxy, account: Account) -> Iterator[DocumentClien
 
 
 @pytest.mark.parametrize("fault", PASSING)
-def test_a_read_comes_through(
-    fault: Fault, proxy: FaultProxy, client: ContextClient, far: ContextClient
+def test_a_read_succeeds_after_a_passing_fault(
+    fault: Fault, proxy: FaultProxy, client: ContextClient, proxied: ContextClient
 ) -> None:
     client.set_properties("airline", {"intent": "rebook", "step": 3})
     proxy.faults.append(fault)
-    assert far.get_properties("airline") == {"intent": "rebook", "step": 3}
+    assert proxied.get_properties("airline") == {"intent": "rebook", "step": 3}
     assert len(proxy.seen) == 2
 
 
 @dataclass(frozen=True)
 class Write:
-    """A write, and what it leaves of two properties."""
+    """A write, and the properties that it leaves of two existing ones."""
 
     write: Callable[[ContextClient], None]
     outcome: dict[str, object]
@@ -100,28 +100,28 @@ WRITES: dict[str, Write] = {
 
 @pytest.mark.parametrize("fault", [fault for fault in PASSING if fault is not faults.truncate])
 @pytest.mark.parametrize("name", WRITES)
-def test_a_write_has_its_effect_once_whatever_the_server_heard_of_it(
-    name: str, fault: Fault, proxy: FaultProxy, client: ContextClient, far: ContextClient
+def test_a_write_takes_effect_once_whether_or_not_the_server_received_it(
+    name: str, fault: Fault, proxy: FaultProxy, client: ContextClient, proxied: ContextClient
 ) -> None:
     client.set_properties("airline", {"intent": "rebook", "step": 3})
     proxy.faults.append(fault)
-    WRITES[name].write(far)
+    WRITES[name].write(proxied)
     assert client.get_properties("airline") == WRITES[name].outcome
 
 
 @pytest.mark.parametrize("fault", PASSING)
-def test_a_document_is_saved_whatever_the_server_heard_of_it(
-    fault: Fault, proxy: FaultProxy, documents: DocumentClient, far_documents: DocumentClient
+def test_a_document_is_saved_whether_or_not_the_server_received_the_first_attempt(
+    fault: Fault, proxy: FaultProxy, documents: DocumentClient, proxied_documents: DocumentClient
 ) -> None:
-    far_documents.login()
+    proxied_documents.login()
     proxy.faults.append(fault)
-    far_documents.save("airline", {"intent": "rebook"}, session_id="conv-1")
+    proxied_documents.save("airline", {"intent": "rebook"}, session_id="conv-1")
     assert documents.get("airline", session_id="conv-1").payload == {"intent": "rebook"}
 
 
-def test_all_attempts_are_one_request_to_the_logs(proxy: FaultProxy, far: ContextClient) -> None:
-    proxy.faults.extend([faults.reset_before, faults.answer(503)])
-    far.set_property("airline", "a", 1)
+def test_all_attempts_have_the_same_request_id(proxy: FaultProxy, proxied: ContextClient) -> None:
+    proxy.faults.extend([faults.reset_before, faults.respond(503)])
+    proxied.set_property("airline", "a", 1)
     assert len({seen.headers["X-Request-ID"] for seen in proxy.seen}) == 1
     assert len(proxy.seen) == 3
 
@@ -131,39 +131,39 @@ def test_all_attempts_are_one_request_to_the_logs(proxy: FaultProxy, far: Contex
     [
         (faults.reset_before, ConnectionFailedError),
         (faults.truncate, ConnectionFailedError),
-        (faults.say_nothing, TimedOutError),
+        (faults.never_respond, TimedOutError),
         (faults.stall, TimedOutError),
-        (faults.answer(429), TooManyRequestsError),
-        (faults.answer(502), ServerError),
-        (faults.answer(503), ServiceUnavailableError),
-        (faults.answer(504), ServerError),
+        (faults.respond(429), TooManyRequestsError),
+        (faults.respond(502), ServerError),
+        (faults.respond(503), ServiceUnavailableError),
+        (faults.respond(504), ServerError),
     ],
 )
-def test_attempts_are_bounded(
-    fault: Fault, error: type[Exception], proxy: FaultProxy, far: ContextClient
+def test_the_number_of_attempts_is_limited(
+    fault: Fault, error: type[Exception], proxy: FaultProxy, proxied: ContextClient
 ) -> None:
     proxy.faults.extend([fault] * 9)
     with pytest.raises(error):
-        far.get_properties("airline")
+        proxied.get_properties("airline")
     assert len(proxy.seen) == QUICK.attempts
 
 
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (faults.answer(500, b'{"code": 500, "message": "broken"}'), ServerError),
-        (faults.answer(200, b"<html>a captive portal</html>"), BadAnswerError),
-        (faults.answer(200, b""), BadAnswerError),
-        (faults.answer(200, b"[]"), BadAnswerError),
-        (faults.answer(301, Location="http://127.0.0.1:1/"), BadAnswerError),
+        (faults.respond(500, b'{"code": 500, "message": "broken"}'), ServerError),
+        (faults.respond(200, b"<html>a captive portal</html>"), BadAnswerError),
+        (faults.respond(200, b""), BadAnswerError),
+        (faults.respond(200, b"[]"), BadAnswerError),
+        (faults.respond(301, Location="http://127.0.0.1:1/"), BadAnswerError),
     ],
 )
-def test_what_will_not_pass_is_not_tried_again(
-    fault: Fault, error: type[Exception], proxy: FaultProxy, far: ContextClient
+def test_permanent_failures_are_not_retried(
+    fault: Fault, error: type[Exception], proxy: FaultProxy, proxied: ContextClient
 ) -> None:
     proxy.faults.append(fault)
     with pytest.raises(error):
-        far.get_properties("airline")
+        proxied.get_properties("airline")
     assert len(proxy.seen) == 1
 
 
@@ -174,21 +174,21 @@ V1_WRITES: list[Callable[[ContextClient], None]] = [
     lambda client: client.delete_session("airline", "conv-1"),
 ]
 PORTALS = [
-    faults.answer(200, b"<html>a login page</html>", Content_Type="text/html"),
-    faults.answer(200, b""),
-    faults.answer(200, b"{}", Content_Type="application/json"),
-    faults.answer(202, b""),
+    faults.respond(200, b"<html>a login page</html>", Content_Type="text/html"),
+    faults.respond(200, b""),
+    faults.respond(200, b"{}", Content_Type="application/json"),
+    faults.respond(202, b""),
 ]
 
 
 @pytest.mark.parametrize("portal", PORTALS)
 @pytest.mark.parametrize("write", V1_WRITES)
-def test_a_write_is_done_only_if_the_service_says_so(
-    write: Callable[[ContextClient], None], portal: Fault, proxy: FaultProxy, far: ContextClient
+def test_a_write_succeeds_only_if_the_service_confirms_it(
+    write: Callable[[ContextClient], None], portal: Fault, proxy: FaultProxy, proxied: ContextClient
 ) -> None:
     proxy.faults.append(portal)
     with pytest.raises(BadAnswerError, match="check base_url"):
-        write(far)
+        write(proxied)
     assert len(proxy.seen) == 1
 
 
@@ -196,18 +196,18 @@ def test_a_write_is_done_only_if_the_service_says_so(
     "portal",
     [
         *PORTALS,
-        faults.answer(200, b'{"documentKey": "a:b:", "tenantId": "a"}'),
-        faults.answer(200, b'{"documentKey": "a:b:", "tenantId": "a", "success": false}'),
+        faults.respond(200, b'{"documentKey": "a:b:", "tenantId": "a"}'),
+        faults.respond(200, b'{"documentKey": "a:b:", "tenantId": "a", "success": false}'),
     ],
 )
-def test_a_document_is_saved_only_if_the_service_says_so(
-    portal: Fault, proxy: FaultProxy, far_documents: DocumentClient
+def test_a_document_write_succeeds_only_if_the_service_confirms_it(
+    portal: Fault, proxy: FaultProxy, proxied_documents: DocumentClient
 ) -> None:
-    far_documents.login()
+    proxied_documents.login()
     calls: list[Callable[[], object]] = [
-        lambda: far_documents.save("airline", {"a": 1}),
-        lambda: far_documents.delete("airline"),
-        lambda: far_documents.delete_properties("airline", ["a"]),
+        lambda: proxied_documents.save("airline", {"a": 1}),
+        lambda: proxied_documents.delete("airline"),
+        lambda: proxied_documents.delete_properties("airline", ["a"]),
     ]
     proxy.faults.extend([portal] * len(calls))
     for call in calls:
@@ -215,13 +215,15 @@ def test_a_document_is_saved_only_if_the_service_says_so(
             call()
 
 
-def test_a_login_page_is_no_login(proxy: FaultProxy, far_documents: DocumentClient) -> None:
-    proxy.faults.append(faults.answer(200, b"<html>a login page</html>"))
+def test_an_html_page_is_not_accepted_as_a_login(
+    proxy: FaultProxy, proxied_documents: DocumentClient
+) -> None:
+    proxy.faults.append(faults.respond(200, b"<html>a login page</html>"))
     with pytest.raises(BadAnswerError):
-        far_documents.save("airline", {"a": 1})
+        proxied_documents.save("airline", {"a": 1})
 
 
-def test_retries_are_off_with_one_argument(proxy: FaultProxy, account: Account) -> None:
+def test_retry_none_disables_retries(proxy: FaultProxy, account: Account) -> None:
     proxy.faults.append(faults.reset_before)
     with (
         ContextClient(proxy.url, account.id, api_key=account.key, retry=None) as client,
@@ -231,8 +233,8 @@ def test_retries_are_off_with_one_argument(proxy: FaultProxy, account: Account) 
     assert len(proxy.seen) == 1
 
 
-def test_the_total_time_is_bounded(proxy: FaultProxy, account: Account) -> None:
-    proxy.faults.extend([faults.say_nothing] * 9)
+def test_the_total_time_is_limited(proxy: FaultProxy, account: Account) -> None:
+    proxy.faults.extend([faults.never_respond] * 9)
     policy = RetryPolicy(attempts=9, total_time=0.3, base_delay=0.001)
     begin = time.monotonic()
     with (
@@ -245,12 +247,12 @@ def test_the_total_time_is_bounded(proxy: FaultProxy, account: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", ["1", formatdate(time.time() + 3_600, usegmt=True)], ids=["seconds", "date"]
+    "retry_after", ["1", formatdate(time.time() + 3_600, usegmt=True)], ids=["seconds", "date"]
 )
-def test_a_wait_past_the_total_time_is_not_begun(
-    asked: str, proxy: FaultProxy, account: Account
+def test_a_wait_longer_than_the_total_time_is_not_started(
+    retry_after: str, proxy: FaultProxy, account: Account
 ) -> None:
-    proxy.faults.append(faults.answer(503, Retry_After=asked))
+    proxy.faults.append(faults.respond(503, Retry_After=retry_after))
     policy = RetryPolicy(total_time=0.9)
     with (
         ContextClient(proxy.url, account.id, api_key=account.key, retry=policy) as client,
@@ -261,12 +263,12 @@ def test_a_wait_past_the_total_time_is_not_begun(
     assert len(proxy.seen) == 1
 
 
-def test_the_hook_sees_each_retry_with_the_time_that_the_service_asked_for(
+def test_the_hook_is_called_for_each_retry_with_its_delay(
     proxy: FaultProxy, account: Account
 ) -> None:
     events: list[RetryEvent] = []
     policy = RetryPolicy(base_delay=0.001, max_retry_after=0.002)
-    proxy.faults.extend([faults.reset_before, faults.answer(429, Retry_After="60")])
+    proxy.faults.extend([faults.reset_before, faults.respond(429, Retry_After="60")])
     with ContextClient(
         proxy.url, account.id, api_key=account.key, retry=policy, on_retry=events.append
     ) as client:
@@ -281,7 +283,7 @@ def test_the_hook_sees_each_retry_with_the_time_that_the_service_asked_for(
     assert events[1].delay == 0.002
 
 
-def test_what_the_hook_raises_ends_the_call(proxy: FaultProxy, account: Account) -> None:
+def test_an_exception_of_the_hook_ends_the_call(proxy: FaultProxy, account: Account) -> None:
     def stop(event: RetryEvent) -> None:
         raise KeyboardInterrupt from event.error
 
@@ -294,15 +296,15 @@ def test_what_the_hook_raises_ends_the_call(proxy: FaultProxy, account: Account)
     assert len(proxy.seen) == 1
 
 
-def test_nothing_is_lost_in_a_storm(
+def test_no_write_is_lost_under_random_faults(
     proxy: FaultProxy, client: ContextClient, account: Account
 ) -> None:
-    weather = random.Random(7)
-    quick = [faults.pass_on, faults.reset_before, faults.reset_after, faults.answer(503)]
-    proxy.faults.extend(weather.choices(quick, k=400))
+    chance = random.Random(7)
+    quick = [faults.pass_on, faults.reset_before, faults.reset_after, faults.respond(503)]
+    proxy.faults.extend(chance.choices(quick, k=400))
     policy = RetryPolicy(attempts=50, base_delay=0.001, max_delay=0.002)
-    with ContextClient(proxy.url, account.id, api_key=account.key, retry=policy) as far:
-        call = far.namespace("airline").session("conv-1")
+    with ContextClient(proxy.url, account.id, api_key=account.key, retry=policy) as proxied:
+        call = proxied.namespace("airline").session("conv-1")
         for step in range(60):
             call[f"step-{step}"] = step
             if step % 3 == 0:
@@ -313,12 +315,12 @@ def test_nothing_is_lost_in_a_storm(
     assert len(proxy.seen) > 160  # 80 calls were made
 
 
-def test_a_refused_token_is_fetched_anew_once(
-    proxy: FaultProxy, far_documents: DocumentClient
+def test_a_refused_token_is_replaced_once(
+    proxy: FaultProxy, proxied_documents: DocumentClient
 ) -> None:
-    far_documents.login()
-    proxy.faults.append(faults.answer(401))
-    far_documents.save("airline", {"a": 1})
+    proxied_documents.login()
+    proxy.faults.append(faults.respond(401))
+    proxied_documents.save("airline", {"a": 1})
     assert [seen.path.rpartition("/")[2] for seen in proxy.seen] == [
         "login",
         "create",
@@ -330,15 +332,15 @@ def test_a_refused_token_is_fetched_anew_once(
     assert second.headers["Authorization"].startswith("Bearer ")
 
 
-def test_threads_that_begin_together_log_in_once(
-    proxy: FaultProxy, far_documents: DocumentClient
+def test_concurrent_threads_log_in_once(
+    proxy: FaultProxy, proxied_documents: DocumentClient
 ) -> None:
     threads = 8
     together = threading.Barrier(threads)
 
     def save(number: int) -> None:
         together.wait(timeout=10)
-        far_documents.save("airline", {"number": number}, session_id=f"conv-{number}")
+        proxied_documents.save("airline", {"number": number}, session_id=f"conv-{number}")
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(save, range(threads)))
@@ -347,12 +349,10 @@ def test_threads_that_begin_together_log_in_once(
     assert paths.count("create") == threads
 
 
-def test_threads_do_not_stand_in_line_for_a_login_that_does_not_come(
-    proxy: FaultProxy, account: Account
-) -> None:
+def test_threads_wait_for_a_stalled_login_concurrently(proxy: FaultProxy, account: Account) -> None:
     threads = 10
     together = threading.Barrier(threads)
-    proxy.faults.extend([faults.say_nothing] * threads)
+    proxy.faults.extend([faults.never_respond] * threads)
 
     def save(number: int) -> float:
         together.wait(timeout=10)
@@ -368,19 +368,19 @@ def test_threads_do_not_stand_in_line_for_a_login_that_does_not_come(
         ThreadPoolExecutor(threads) as pool,
     ):
         waits = list(pool.map(save, range(threads)))
-    assert max(waits) < 1.5  # one after the other, the last would wait for 3 seconds
+    assert max(waits) < 1.5  # in turn, the last one would wait for 3 seconds
 
 
 def test_each_thread_retries_a_login_by_its_own_policy(
-    proxy: FaultProxy, far_documents: DocumentClient
+    proxy: FaultProxy, proxied_documents: DocumentClient
 ) -> None:
     threads = 4
     together = threading.Barrier(threads)
-    proxy.faults.append(faults.answer(503))
+    proxy.faults.append(faults.respond(503))
 
     def save(number: int) -> None:
         together.wait(timeout=10)
-        far_documents.save("airline", {"number": number}, session_id=f"conv-{number}")
+        proxied_documents.save("airline", {"number": number}, session_id=f"conv-{number}")
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(save, range(threads)))
@@ -389,19 +389,17 @@ def test_each_thread_retries_a_login_by_its_own_policy(
     assert 2 <= paths.count("login") <= 1 + threads
 
 
-def test_a_token_that_is_refused_again_is_an_error(
-    proxy: FaultProxy, far_documents: DocumentClient
+def test_a_second_refusal_of_the_token_raises_an_error(
+    proxy: FaultProxy, proxied_documents: DocumentClient
 ) -> None:
-    far_documents.login()
-    proxy.faults.extend([faults.answer(401), faults.pass_on, faults.answer(401)])
+    proxied_documents.login()
+    proxy.faults.extend([faults.respond(401), faults.pass_on, faults.respond(401)])
     with pytest.raises(AuthenticationError):
-        far_documents.save("airline", {"a": 1})
+        proxied_documents.save("airline", {"a": 1})
     assert len(proxy.seen) == 4
 
 
-def test_connections_are_kept_and_no_more_than_the_pool_holds(
-    proxy: FaultProxy, account: Account
-) -> None:
+def test_connections_are_reused_up_to_the_pool_size(proxy: FaultProxy, account: Account) -> None:
     threads = 4
     with ContextClient(proxy.url, account.id, api_key=account.key, pool_size=threads) as client:
 
@@ -416,7 +414,7 @@ def test_connections_are_kept_and_no_more_than_the_pool_holds(
     assert proxy.connections <= threads
 
 
-def test_nobody_listens(account: Account) -> None:
+def test_a_refused_connection_raises_connection_failed_error(account: Account) -> None:
     with (
         ContextClient("http://127.0.0.1:1", account.id, api_key=account.key, retry=QUICK) as client,
         pytest.raises(ConnectionFailedError, match="refused"),

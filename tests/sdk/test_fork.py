@@ -1,4 +1,4 @@
-"""A client that was made, or used, before a fork works in every process."""
+"""A client that was created or used before a fork works in every process."""
 
 import socket
 import subprocess
@@ -37,20 +37,20 @@ def test_forked_processes_share_no_connections_and_no_locks(program: str, accoun
 def test_a_process_forked_during_a_login_logs_in_by_itself(
     account: Account, proxy: FaultProxy
 ) -> None:
-    under_way = threading.Event()
+    login_started = threading.Event()
 
-    def never_answer(exchange: Exchange) -> None:
-        under_way.set()
-        faults.say_nothing(exchange)
+    def stall_login(exchange: Exchange) -> None:
+        login_started.set()
+        faults.never_respond(exchange)
 
-    proxy.faults.append(never_answer)
+    proxy.faults.append(stall_login)
     program = subprocess.Popen(
         [sys.executable, "-m", "tests.sdk.forked", "login"],
         stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         env=environment(**settings(account) | {"CCS_URL": proxy.url}),
     )  # fmt: skip
     with program:
-        assert under_way.wait(TIMEOUT_SECONDS)
+        assert login_started.wait(TIMEOUT_SECONDS)
         _, errors = program.communicate("\n", timeout=TIMEOUT_SECONDS)
     assert program.returncode == 0, errors
     paths = [seen.path.rpartition("/")[2] for seen in proxy.seen]
@@ -59,7 +59,7 @@ def test_a_process_forked_during_a_login_logs_in_by_itself(
 
 @contextmanager
 def gunicorn(application: str, **env: str) -> Generator[str]:
-    """Serves `application`, imported before the workers are forked; yields its address."""
+    """Serves `application`, which is imported before the workers fork; yields its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         process = subprocess.Popen(
             [
@@ -82,15 +82,15 @@ def test_a_client_at_module_level_works_under_gunicorn_with_preload(
     for flight in flights:
         client.set_property("flight-status", "status", {"flight": flight}, session_id=flight)
 
-    def ask(flight: str) -> str:
-        answer = requests.get(f"{url}/{flight}", timeout=TIMEOUT_SECONDS)
-        if answer.status_code != HTTPStatus.OK:
+    def get_status(flight: str) -> str:
+        response = requests.get(f"{url}/{flight}", timeout=TIMEOUT_SECONDS)
+        if response.status_code != HTTPStatus.OK:
             return "error"
-        return "right" if answer.json() == {"flight": flight} else "wrong"
+        return "right" if response.json() == {"flight": flight} else "wrong"
 
     with (
         gunicorn("tests.sdk.preloaded:application", **settings(account)) as url,
         ThreadPoolExecutor(PROCESSES) as pool,
     ):
-        outcomes = Counter(pool.map(ask, flights))
+        outcomes = Counter(pool.map(get_status, flights))
     assert outcomes == {"right": REQUESTS}

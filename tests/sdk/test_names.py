@@ -1,4 +1,4 @@
-"""Any allowed name works, and no argument reaches another place than the one that it names."""
+"""Any allowed name works, and no argument can form the path of something else."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from ccs_sdk import (
     _names,
 )
 from ccs_server.domain import names as theirs
-from tests.sdk.faults import Answer, Exchange, FaultProxy
+from tests.sdk.faults import Exchange, FaultProxy, Response
 from tests.support.service import Account
 
 AWKWARD_IN_BOTH = [
@@ -94,14 +94,14 @@ def test_any_property_name_works(client: ContextClient, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", AWKWARD_NAMES)
-def test_any_name_that_a_path_carries_can_be_deleted(client: ContextClient, name: str) -> None:
+def test_any_name_that_a_path_can_contain_can_be_deleted(client: ContextClient, name: str) -> None:
     client.set_properties("airline", {name: 1, "other": 2})
     client.delete_property("airline", name)
     assert client.get_properties("airline") == {"other": 2}
 
 
 @pytest.mark.parametrize("name", [*AWKWARD_NAMES, *BODY_ONLY])
-def test_version_2_knows_and_deletes_the_same_names(
+def test_version_2_reads_and_deletes_the_same_names(
     client: ContextClient, documents: DocumentClient, name: str
 ) -> None:
     documents.save("airline", {name: 1, "other": 2})
@@ -112,7 +112,9 @@ def test_version_2_knows_and_deletes_the_same_names(
 
 
 @pytest.mark.parametrize("name", BODY_ONLY)
-def test_version_1_says_who_can_delete_the_other_names(client: ContextClient, name: str) -> None:
+def test_version_1_refuses_to_delete_other_names_and_points_to_version_2(
+    client: ContextClient, name: str
+) -> None:
     client.set_property("airline", name, 1)
     with pytest.raises(InvalidArgumentError, match=r"use DocumentClient\.delete_properties"):
         client.delete_property("airline", name)
@@ -148,10 +150,10 @@ def test_any_session_id_works(
         ("a b", "%2e", "airline/a%20b/properties/%252e"),
     ],
 )
-def test_paths_go_onto_the_wire_as_they_are(
+def test_paths_are_sent_unchanged(
     session_id: str, name: str, path: str, proxy: FaultProxy, account: Account
 ) -> None:
-    # Bare dots would work with our server, but not with every proxy before it.
+    # Unencoded dots would work with our server, but not with every proxy in front of it.
     with ContextClient(proxy.url, account.id, api_key=account.key) as client:
         client.set_property("airline", name, 1, session_id=session_id)
     assert [seen.path for seen in proxy.seen] == [f"/v1/account/{account.id}/{path}"]
@@ -169,7 +171,7 @@ def test_paths_go_onto_the_wire_as_they_are(
     name=st.from_regex(theirs.PROPERTY_PATTERN, fullmatch=True),
     value=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
 )
-def test_names_and_texts_of_any_kind_come_back(
+def test_any_name_and_any_text_come_back_equal(
     client: ContextClient, session_id: str, name: str, value: JSON
 ) -> None:
     place = client.namespace("airline").session(session_id)
@@ -181,12 +183,12 @@ def test_names_and_texts_of_any_kind_come_back(
 
 
 @pytest.mark.parametrize("name", ["a/", "/", "a//"])
-def test_a_slash_at_the_end_of_a_name_travels_with_it(
+def test_a_slash_at_the_end_of_a_name_is_sent(
     name: str, proxy: FaultProxy, account: Account
 ) -> None:
     def accept(exchange: Exchange) -> None:
         exchange.send(
-            Answer(
+            Response(
                 *(
                     (200, {"Content-Length": "1"}, b"1")
                     if exchange.command == "GET"
@@ -208,7 +210,7 @@ def test_a_slash_at_the_end_of_a_name_travels_with_it(
     ]
 
 
-def test_deleting_a_name_with_a_slash_at_its_end_keeps_the_name_without(
+def test_deleting_a_name_that_ends_with_a_slash_keeps_the_name_without_it(
     client: ContextClient,
 ) -> None:
     client.set_properties("airline", {"a": 1, "a/": 2})
@@ -216,7 +218,7 @@ def test_deleting_a_name_with_a_slash_at_its_end_keeps_the_name_without(
     assert client.get_properties("airline") == {"a": 1}
 
 
-def test_what_the_sdk_knows_of_names_is_what_the_service_knows() -> None:
+def test_the_sdk_and_the_service_reserve_the_same_session_ids() -> None:
     assert DEFAULT_SESSION == theirs.DEFAULT_SESSION
     assert _names.PATH_WORDS == theirs.RESERVED_SESSIONS
 
@@ -247,13 +249,15 @@ DEEP = "[" * 101 + "]" * 101
 
 @pytest.fixture
 def nowhere() -> Iterator[ContextClient]:
-    """A client without a service: whatever it sends fails as a connection, not as an argument."""
+    """A client without a service: sending a request raises ConnectionFailedError."""
     with ContextClient("http://127.0.0.1:1", "acme", api_key="key", retry=None) as nowhere:
         yield nowhere
 
 
 @pytest.mark.parametrize("call", BAD_CALLS)
-def test_what_would_reach_another_place_is_not_sent(call: str, nowhere: ContextClient) -> None:
+def test_arguments_that_would_form_another_path_are_not_sent(
+    call: str, nowhere: ContextClient
+) -> None:
     with pytest.raises(InvalidArgumentError) as refused:
         BAD_CALLS[call](nowhere)
     assert refused.value.status == 400
@@ -282,7 +286,7 @@ WRONG_TYPES: list[tuple[Callable[[Any], object], str]] = [
 
 
 @pytest.mark.parametrize(("call", "sentence"), WRONG_TYPES)
-def test_a_wrong_type_is_refused_with_a_sentence(
+def test_arguments_of_the_wrong_type_are_refused_with_a_message(
     call: Callable[[Any], object], sentence: str, nowhere: ContextClient
 ) -> None:
     with pytest.raises(InvalidArgumentError) as refused:
@@ -291,7 +295,7 @@ def test_a_wrong_type_is_refused_with_a_sentence(
 
 
 @pytest.mark.parametrize("names", ["step", "", None, 7])
-def test_a_bare_string_is_no_list_of_names(
+def test_a_single_string_is_refused_as_a_list_of_names(
     names: Any, nowhere: ContextClient, documents: DocumentClient
 ) -> None:
     documents.save("airline", {"s": 1, "t": 2, "e": 3, "p": 4})
@@ -306,7 +310,7 @@ def test_a_bare_string_is_no_list_of_names(
     assert documents.get("airline").payload == {"s": 1, "t": 2, "e": 3, "p": 4}
 
 
-def test_any_other_collection_of_names_will_do(documents: DocumentClient) -> None:
+def test_any_other_collection_of_names_is_accepted(documents: DocumentClient) -> None:
     documents.save("airline", {"a": 1, "b": 2, "c": 3})
     for names in (["a", "b"], ("a", "b"), {"a", "b"}, {"a": 0, "b": 0}.keys(), iter(["a", "b"])):
         assert documents.get_properties("airline", names) == {"a": 1, "b": 2}
@@ -349,7 +353,7 @@ REFUSED_BY_THE_SERVICE: dict[str, tuple[Callable[[ContextClient], object], str]]
 
 
 @pytest.mark.parametrize("what", REFUSED_BY_THE_SERVICE)
-def test_other_rules_are_the_services_own(what: str, client: ContextClient) -> None:
+def test_all_other_rules_are_checked_by_the_service(what: str, client: ContextClient) -> None:
     call, sentence = REFUSED_BY_THE_SERVICE[what]
     with pytest.raises(BadRequestError) as refused:
         call(client)
@@ -363,7 +367,7 @@ def test_a_body_that_is_too_large_is_not_sent(nowhere: ContextClient) -> None:
         nowhere.set_property("airline", "a", "x" * 1_048_576)
 
 
-def test_a_document_that_is_too_large_says_how_large(
+def test_the_error_for_a_document_that_is_too_large_says_the_size_of_the_request(
     client: ContextClient, documents: DocumentClient
 ) -> None:
     sentence = "document too large; the body of this request has 800,0{} bytes"
@@ -374,7 +378,7 @@ def test_a_document_that_is_too_large_says_how_large(
     assert client.get_properties("airline") == {}
 
 
-def test_an_absence_is_told_in_the_words_of_the_service(client: ContextClient) -> None:
+def test_the_message_for_an_absent_property_is_that_of_the_service(client: ContextClient) -> None:
     with pytest.raises(PropertyNotFoundError) as by_path:
         client.get_property("airline", "a")
     with pytest.raises(PropertyNotFoundError) as by_query:

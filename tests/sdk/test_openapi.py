@@ -1,4 +1,4 @@
-"""Each operation of the server's OpenAPI document is reached by a method of the SDK."""
+"""Each operation of the server's OpenAPI document has a method in the SDK."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import requests
 from ccs_sdk import ContextClient, DocumentClient
 from tests.support.service import Account, Server
 
-# The same operation under a second method; the SDK sends the first.
+# The same operation with a second HTTP method; the SDK uses the first.
 SECOND_WAYS = {"loginByGet": "login", "updateDocument": "createDocument"}
 
 V1_CALLS: list[Callable[[ContextClient], object]] = [
@@ -48,20 +48,22 @@ V2_CALLS: list[Callable[[DocumentClient], object]] = [
 
 
 class Recording(requests.Session):
-    """A session that remembers which paths it was asked for."""
+    """A session that records the requests that it sends."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: set[tuple[str, str]] = set()
-        self.hooks["response"] = [self._remember]
+        self.requests_sent: set[tuple[str, str]] = set()
+        self.hooks["response"] = [self._record]
 
-    def _remember(self, response: requests.Response, *_: object, **__: object) -> None:
+    def _record(self, response: requests.Response, *_: object, **__: object) -> None:
         assert response.ok, response.text
-        self.asked.add((response.request.method or "", response.request.path_url.partition("?")[0]))
+        self.requests_sent.add(
+            (response.request.method or "", response.request.path_url.partition("?")[0])
+        )
 
 
 def _operations(server: Server) -> dict[str, tuple[str, re.Pattern[str]]]:
-    """Method and path of each documented operation, by its id; literal paths before those with holes."""
+    """Returns the method and path of each operation, by its id, with literal paths before templates."""
     document = requests.get(f"{server.url}/openapi.json", timeout=30).json()
     return {
         operation["operationId"]: (method.upper(), re.compile(re.sub(r"\{\w+\}", "[^/]+", path)))
@@ -74,8 +76,8 @@ def _operations(server: Server) -> dict[str, tuple[str, re.Pattern[str]]]:
 
 
 @pytest.fixture
-def asked(account: Account) -> set[tuple[str, str]]:
-    """What goes over the wire when each method of the SDK is called."""
+def requests_sent(account: Account) -> set[tuple[str, str]]:
+    """The requests that are sent when each method of the SDK is called."""
     with Recording() as session:
         v1 = ContextClient(
             account.server_url, account.id, api_key=account.key, http_session=session
@@ -91,11 +93,11 @@ def asked(account: Account) -> set[tuple[str, str]]:
             call(v1)
         for call_v2 in V2_CALLS:
             call_v2(v2)
-        return session.asked
+        return session.requests_sent
 
 
 def test_every_documented_operation_has_a_method(
-    server: Server, asked: set[tuple[str, str]]
+    server: Server, requests_sent: set[tuple[str, str]]
 ) -> None:
     operations = _operations(server)
     assert len(operations) >= 30
@@ -105,7 +107,7 @@ def test_every_documented_operation_has_a_method(
             for operation, (documented, pattern) in operations.items()
             if documented == method and pattern.fullmatch(path)
         )
-        for method, path in asked
+        for method, path in requests_sent
     }
     assert operations.keys() - reached - SECOND_WAYS.keys() == set()
     assert SECOND_WAYS.keys() <= operations.keys()

@@ -1,4 +1,4 @@
-"""Every operation of version 1, by its method and by its handle, against the real server."""
+"""Every operation of version 1, as a method and through handles, against the real server."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -71,7 +71,7 @@ def test_properties(client: ContextClient, session_id: str | None) -> None:
     assert client.get_properties("airline", session_id=session_id) == NOTHING_THERE
 
 
-def test_a_session_is_apart_from_its_namespace_and_from_other_sessions(
+def test_a_session_is_separate_from_its_namespace_and_other_sessions(
     client: ContextClient,
 ) -> None:
     airline = client.namespace("airline")
@@ -82,7 +82,7 @@ def test_a_session_is_apart_from_its_namespace_and_from_other_sessions(
     assert airline.session(DEFAULT_SESSION).all() == {"number": 0}
 
 
-def test_a_handle_reads_like_a_mapping(client: ContextClient) -> None:
+def test_a_handle_works_like_a_mapping(client: ContextClient) -> None:
     call = client.namespace("airline").session("conv-1")
     call["intent"] = "rebook"
     call.set("step", 3)
@@ -96,7 +96,7 @@ def test_a_handle_reads_like_a_mapping(client: ContextClient) -> None:
     assert sorted(call) == ["intent", "seat", "step", "tags"]
     assert call.only(["seat", "absent"]) == {"seat": "12A"}
     del call["intent"]
-    del call["intent"]  # absent is fine
+    del call["intent"]  # no error if absent
     call.delete("step")
     assert call.all() == {"seat": "12A", "tags": ["vip"]}
     with pytest.raises(KeyError, match="no such property"):
@@ -128,7 +128,7 @@ def test_a_property_is_popped_once(client: ContextClient) -> None:
     assert call.all() == NOTHING_THERE
 
 
-def test_a_default_is_set_where_nothing_is(client: ContextClient) -> None:
+def test_setdefault_saves_only_if_the_property_is_absent(client: ContextClient) -> None:
     call = client.namespace("airline").session("conv-1")
     assert call.setdefault("step", 1) == 1
     assert call.setdefault("step", 2) == 1
@@ -137,14 +137,14 @@ def test_a_default_is_set_where_nothing_is(client: ContextClient) -> None:
     assert call.all() == {"step": 1, "nothing": None}
 
 
-def test_a_stored_null_is_not_an_absence(client: ContextClient) -> None:
+def test_a_stored_null_is_not_treated_as_absent(client: ContextClient) -> None:
     call = client.namespace("airline").session("conv-1")
     call["nothing"] = None
     assert "nothing" in call
     assert call.get("nothing", "default") is None
 
 
-def test_handles_name_their_place(client: ContextClient) -> None:
+def test_the_repr_of_a_handle_names_its_namespace_and_session(client: ContextClient) -> None:
     scopes = client.scopes("airline", user_id="7")
     assert repr(scopes) == "Scopes('airline', user_id='7', conversation_id=None)"
     assert repr(client.iter_sessions("airline", page_size=7)).endswith(
@@ -157,7 +157,7 @@ def test_handles_name_their_place(client: ContextClient) -> None:
     assert airline.session("conv-1").session_id == "conv-1"
 
 
-def test_the_ttl_of_a_session_goes_before_that_of_its_namespace(
+def test_the_ttl_of_a_session_takes_precedence_over_that_of_its_namespace(
     client: ContextClient, clock: Clock
 ) -> None:
     airline = client.namespace("airline")
@@ -182,7 +182,7 @@ def test_a_session_keeps_its_ttl_until_it_is_dropped(client: ContextClient) -> N
     call = client.namespace("airline").session("conv-1")
     call.ttl = 60
     call["a"] = 1
-    client.set_session_ttl("airline", "conv-1")  # names no TTL: leaves what is set
+    client.set_session_ttl("airline", "conv-1")  # no TTL given: keeps the current one
     call.clear()
     assert call.ttl == timedelta(seconds=60)
     call.drop()
@@ -190,7 +190,7 @@ def test_a_session_keeps_its_ttl_until_it_is_dropped(client: ContextClient) -> N
     assert call.ttl is None
 
 
-def test_dropping_a_namespace_takes_everything_with_it(client: ContextClient) -> None:
+def test_dropping_a_namespace_deletes_everything_in_it(client: ContextClient) -> None:
     airline = client.namespace("airline")
     airline.ttl = 60
     call = airline.session("conv-1")
@@ -202,7 +202,7 @@ def test_dropping_a_namespace_takes_everything_with_it(client: ContextClient) ->
     assert call.ttl is None
 
 
-def test_listings_page_through_everything(client: ContextClient) -> None:
+def test_listings_fetch_all_pages(client: ContextClient) -> None:
     airline = client.namespace("airline")
     expected = sorted(f"conv-{number}" for number in range(105))
     for session_id in expected:
@@ -217,12 +217,12 @@ def test_listings_page_through_everything(client: ContextClient) -> None:
     assert list(client.iter_sessions("hotel")) == []
 
 
-def test_a_listing_names_the_namespace_itself(client: ContextClient) -> None:
+def test_a_listing_includes_the_default_session(client: ContextClient) -> None:
     client.set_property("airline", "a", 1)
     assert list(client.iter_sessions("airline")) == [DEFAULT_SESSION]
 
 
-def test_what_a_page_is_deleted_from_is_listed_first(client: ContextClient) -> None:
+def test_sessions_can_be_deleted_while_looping_over_a_list(client: ContextClient) -> None:
     airline = client.namespace("airline")
     for number in range(5):
         airline.session(f"conv-{number}")["a"] = 1
@@ -231,7 +231,7 @@ def test_what_a_page_is_deleted_from_is_listed_first(client: ContextClient) -> N
     assert list(airline.iter_sessions()) == []
 
 
-def test_three_scopes_are_kept_apart(client: ContextClient) -> None:
+def test_the_three_scopes_are_separate(client: ContextClient) -> None:
     scopes = client.scopes("airline", user_id="7", conversation_id="7")
     places = {
         "global": scopes.global_,
@@ -249,7 +249,7 @@ def test_three_scopes_are_kept_apart(client: ContextClient) -> None:
     assert [len(place.all()) for place in places.values()] == [2, 1, 0]
 
 
-def test_the_layout_of_scopes_is_what_is_documented(client: ContextClient) -> None:
+def test_scopes_use_the_documented_session_ids(client: ContextClient) -> None:
     scopes = client.scopes("airline", user_id="u-1", conversation_id="c-1")
     for place in (scopes.global_, scopes.user, scopes.conversation):
         place["a"] = 1
@@ -281,7 +281,7 @@ def test_a_ttl_out_of_range_is_refused(client: ContextClient, ttl: timedelta | i
 
 
 @pytest.mark.parametrize("ttl", [True, timedelta(seconds=1.5)])
-def test_a_ttl_that_is_no_whole_number_is_refused(
+def test_a_ttl_that_is_not_a_whole_number_is_refused(
     client: ContextClient, ttl: timedelta | int
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="A ttl must be a timedelta or an int"):

@@ -1,4 +1,4 @@
-"""Every operation of version 2 against the real server, beside version 1 on the same store."""
+"""Every operation of version 2 against the real server, with version 1 on the same store."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -45,7 +45,7 @@ def test_a_document(
         documents.get("airline", session_id=session_id)
 
 
-def test_a_save_moves_the_expiry_of_the_whole_document(
+def test_a_save_renews_the_expiry_of_the_whole_document(
     documents: DocumentClient, clock: Clock
 ) -> None:
     documents.save("airline", {"a": 1}, ttl=timedelta(minutes=1))
@@ -58,21 +58,21 @@ def test_a_save_moves_the_expiry_of_the_whole_document(
     assert documents.get("airline").payload == {"a": 1, "b": 2}
 
 
-def test_a_document_without_a_ttl_lives_as_long_as_is_granted(documents: DocumentClient) -> None:
+def test_a_document_without_a_ttl_gets_the_maximum_retention(documents: DocumentClient) -> None:
     documents.save("airline", {"a": 1})
     expires_at = documents.get("airline").expires_at
     assert expires_at is not None
     assert expires_at - datetime.now(UTC) > timedelta(days=394)
 
 
-def test_what_version_1_saves_forever_does_not_expire(
+def test_properties_saved_forever_by_version_1_do_not_expire(
     client: ContextClient, documents: DocumentClient
 ) -> None:
     client.set_property("airline", "a", 1)
     assert documents.get("airline").expires_at is None
 
 
-def test_an_empty_list_of_doomed_properties_is_not_the_whole_document(
+def test_an_empty_list_of_properties_does_not_delete_the_document(
     documents: DocumentClient,
 ) -> None:
     documents.save("airline", {"a": 1})
@@ -81,7 +81,7 @@ def test_an_empty_list_of_doomed_properties_is_not_the_whole_document(
     assert documents.get("airline").payload == {"a": 1}
 
 
-def test_a_ttl_over_the_maximum_is_cut_to_it(documents: DocumentClient) -> None:
+def test_a_ttl_over_the_maximum_is_clamped(documents: DocumentClient) -> None:
     documents.save("airline", {"a": 1}, ttl=2**40)
     expires_at = documents.get("airline").expires_at
     assert expires_at is not None
@@ -89,20 +89,20 @@ def test_a_ttl_over_the_maximum_is_cut_to_it(documents: DocumentClient) -> None:
 
 
 @pytest.mark.parametrize("ttl", [-1, timedelta(-1)])
-def test_a_ttl_below_zero_is_refused(documents: DocumentClient, ttl: timedelta | int) -> None:
+def test_a_negative_ttl_is_refused(documents: DocumentClient, ttl: timedelta | int) -> None:
     with pytest.raises(BadRequestError, match="ttlSeconds"):
         documents.save("airline", {"a": 1}, ttl=ttl)
 
 
 @pytest.mark.parametrize("ttl", [True, timedelta(microseconds=1)])
-def test_a_ttl_that_is_no_whole_number_is_refused(
+def test_a_ttl_that_is_not_a_whole_number_is_refused(
     documents: DocumentClient, ttl: timedelta | int
 ) -> None:
     with pytest.raises(InvalidArgumentError, match="A ttl must be a timedelta or an int"):
         documents.save("airline", {"a": 1}, ttl=ttl)
 
 
-def test_login_proves_the_credentials(documents: DocumentClient, account: Account) -> None:
+def test_login_checks_the_credentials(documents: DocumentClient, account: Account) -> None:
     token = documents.login()
     assert token.value.count(".") == 2
     assert token.expires_in == timedelta(days=1)
@@ -110,30 +110,32 @@ def test_login_proves_the_credentials(documents: DocumentClient, account: Accoun
     with (
         DocumentClient(
             account.server_url, account.id, username=account.username, password="wrong"
-        ) as stranger,
+        ) as other,
         pytest.raises(AuthenticationError) as refused,
     ):
-        stranger.login()
+        other.login()
     assert refused.value.status == 401
 
 
-def test_a_token_opens_no_other_account(account: Account, other_account: Account) -> None:
+def test_a_token_does_not_grant_access_to_another_account(
+    account: Account, other_account: Account
+) -> None:
     with (
         DocumentClient(
             account.server_url,
             other_account.id,
             username=account.username,
             password=account.password,
-        ) as stranger,
+        ) as other,
         pytest.raises(PermissionDeniedError),
     ):
-        stranger.get("airline")
+        other.get("airline")
 
 
 def test_the_signing_keys_are_public(account: Account) -> None:
     with DocumentClient(
         account.server_url, account.id, username="nobody", password="none"
-    ) as stranger:
-        keys = stranger.signing_keys()
+    ) as other:
+        keys = other.signing_keys()
     assert keys
     assert all("kid" in key and "d" not in key for key in keys)

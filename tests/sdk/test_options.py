@@ -1,4 +1,4 @@
-"""Settings come from arguments or the environment, and are checked when a client is built."""
+"""Settings come from arguments or the environment, and are checked when a client is created."""
 
 import inspect
 import math
@@ -33,7 +33,7 @@ KEY = "v3ry-s3cret"
         ("http://bücher.example", "http://xn--bcher-kva.example"),
     ],
 )
-def test_base_urls(given: str, used: str) -> None:
+def test_base_urls_are_normalised(given: str, used: str) -> None:
     assert check_base_url(given) == used
 
 
@@ -51,7 +51,7 @@ def test_base_urls(given: str, used: str) -> None:
         "https://[::1",
     ],
 )
-def test_a_base_url_that_cannot_work_is_refused_without_showing_secrets(url: str) -> None:
+def test_an_invalid_base_url_is_refused_without_showing_secrets(url: str) -> None:
     with pytest.raises(ConfigurationError, match="base_url") as refused:
         check_base_url(url)
     assert KEY not in str(refused.value)
@@ -84,14 +84,16 @@ def test_a_missing_setting_is_named(
 
 
 @pytest.mark.parametrize("key", ["line\nbreak", "ключ", " padded", "tab\t", "\x7f"])
-def test_a_key_that_no_header_carries_is_refused_without_showing_it(key: str) -> None:
+def test_a_key_that_no_header_can_contain_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         ContextClient("http://x", "acme", api_key=key)
     assert key not in str(refused.value)
 
 
 @pytest.mark.parametrize(("timeout", "pair"), [(2.5, (2.5, 2.5)), ((1, 9.0), (1, 9.0))])
-def test_timeouts(timeout: float | tuple[float, float], pair: tuple[float, float]) -> None:
+def test_a_timeout_is_one_number_or_a_pair(
+    timeout: float | tuple[float, float], pair: tuple[float, float]
+) -> None:
     assert timeouts(timeout) == pair
 
 
@@ -131,7 +133,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("kind", [ContextClient, DocumentClient])
 @pytest.mark.parametrize(("options", "sentence"), MISTYPED)
-def test_an_option_that_cannot_work_is_refused_with_a_sentence(
+def test_an_invalid_option_is_refused_with_a_message(
     options: dict[str, Any], sentence: str, kind: type[ContextClient | DocumentClient]
 ) -> None:
     arguments: dict[str, Any] = {"base_url": "http://x", "account_id": "acme"} | options
@@ -143,7 +145,7 @@ def test_an_option_that_cannot_work_is_refused_with_a_sentence(
 @pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("kind", [ContextClient, DocumentClient])
 @pytest.mark.parametrize("name", ["retries", "time_out", "timeouts", "session"])
-def test_a_misspelt_option_is_refused(
+def test_an_unknown_option_is_refused(
     name: str, kind: type[ContextClient | DocumentClient]
 ) -> None:
     misspelt: dict[str, Any] = {name: 3}
@@ -161,7 +163,9 @@ def test_a_secret_of_another_type_is_not_shown(secret: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [ContextClient, DocumentClient])
-def test_the_options_are_written_out(kind: type[ContextClient | DocumentClient]) -> None:
+def test_the_options_are_declared_in_the_signature(
+    kind: type[ContextClient | DocumentClient],
+) -> None:
     parameters = inspect.signature(kind).parameters
     assert not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     assert set(ClientOptions.__annotations__) < set(parameters)
@@ -170,8 +174,8 @@ def test_the_options_are_written_out(kind: type[ContextClient | DocumentClient])
         assert annotations[name] == annotation
 
 
-class Remembering(requests.Session):
-    """A session that remembers whether it was closed."""
+class RecordingClose(requests.Session):
+    """A session that records whether it was closed."""
 
     closed = False
 
@@ -183,7 +187,7 @@ class Remembering(requests.Session):
 @pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("kind", [ContextClient, DocumentClient])
 def test_a_given_session_stays_open(kind: type[ContextClient | DocumentClient]) -> None:
-    session = Remembering()
+    session = RecordingClose()
     with kind("http://x", "acme", http_session=session):
         pass
     assert not session.closed
@@ -207,12 +211,12 @@ def test_a_closed_client_sends_nothing(session: requests.Session | None) -> None
         lambda: v2.get("airline"),
     ]
     for call in calls:
-        with pytest.raises(ClientClosedError, match="The client is closed; make another one"):
+        with pytest.raises(ClientClosedError, match="The client is closed; create another one"):
             call()
 
 
-class Sending(requests.Session):
-    """A session that keeps what it would send with, and sends nothing."""
+class RecordingSettings(requests.Session):
+    """A session that records the settings of a request, and sends nothing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -229,22 +233,22 @@ class Sending(requests.Session):
 @pytest.mark.parametrize(
     ("verify", "used"), [(True, "/from/environment"), (False, False), ("/mine", "/mine")]
 )
-def test_what_a_given_session_verifies_goes_before_the_environment(
+def test_verify_of_a_given_session_takes_precedence_over_the_environment(
     verify: bool | str, used: bool | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/from/environment")
-    session = Sending()
+    session = RecordingSettings()
     session.verify = verify
     client = ContextClient("https://x", "acme", api_key=KEY, http_session=session)
     client.delete_namespace("airline")
     assert session.settings["verify"] == used
 
 
-def test_the_proxies_of_a_given_session_go_before_the_environment(
+def test_proxies_of_a_given_session_take_precedence_over_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://from-environment")
-    session = Sending()
+    session = RecordingSettings()
     client = ContextClient("https://x", "acme", api_key=KEY, http_session=session)
     client.delete_namespace("airline")
     assert session.settings["proxies"]["https"] == "http://from-environment"

@@ -1,4 +1,4 @@
-"""Listings ask for a page when they need it, and stop at the end."""
+"""Listings request a page when they need it, and stop at the end."""
 
 from itertools import islice
 
@@ -8,44 +8,50 @@ from ccs_sdk import Pages
 
 
 class Listing:
-    """Numbers from 0, in pages, that counts what it is asked for."""
+    """A listing of the numbers from 0 that records the pages requested."""
 
     def __init__(self, length: int, page_size: int) -> None:
-        self.asked: list[int] = []
+        self.requested: list[int] = []
         self._all = list(range(length))
         self.after: list[str | None] = []
         self.pages = Pages(self._fetch, page_size, str, "/numbers")
 
     def _fetch(self, page: int, size: int, after: str | None) -> list[int]:
-        self.asked.append(page)
+        self.requested.append(page)
         self.after.append(after)
         return self._all[page * size : (page + 1) * size]
 
 
 @pytest.mark.parametrize(
-    ("length", "asked"), [(0, [0]), (1, [0]), (9, [0]), (10, [0, 1]), (25, [0, 1, 2])]
+    ("length", "requested"), [(0, [0]), (1, [0]), (9, [0]), (10, [0, 1]), (25, [0, 1, 2])]
 )
-def test_everything_comes_in_as_few_requests_as_can_be(length: int, asked: list[int]) -> None:
+def test_all_items_are_listed_with_as_few_requests_as_possible(
+    length: int, requested: list[int]
+) -> None:
     listing = Listing(length, page_size=10)
     assert list(listing.pages) == list(range(length))
-    assert listing.asked == asked
+    assert listing.requested == requested
 
 
-def test_each_page_is_asked_for_by_number_and_by_what_it_follows() -> None:
+def test_each_page_is_requested_by_number_and_by_the_item_before_it() -> None:
     listing = Listing(25, page_size=10)
     list(listing.pages)
-    assert list(zip(listing.asked, listing.after, strict=True)) == [(0, None), (1, "9"), (2, "19")]
+    assert list(zip(listing.requested, listing.after, strict=True)) == [
+        (0, None),
+        (1, "9"),
+        (2, "19"),
+    ]
 
 
-def test_nothing_is_asked_for_before_it_is_needed() -> None:
+def test_no_page_is_requested_before_it_is_needed() -> None:
     listing = Listing(25, page_size=10)
     items = iter(listing.pages)
-    assert listing.asked == []
+    assert listing.requested == []
     assert list(islice(items, 10)) == list(range(10))
-    assert listing.asked == [0]
+    assert listing.requested == [0]
 
 
-def test_pages_come_whole_and_each_loop_begins_anew() -> None:
+def test_pages_are_complete_and_each_loop_starts_again() -> None:
     listing = Listing(20, page_size=10)
     assert [len(page) for page in listing.pages.pages()] == [10, 10]
     assert list(listing.pages) == list(listing.pages)
@@ -53,5 +59,5 @@ def test_pages_come_whole_and_each_loop_begins_anew() -> None:
     assert listing.pages.page(7) == []
 
 
-def test_a_listing_names_what_it_lists() -> None:
+def test_the_repr_of_a_listing_contains_its_path() -> None:
     assert repr(Listing(1, 10).pages) == "<Pages of /numbers, page_size=10>"

@@ -1,4 +1,4 @@
-"""Paths carry every name exactly, and say so when they cannot."""
+"""Paths contain every name exactly, or report that they cannot."""
 
 from urllib.parse import unquote
 
@@ -26,7 +26,7 @@ from ccs_sdk import _paths
         ("a/../b", "a%2F..%2Fb"),
     ],
 )
-def test_segments(name: str, segment: str) -> None:
+def test_names_are_encoded_as_segments(name: str, segment: str) -> None:
     assert _paths.segment(name) == segment
 
 
@@ -42,7 +42,7 @@ def test_a_segment_decodes_to_its_name_and_has_no_slash(name: str) -> None:
     ("name", "fits"),
     [("a", True), ("/", True), ("a/", True), ("/a", True), (".", False), ("..", False)],
 )
-def test_names_that_fit_a_path(name: str, fits: bool) -> None:
+def test_only_dot_names_do_not_fit_a_path(name: str, fits: bool) -> None:
     assert _paths.fits_path(name) is fits
 
 
@@ -55,10 +55,10 @@ def test_names_that_fit_a_path(name: str, fits: bool) -> None:
         (["x" * 256] * 20, None),
     ],
 )
-def test_include(names: list[str], query: str | None) -> None:
+def test_include_lists_the_names_or_is_none(names: list[str], query: str | None) -> None:
     assert _paths.include(names) == query
 
 
-def test_a_query_leaves_out_what_is_none() -> None:
+def test_a_query_omits_parameters_that_are_none() -> None:
     assert _paths.query(ttlSecond=None) == ""
     assert _paths.query(page=0, perPage=100) == "?page=0&perPage=100"

@@ -1,4 +1,4 @@
-"""Whether to try again, and how long to wait: by tables."""
+"""Tables of which failures are retried, and how long the SDK waits."""
 
 import math
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from ccs_sdk import (
     TimedOutError,
     TooManyRequestsError,
 )
-from ccs_sdk._retry import delay_before_retry, is_passing, parse_retry_after
+from ccs_sdk._retry import delay_before_retry, is_retryable, parse_retry_after
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -41,8 +41,8 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
         (BadAnswerError(""), False),
     ],
 )
-def test_what_may_pass(error: CCSError, passing: bool) -> None:
-    assert is_passing(error) is passing
+def test_passing_failures_are_retryable(error: CCSError, passing: bool) -> None:
+    assert is_retryable(error) is passing
 
 
 @pytest.mark.parametrize(
@@ -57,15 +57,15 @@ def test_what_may_pass(error: CCSError, passing: bool) -> None:
         (5_000, 1.0, 5.0),
     ],
 )
-def test_backoff_doubles_up_to_a_bound_with_full_jitter(
+def test_backoff_doubles_up_to_a_limit_with_full_jitter(
     attempt: int, chance: float, delay: float
 ) -> None:
     assert delay_before_retry(RetryPolicy(), attempt, None, lambda: chance) == pytest.approx(delay)
 
 
-@pytest.mark.parametrize(("asked", "delay"), [(0.0, 0.0), (3.0, 3.0), (3_600.0, 20.0)])
-def test_the_service_may_ask_for_a_time(asked: float, delay: float) -> None:
-    assert delay_before_retry(RetryPolicy(), 1, asked) == delay
+@pytest.mark.parametrize(("retry_after", "delay"), [(0.0, 0.0), (3.0, 3.0), (3_600.0, 20.0)])
+def test_retry_after_replaces_the_delay_up_to_a_limit(retry_after: float, delay: float) -> None:
+    assert delay_before_retry(RetryPolicy(), 1, retry_after) == delay
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,6 @@ def test_retry_after_is_a_number_or_a_date(header: str | None, seconds: float | 
         {"max_retry_after": -1.0},
     ],
 )
-def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
+def test_an_invalid_policy_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         RetryPolicy(**wrong)

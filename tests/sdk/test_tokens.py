@@ -1,4 +1,4 @@
-"""The cache of tokens: one login for all threads, renewed in time, dropped when refused."""
+"""The token cache: one login for all threads, renewal before expiry, removal of refused tokens."""
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,11 +10,11 @@ from ccs_sdk import ConnectionFailedError, TimedOutError, Token
 from ccs_sdk._auth import TokenCache
 from tests.support.waiting import wait_until
 
-PATIENCE = 30.0
+MAX_WAIT = 30.0
 
 
 class Login:
-    """Gives numbered tokens, and keeps a clock."""
+    """A login that returns numbered tokens, with a movable clock."""
 
     def __init__(self, lifetime: float) -> None:
         self.lifetime = timedelta(seconds=lifetime)
@@ -27,7 +27,7 @@ class Login:
         return self.tokens[-1]
 
     def current(self) -> Token:
-        return self.cache.current() or self.cache.renewed(self, PATIENCE)
+        return self.cache.current() or self.cache.renew(self, MAX_WAIT)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ class Login:
         (86_400, 86_339, 1),
         (86_400, 86_340, 2),  # a minute early
         (100, 89, 1),
-        (100, 90, 2),  # a tenth early, where that is less
+        (100, 90, 2),  # a tenth early, if that is less
     ],
 )
 def test_a_token_is_renewed_before_it_expires(lifetime: float, age: float, logins: int) -> None:
@@ -47,12 +47,12 @@ def test_a_token_is_renewed_before_it_expires(lifetime: float, age: float, login
     assert len(login.tokens) == logins
 
 
-def test_a_token_that_came_meanwhile_is_taken_unless_a_new_one_is_asked_for() -> None:
+def test_renew_returns_a_current_token_unless_always_is_set() -> None:
     login = Login(100)
     assert login.cache.current() is None
     token = login.current()
-    assert login.cache.renewed(login, PATIENCE) is token
-    assert login.cache.renewed(login, PATIENCE, always=True) is login.tokens[1]
+    assert login.cache.renew(login, MAX_WAIT) is token
+    assert login.cache.renew(login, MAX_WAIT, always=True) is login.tokens[1]
 
 
 def test_a_refused_token_is_dropped_once() -> None:
@@ -61,7 +61,7 @@ def test_a_refused_token_is_dropped_once() -> None:
     login.cache.drop(refused)
     fresh = login.current()
     assert fresh is not refused
-    login.cache.drop(refused)  # by a thread that was refused with the old one
+    login.cache.drop(refused)  # by a thread that was refused with the old token
     assert login.current() is fresh
 
 
@@ -72,12 +72,12 @@ def test_a_failed_login_leaves_the_cache_usable() -> None:
         raise TimedOutError("slow")
 
     with pytest.raises(TimedOutError):
-        login.cache.renewed(fail, PATIENCE)
+        login.cache.renew(fail, MAX_WAIT)
     assert login.current() is login.tokens[0]
 
 
 class SlowLogin:
-    """A login that ends when all the threads that shall wait for it do so."""
+    """A login that ends when the given number of threads wait for it."""
 
     def __init__(self, cache: TokenCache, waiting: int, outcome: Token | BaseException) -> None:
         self.begun = threading.Event()
@@ -98,11 +98,11 @@ class SlowLogin:
 
 
 def _log_in_together(login: SlowLogin, cache: TokenCache, threads: int) -> "list[Future[Token]]":
-    """What comes of a thread that logs in, and of those that wait for it."""
+    """Returns the futures of a thread that logs in and of the threads that wait for it."""
     with ThreadPoolExecutor(threads) as pool:
-        leader = pool.submit(cache.renewed, login, PATIENCE)
+        leader = pool.submit(cache.renew, login, MAX_WAIT)
         assert login.begun.wait(10)
-        return [leader, *(pool.submit(cache.renewed, login, PATIENCE) for _ in range(threads - 1))]
+        return [leader, *(pool.submit(cache.renew, login, MAX_WAIT) for _ in range(threads - 1))]
 
 
 def test_many_threads_wait_for_one_login() -> None:
@@ -113,25 +113,25 @@ def test_many_threads_wait_for_one_login() -> None:
     assert login.times == 1
 
 
-def test_a_failed_login_fails_for_all_who_waited_for_it() -> None:
+def test_a_failed_login_fails_for_all_threads_that_waited() -> None:
     cache = TokenCache()
     login = SlowLogin(cache, 7, TimedOutError("slow", request_id="r-1"))
     errors = [future.exception() for future in _log_in_together(login, cache, 8)]
     assert {str(error) for error in errors} == {"slow (request id r-1)"}
-    assert len({id(error) for error in errors}) == 8  # each has a traceback of its own
+    assert len({id(error) for error in errors}) == 8  # each has its own traceback
     assert login.times == 1
 
 
-def test_an_interrupted_login_fails_for_the_others_as_one_that_may_pass() -> None:
+def test_an_interrupted_login_is_retryable_for_the_waiting_threads() -> None:
     cache = TokenCache()
     leader, other = _log_in_together(SlowLogin(cache, 1, KeyboardInterrupt()), cache, 2)
     assert isinstance(leader.exception(), KeyboardInterrupt)
     assert isinstance(other.exception(), ConnectionFailedError)
     fresh = Login(100)
-    assert cache.renewed(fresh, PATIENCE) is fresh.tokens[0]
+    assert cache.renew(fresh, MAX_WAIT) is fresh.tokens[0]
 
 
-def test_a_thread_waits_for_another_login_only_as_long_as_it_is_patient() -> None:
+def test_a_thread_waits_for_another_login_only_for_max_wait() -> None:
     cache = TokenCache()
     token = Token("token", timedelta(days=1))
     begun, may_end = threading.Event(), threading.Event()
@@ -142,10 +142,10 @@ def test_a_thread_waits_for_another_login_only_as_long_as_it_is_patient() -> Non
         return token
 
     with ThreadPoolExecutor(1) as pool:
-        leader = pool.submit(cache.renewed, log_in, PATIENCE)
+        leader = pool.submit(cache.renew, log_in, MAX_WAIT)
         assert begun.wait(10)
         with pytest.raises(TimedOutError, match="took longer than the timeout"):
-            cache.renewed(log_in, 0.01)
+            cache.renew(log_in, 0.01)
         may_end.set()
         assert leader.result() is token
     assert cache.current() is token

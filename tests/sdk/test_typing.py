@@ -1,4 +1,4 @@
-"""What a user's type checker infers; mypy and pyright hold the lines that are never run."""
+"""The types that a user's type checker infers. mypy and pyright check the code, which never runs."""
 
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, assert_type
@@ -119,5 +119,5 @@ if TYPE_CHECKING:
         ccs_sdk.ContextClient(timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def test_the_package_tells_type_checkers_that_it_is_typed() -> None:
+def test_the_package_contains_py_typed() -> None:
     assert files(ccs_sdk).joinpath("py.typed").is_file()

@@ -1,4 +1,4 @@
-"""The wheel, installed beside nothing but its dependency, takes a new user from the README to a stored property."""
+"""The wheel, installed only with its dependency, runs the example of the README."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of packages that has the wheel, what it requires, and nothing else."""
+    """A directory of packages with the wheel and its dependencies only."""
     site = tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
     subprocess.run([*pip, "--target", site, wheel], check=True)
@@ -43,7 +43,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _required_by(name: str) -> set[str]:
-    """The distributions that `name` needs, and those that they need."""
+    """Returns the distributions that `name` requires, directly or indirectly."""
     required: set[str] = set()
     for line in distribution(name).requires or ():
         requirement = Requirement(line)
@@ -53,7 +53,7 @@ def _required_by(name: str) -> set[str]:
 
 
 def _run(code: str, site: Path, cwd: Path, **env: str) -> str:
-    # -I and -S: no user's packages, no site-packages, no current directory; only what `site` has.
+    # -I and -S exclude user packages, site-packages and the current directory, so only `site` is used.
     prelude = f"import sys; sys.path.insert(0, {str(site)!r})\n"
     ran = subprocess.run(
         [sys.executable, "-I", "-S", "-W", "error", "-c", prelude + code],
@@ -69,7 +69,7 @@ def test_a_new_user_stores_and_reads_a_property(
     assert _run(example.code, site, tmp_path, **settings(account)) == example.output
 
 
-def test_it_imports_its_own_and_its_dependencies_only(site: Path, tmp_path: Path) -> None:
+def test_the_sdk_imports_only_itself_and_its_dependencies(site: Path, tmp_path: Path) -> None:
     where = "import ccs_sdk; print(ccs_sdk.__file__)"
     assert Path(_run(where, site, tmp_path).strip()) == site / "ccs_sdk" / "__init__.py"
     imported = _run(
@@ -96,7 +96,7 @@ def packed(wheel: Path) -> Iterator[ZipFile]:
         yield archive
 
 
-def test_the_wheel_holds_the_package_its_types_and_its_license(packed: ZipFile) -> None:
+def test_the_wheel_contains_the_package_its_types_and_its_license(packed: ZipFile) -> None:
     names = set(packed.namelist())
     source = {
         path.relative_to(SDK / "src").as_posix()

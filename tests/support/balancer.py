@@ -1,4 +1,4 @@
-"""A small TCP balancer, as stands before instances of a service: bytes through, whoever listens."""
+"""A small TCP load balancer in front of instances of a service."""
 
 import socket
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
 from typing import cast
 
-# An instance that lets no new connection begin does not say so.
+# An instance that accepts no connections may not refuse them, so connecting needs a timeout.
 _CONNECT_SECONDS = 0.3
 _CHUNK_BYTES = 65536
 
@@ -24,18 +24,18 @@ class _Balancer(ThreadingTCPServer):
         self._turns = count()
 
     def connect(self) -> socket.socket:
-        """A connection to the next instance that takes one."""
+        """Returns a connection to the next instance that accepts one."""
         for _ in range(2 * len(self._ports)):
             port = self._ports[next(self._turns) % len(self._ports)]
             try:
                 return socket.create_connection(("127.0.0.1", port), timeout=_CONNECT_SECONDS)
             except OSError:
                 continue
-        raise ConnectionRefusedError(f"Nobody listens on {self._ports}.")
+        raise ConnectionRefusedError(f"No process listens on {self._ports}.")
 
 
 class _Connection(BaseRequestHandler):
-    """One client's connection and the one behind it; when either ends, both do."""
+    """A client's connection and its connection to an instance. When one ends, both are closed."""
 
     def handle(self) -> None:
         with cast("_Balancer", self.server).connect() as behind, DefaultSelector() as selector:
@@ -54,7 +54,7 @@ class _Connection(BaseRequestHandler):
 
 @contextmanager
 def balancing(ports: Sequence[int]) -> Iterator[str]:
-    """The URL of a balancer before the services on these ports; clients have gone when the block ends."""
+    """Runs a balancer in front of these ports. Yields its URL. Clients must disconnect before the block ends."""
     with _Balancer(ports) as balancer:
         thread = Thread(target=balancer.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

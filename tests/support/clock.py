@@ -1,6 +1,6 @@
-"""The database's clock, moved by hand: no test of a time to live has to sleep.
+"""A movable clock of the database, so that tests of a time to live need not sleep.
 
-SQL that says `now()` finds the first function of that name on the search path, and that is ours.
+SQL resolves `now()` to the first function of that name in the search path, which is the one that this module installs.
 """
 
 from datetime import timedelta
@@ -19,7 +19,7 @@ CREATE FUNCTION test_clock.now() RETURNS timestamptz LANGUAGE sql STABLE
 
 
 def install(url: str) -> None:
-    """Gives the database at `url` a `now()` that a Clock moves, for connections whose options hold SEARCH_PATH."""
+    """Installs a movable `now()` in the database at `url`, for connections with SEARCH_PATH in their options."""
     _execute(url, _INSTALL)
 
 
@@ -30,12 +30,12 @@ class Clock:
         self._url = url
 
     def advance(self, *, seconds: float) -> None:
-        """Moves the clock on, or back, by `seconds`, for every transaction that begins after this."""
+        """Moves the clock by `seconds`, which may be negative, for all transactions that begin afterwards."""
         shift = "UPDATE test_clock.shift SET by = by + :by"
         _execute(self._url, shift, by=timedelta(seconds=seconds))
 
     def reset(self) -> None:
-        """Puts the clock right."""
+        """Resets the clock to the real time."""
         _execute(self._url, "UPDATE test_clock.shift SET by = '0'")
 
 

@@ -1,4 +1,4 @@
-"""One PostgreSQL for a whole test run, the embedded one unless told otherwise, and databases in it."""
+"""The PostgreSQL of a test run and its databases. It is the embedded one, unless another is configured."""
 
 import os
 import shutil
@@ -16,23 +16,23 @@ from tests.support.other_postgres import OtherPostgres
 _DIRECTORY = "CCS_TESTS_DIRECTORY"
 
 Cluster = EmbeddedPostgres | OtherPostgres
-"""What tests know of a cluster is its `url`."""
+"""A PostgreSQL cluster. Tests only use its `url`."""
 
 
 def make_directory() -> None:
-    """Called by the process that starts the run; its workers inherit the directory's name."""
+    """Creates the directory of the run. The main process calls it; its workers inherit the name."""
     os.environ[_DIRECTORY] = tempfile.mkdtemp(prefix="ccs-tests-")
     if other := _other():
         other.start()
 
 
 def remove_directory() -> None:
-    """Called by the process that started the run, when its workers are gone."""
+    """Removes the directory of the run. The main process calls it after its workers have ended."""
     if other := _other():
         other.stop()
     directory = os.environ.pop(_DIRECTORY)
     if (Path(directory) / "postgres").exists():
-        # A worker that crashed has not stopped the server: whoever uses it last does.
+        # A crashed worker has not stopped the server. Using it once more does.
         with EmbeddedPostgres(Path(directory)):
             pass
     shutil.rmtree(directory)
@@ -40,7 +40,7 @@ def remove_directory() -> None:
 
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
-    """The cluster of this run, shared by its workers; if it is the embedded one, the last of them stops it."""
+    """Yields the cluster of this run, which its workers share. The last worker stops an embedded one."""
     if other := _other():
         yield other
     else:
@@ -56,7 +56,7 @@ def _other() -> OtherPostgres | None:
 
 
 def create_database(cluster: Cluster, name: str, *, movable_clock: bool = False) -> str:
-    """The URL of a new, empty database; its `now()` can be moved by `clock.Clock` if asked for."""
+    """Creates an empty database, optionally with a movable clock. Returns its URL."""
     engine = create_engine(
         make_url(cluster.url).set(drivername="postgresql+psycopg"),
         isolation_level="AUTOCOMMIT",
@@ -66,15 +66,15 @@ def create_database(cluster: Cluster, name: str, *, movable_clock: bool = False)
         connection.execute(text(f'CREATE DATABASE "{name}"'))
     url = make_url(cluster.url).set(database=name)
     if movable_clock:
-        clock.install(_shown(url))
+        clock.install(_rendered(url))
         url = url.update_query_dict({"options": clock.SEARCH_PATH})
-    return _shown(url)
+    return _rendered(url)
 
 
 def with_options(url: str, options: Mapping[str, str]) -> str:
-    """`url` with further query parameters."""
-    return _shown(make_url(url).update_query_dict(options))
+    """Returns `url` with further query parameters."""
+    return _rendered(make_url(url).update_query_dict(options))
 
 
-def _shown(url: URL) -> str:
+def _rendered(url: URL) -> str:
     return url.render_as_string(hide_password=False)

@@ -1,4 +1,4 @@
-"""Clients that call without pause, and know what became of every request."""
+"""Clients that send requests at a constant rate and record every result."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from time import monotonic, sleep
 
 @dataclass
 class Load:
-    """What became of the requests: their answers' statuses, and the errors of those that were sent in vain."""
+    """The results of the requests: the statuses of responses, and the errors of requests without a response."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     losses: list[str] = field(default_factory=list)
@@ -23,7 +23,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Caller:
-    """Saves and reads properties whose names begin with `target`, at `rate` calls a second, by `clients` at once."""
+    """Concurrent clients that save and read properties, `rate` calls a second in total. Paths begin with `target`."""
 
     port: int
     headers: dict[str, str]
@@ -34,10 +34,10 @@ class Caller:
 
     @contextmanager
     def calling(self) -> Iterator[Load]:
-        """Calls for the length of the block, or until nobody listens any more."""
+        """Sends requests for the length of the block, or until connections are refused."""
         load, stop = Load(), Event()
         threads = [
-            Thread(target=self._call_on, args=(number, load, stop))
+            Thread(target=self._call_repeatedly, args=(number, load, stop))
             for number in range(self.clients)
         ]
         for thread in threads:
@@ -49,7 +49,7 @@ class Caller:
             for thread in threads:
                 thread.join()
 
-    def _call_on(self, number: int, load: Load, stop: Event) -> None:
+    def _call_repeatedly(self, number: int, load: Load, stop: Event) -> None:
         pause = self.clients / self.rate
         due = monotonic() + pause * number / self.clients
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -76,8 +76,8 @@ class Caller:
             connection.request("PUT", target, str(turn).encode(), self.headers)
         else:
             connection.request("GET", target, headers=self.headers)
-        answer = connection.getresponse()
-        answer.read()
+        response = connection.getresponse()
+        response.read()
         if not self.keep_alive:
             connection.close()
-        return answer.status
+        return response.status

@@ -1,4 +1,4 @@
-"""Namespaces of Linux: tests that need one say so where the kernel, or whoever runs the tests, does not allow it."""
+"""Linux namespaces. Tests that need them are skipped if the kernel or the user's privileges do not allow them."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ UNSHARE = "/usr/bin/unshare"
 
 
 def need(*kinds: str) -> None:
-    """Skips the test where namespaces of these kinds (`--mount`, `--pid`) cannot be made."""
+    """Skips the test if namespaces of these kinds (`--mount`, `--pid`) cannot be created."""
     if os.geteuid() != 0 or not _may(kinds):
         pytest.skip(f"NOT TESTED: needs root, and a kernel that lets it unshare {' '.join(kinds)}")
 

@@ -1,4 +1,4 @@
-"""Another PostgreSQL than the embedded one, to run the tests on: `CCS_TEST_POSTGRES` names the folder of its programs.
+"""Runs the tests on another PostgreSQL. `CCS_TEST_POSTGRES` is the directory of its programs:
 
 CCS_TEST_POSTGRES=/usr/lib/postgresql/15/bin pytest tests/store tests/api
 """
@@ -12,24 +12,24 @@ from urllib.parse import quote
 
 VARIABLE = "CCS_TEST_POSTGRES"
 
-# PostgreSQL refuses to run as root. This user is there on every system, and the files are gone after the run.
+# PostgreSQL refuses to run as root. This user exists on every system, and the files are removed after the run.
 _UNPRIVILEGED = "nobody"
 
 
 @dataclass(frozen=True)
 class OtherPostgres:
-    """A cluster in `directory`, reached by a socket in it."""
+    """A cluster in `directory`, with its socket there."""
 
     programs: Path
     directory: Path
 
     @property
     def url(self) -> str:
-        """The URL of its first database."""
+        """The URL of its database `postgres`."""
         return f"postgresql://postgres@/postgres?host={quote(str(self.directory))}"
 
     def start(self) -> None:
-        """Makes the cluster and starts it."""
+        """Creates the cluster and starts it."""
         self.directory.mkdir(mode=0o700)
         if os.geteuid() == 0:
             shutil.chown(self.directory, _UNPRIVILEGED)
@@ -40,7 +40,7 @@ class OtherPostgres:
         self._run("pg_ctl", "start", "--wait", "--silent", f"--log={log}", f"--options={options}")
 
     def stop(self) -> None:
-        """Stops it; its files stay."""
+        """Stops the cluster and keeps its files."""
         self._run("pg_ctl", "stop", "--wait", "--silent", "--mode=immediate")
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -49,7 +49,7 @@ class OtherPostgres:
             check=True,
             cwd="/",
             stdin=subprocess.DEVNULL,
-            # A server that inherited our pipes would keep their other ends waiting.
+            # If the server inherited our pipes, readers of the pipes would wait for it.
             stdout=subprocess.DEVNULL,
             env=os.environ | {"LC_ALL": "C"},
             user=_UNPRIVILEGED if os.geteuid() == 0 else None,

@@ -1,4 +1,4 @@
-"""A proxy in front of the cluster's Unix socket, which can stop forwarding in the middle of an answer."""
+"""A proxy in front of the cluster's Unix socket that can withhold part of a response."""
 
 import socket
 import tempfile
@@ -15,14 +15,14 @@ _PIECE = 1 << 16
 
 @dataclass
 class Proxy:
-    """Forwards what clients and server say; of what the server says, the last `withheld` bytes of each piece stay."""
+    """Forwards data in both directions, but withholds the last `withheld` bytes of each piece from the server."""
 
     url: str
     target: str
     withheld: int = 0
 
     def serve(self, listener: socket.socket) -> None:
-        """Serves connections, until the listener is shut down."""
+        """Serves connections until the listener is shut down."""
         threads = []
         while True:
             try:
@@ -37,21 +37,21 @@ class Proxy:
     def _forward(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as server:
             server.connect(self.target)
-            answers = Thread(target=self._forward_answers, args=(server, client))
-            answers.start()
-            while said := client.recv(_PIECE):
-                server.sendall(said)
+            responses = Thread(target=self._forward_responses, args=(server, client))
+            responses.start()
+            while data := client.recv(_PIECE):
+                server.sendall(data)
             server.shutdown(socket.SHUT_WR)
-            answers.join()
+            responses.join()
 
-    def _forward_answers(self, server: socket.socket, client: socket.socket) -> None:
-        while said := server.recv(_PIECE):
-            client.sendall(said[: len(said) - self.withheld])
+    def _forward_responses(self, server: socket.socket, client: socket.socket) -> None:
+        while data := server.recv(_PIECE):
+            client.sendall(data[: len(data) - self.withheld])
 
 
 @contextmanager
 def proxied(url: str) -> Iterator[Proxy]:
-    """A proxy for the database at `url`, whose own URL leads through it. Close what is connected before the end."""
+    """Runs a proxy in front of the database at `url`. Connections must be closed before the block ends."""
     location = make_url(url)
     with (
         tempfile.TemporaryDirectory(prefix="ccs-proxy-") as directory,

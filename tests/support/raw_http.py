@@ -1,4 +1,4 @@
-"""HTTP byte for byte: what no client library would send, or would tidy up before it sends it."""
+"""Sends raw HTTP requests, which client libraries would refuse or normalise."""
 
 import socket
 from http.client import HTTPResponse
@@ -9,7 +9,7 @@ SECONDS = 10
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -17,10 +17,10 @@ class Answer(NamedTuple):
 
 
 def send(server_url: str, request: bytes) -> Answer:
-    """Sends these bytes on a connection of their own and reads one answer.
+    """Sends these bytes on a new connection and reads one response.
 
     Raises:
-        TimeoutError: no whole answer within 10 seconds.
+        TimeoutError: There was no complete response within 10 seconds.
     """
     address = urlsplit(server_url)
     method = request.partition(b" ")[0].decode()

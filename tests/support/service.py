@@ -1,4 +1,4 @@
-"""The service as tests use it: a real `ccs serve` process, and accounts on it."""
+"""A real `ccs serve` process for tests, with accounts."""
 
 import json
 import os
@@ -29,7 +29,7 @@ class Server:
     url: str
     process: subprocess.Popen[str]
     said: dict[str, object]
-    """What it printed when it was ready (`--json`)."""
+    """Its output when it was ready (`--json`)."""
 
     @property
     def operations(self) -> str:
@@ -43,22 +43,22 @@ class Server:
         return port
 
     def stop(self) -> int:
-        """Asks it to end as an operator would; returns its exit code."""
+        """Stops the service with SIGTERM. Returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(TIMEOUT_SECONDS)
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment of a process of ours: this one's without its CCS settings, and `settings`.
+    """Returns the environment for a `ccs` process: that of this process without CCS settings, plus `settings`.
 
-    Its operations listener takes any free port unless they say otherwise, since many services run at once.
+    Unless configured otherwise, the operations listener uses a free port, because many services run at once.
     """
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("CCS_")}
     return inherited | {"CCS_OPERATIONS_PORT": "0"} | settings
 
 
 def ccs(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Runs the command line to its end."""
+    """Runs a `ccs` command until it ends."""
     return subprocess.run(
         [*CCS, *arguments],
         check=False, capture_output=True, text=True, env=env, timeout=TIMEOUT_SECONDS,
@@ -69,7 +69,7 @@ def ccs(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[
 def serving(
     *arguments: str, env: Mapping[str, str], log: IO[str] | None = None
 ) -> Iterator[Server]:
-    """`ccs serve` on a free port, for the length of the block; it may have ended by then. It logs to `log` if given."""
+    """Runs `ccs serve` on a free port for the length of the block. The block may stop it. It logs to `log` if given."""
     command = [*CCS, "serve", "--port", "0", "--json", *arguments]
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout
@@ -103,43 +103,43 @@ class Account:
         self.session.close()
 
     def v1(self, method: str, path: str, **options: Any) -> requests.Response:
-        """A call with the account's key; `path` follows `/v1/account/{id}` and is sent as it is."""
+        """Sends a request with the account's key. `path` follows `/v1/account/{id}` and is sent unchanged."""
         return self.call(
             method, f"/v1/account/{self.id}{path}", {"maven-api-key": self.key}, **options
         )
 
     def v2(self, method: str, path: str, **options: Any) -> requests.Response:
-        """A call with a token of the account; `path` follows `/v2` and is sent as it is."""
+        """Sends a request with a token of the account. `path` follows `/v2` and is sent unchanged."""
         return self.call(method, f"/v2{path}", {"Authorization": f"Bearer {self.token}"}, **options)
 
     def call(
         self, method: str, target: str, credential: dict[str, str], **options: Any
     ) -> requests.Response:
-        """A call of any path. `options` are those of `requests.Request`; a header of None is left out."""
+        """Sends a request to any path, with options of `requests.Request`. Headers that are None are omitted."""
         options["headers"] = credential | (options.get("headers") or {})
         request = self.session.prepare_request(
             requests.Request(method, f"{self.server_url}/", **options)
         )
         query = (request.url or "").partition("?")[2]
-        # requests resolves `..` and encodes anew: the target is put in afterwards.
+        # `requests` resolves `..` and changes the encoding, so the target is set afterwards.
         request.url = f"{self.server_url}{target}" + (f"?{query}" if query else "")
         return self.session.send(request, timeout=TIMEOUT_SECONDS, allow_redirects=False)
 
     @cached_property
     def token(self) -> str:
         """A v2 token, fetched once."""
-        answer = requests.post(
+        response = requests.post(
             f"{self.server_url}/v2/authenticate/login",
             auth=(self.username, self.password),
             timeout=TIMEOUT_SECONDS,
         )
-        answer.raise_for_status()
-        token: str = answer.json()["token"]
+        response.raise_for_status()
+        token: str = response.json()["token"]
         return token
 
 
 def new_account(server: Server, database: Database) -> Account:
-    """A fresh account, made in the server's database."""
+    """Creates an account in the server's database."""
     name = f"test-{token_hex(6)}"
     key = credentials.create_key(database, name)
     credential = credentials.create_credential(database, name)

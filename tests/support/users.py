@@ -1,4 +1,4 @@
-"""Running programs as an ordinary user, also where the tests run as root, as they do in most containers."""
+"""Runs programs as an unprivileged user, even if the tests run as root, as in most containers."""
 
 import atexit
 import os
@@ -17,7 +17,7 @@ import ccs_server
 from ccs_server.embedded import programs
 
 NOBODY = 65_534
-"""A user that every system has."""
+"""The user id of nobody, which exists on every system."""
 
 
 _BECOME = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
@@ -25,18 +25,20 @@ _READ_ALL = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
 
 
 def as_ordinary_user(*command: str) -> list[str]:
-    """The command line that runs a program as an ordinary user: as ourselves, or as nobody where we are root."""
+    """Returns a command that runs a program as the current user, or as nobody if the current user is root."""
     return [*(_prefix() if os.geteuid() == 0 else ()), *command]
 
 
 @cache
 def _prefix() -> tuple[str, ...]:
-    """What makes nobody of root. Where our Python stands below root's home, it lets nobody read it all the same."""
+    """Returns the command prefix that changes from root to nobody, who may read Python even in root's home."""
     if _runs(*_BECOME):
         return _BECOME
     if not _runs(*_BECOME, *_READ_ALL):
-        pytest.skip("NOT TESTED: nobody may not read this Python, nor may root let them")
-    # PostgreSQL's programs and Alembic ask by `access`, which heeds no capability, whether a file is there for them.
+        pytest.skip(
+            "NOT TESTED: the user nobody cannot read this Python, and root cannot permit it"
+        )
+    # PostgreSQL's programs and Alembic check files with `access`, which ignores capabilities.
     return (*_BECOME, *_READ_ALL, "env", f"PYTHONPATH={_public_copy()}")
 
 
@@ -46,7 +48,7 @@ def _runs(*prefix: str) -> bool:
 
 
 def _public_copy() -> str:
-    """A copy of the service and of PostgreSQL's programs that everybody can reach; removed when the tests end."""
+    """Copies the service and PostgreSQL's programs to where all users can read them. Removed after the tests."""
     directory = Path(tempfile.mkdtemp(prefix="ccs-public-"))
     atexit.register(shutil.rmtree, directory)
     directory.chmod(0o755)
@@ -59,7 +61,7 @@ def _public_copy() -> str:
 
 @contextmanager
 def ordinary_users_directory() -> Iterator[Path]:
-    """A directory of the ordinary user's own, which others may not enter."""
+    """A private directory of the unprivileged user."""
     with tempfile.TemporaryDirectory(prefix="ccs-") as name:
         if os.geteuid() == 0:
             os.chown(name, NOBODY, NOBODY)

@@ -1,4 +1,4 @@
-"""Requests that come when they come, however long those before them take: what overloads a service."""
+"""Open-loop load: requests arrive independently of how long earlier ones take, as in a real overload."""
 
 import asyncio
 from collections import Counter
@@ -11,65 +11,67 @@ from time import monotonic
 
 
 @dataclass
-class Seen:
-    """What became of the requests of a run."""
+class Results:
+    """The results of a run."""
 
     seconds: float
     statuses: Counter[int] = field(default_factory=Counter)
     latencies: dict[int, list[float]] = field(default_factory=dict)
-    """By status, in seconds, from when the request was due."""
+    """Latencies by status, in seconds from when the request was due."""
     without_retry_after: int = 0
     ended: list[tuple[float, int]] = field(default_factory=list)
-    """When each answer came, in seconds from the beginning, and its status."""
+    """The time of each response, in seconds from the start, and its status."""
 
     def median(self, *statuses: int) -> float:
-        """The median of the latencies of answers with these statuses, in seconds."""
+        """Returns the median latency of responses with these statuses, in seconds."""
         return median(time for status in statuses for time in self.latencies[status])
 
     def rate(self, *statuses: int) -> float:
-        """Answers with these statuses, per second."""
+        """Returns the number of responses with these statuses per second."""
         return sum(self.statuses[status] for status in statuses) / self.seconds
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Requests at `rate` a second with the irregularity of many independent clients (Poisson), for `seconds`."""
+    """Poisson arrivals, as from many independent clients: `rate` requests a second for `seconds`."""
 
     port: int
     request: bytes
     rate: float
     seconds: float
 
-    def run(self) -> Seen:
-        """Sends them, and waits for the last answer."""
+    def run(self) -> Results:
+        """Sends all requests, and waits for the last response."""
         return asyncio.run(self._run())
 
-    async def _run(self) -> Seen:
-        seen = Seen(self.seconds)
+    async def _run(self) -> Results:
+        results = Results(self.seconds)
         idle: list[_Connection] = []
         began = monotonic()
         async with asyncio.TaskGroup() as tasks:
             for due in self._times():
                 await asyncio.sleep(max(0.0, began + due - monotonic()))
-                tasks.create_task(self._call(began, due, idle, seen))
+                tasks.create_task(self._call(began, due, idle, results))
         for connection in idle:
             connection.close()
-        return seen
+        return results
 
     def _times(self) -> Iterable[float]:
         random = Random(1)
         count = int(self.rate * self.seconds)
         return accumulate(random.expovariate(self.rate) for _ in range(count))
 
-    async def _call(self, began: float, due: float, idle: "list[_Connection]", seen: Seen) -> None:
+    async def _call(
+        self, began: float, due: float, idle: "list[_Connection]", results: Results
+    ) -> None:
         connection = idle.pop() if idle else await _Connection.open(self.port)
-        status, head = await connection.ask(self.request)
+        status, head = await connection.send(self.request)
         now = monotonic() - began
-        seen.statuses[status] += 1
-        seen.latencies.setdefault(status, []).append(now - due)
-        seen.ended.append((now, status))
+        results.statuses[status] += 1
+        results.latencies.setdefault(status, []).append(now - due)
+        results.ended.append((now, status))
         if status in {429, 503} and b"\r\nretry-after: " not in head:
-            seen.without_retry_after += 1
+            results.without_retry_after += 1
         idle.append(connection)
 
 
@@ -82,7 +84,7 @@ class _Connection:
     async def open(cls, port: int) -> "_Connection":
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
+    async def send(self, request: bytes) -> tuple[int, bytes]:
         self.writer.write(request)
         head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
         length = head.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0]

@@ -1,7 +1,7 @@
-"""Anonymous clients that mean harm, each kind of which has once stopped the service.
+"""Anonymous clients that attack the service. Each kind has once stopped the service.
 
-An attack runs for the length of a block, in a thread with an event loop of its own. It paces itself, so that it needs
-little of the processor itself: what it tests is what it makes the service keep.
+An attack runs for the length of a block, in a thread with its own event loop. It sends slowly enough to need little of
+the processor, because it tests the resources that the service holds for it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _GONE = (ConnectionError, OSError, asyncio.IncompleteReadError)
 
 
 class Attack(ABC):
-    """Clients of one kind; each begins again a second after its connection has ended."""
+    """Clients of one kind. Each reconnects a second after its connection has ended."""
 
     name: str
 
@@ -60,7 +60,7 @@ class Attack(ABC):
                 raise outcome
 
     async def _client(self, number: int) -> None:
-        # Not all in the same moment.
+        # Spread the clients over a second.
         await asyncio.sleep(number / self._clients)
         while True:
             with suppress(*_GONE):
@@ -72,7 +72,7 @@ class Attack(ABC):
         self,
     ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        # Reset rather than closed: thousands of closed ones would use up the ports.
+        # Reset the connection instead of closing it, because thousands of closed ones would use up the ports.
         writer.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0)
         )
@@ -83,7 +83,7 @@ class Attack(ABC):
 
 
 class LongMethods(Attack):
-    """Methods of 60,000 letters, each a new one, and anonymous readers of the metrics."""
+    """Requests with unique methods of 60,000 letters, and anonymous requests for the metrics."""
 
     name = "long methods"
     _letters = 60_000
@@ -108,7 +108,7 @@ class LongMethods(Attack):
 
 
 class SlowBodies(Attack):
-    """Bodies that come a byte a second, from clients without a credential."""
+    """Bodies sent at a byte a second, by clients without a credential."""
 
     name = "slow bodies"
 
@@ -128,7 +128,7 @@ class SlowBodies(Attack):
 
 
 class SilentConnections(Attack):
-    """Connections on which nothing is said."""
+    """Connections on which nothing is sent."""
 
     name = "silent connections"
 

@@ -1,4 +1,4 @@
-"""Actions that the audit must tell of, done side by side while things are killed, and the check of what it tells."""
+"""Concurrent actions that the audit must record while processes are killed, and a check of its records."""
 
 import json
 import random
@@ -23,15 +23,15 @@ from tests.support.service import CCS
 from tests.support.waiting import wait_until
 from tests.trust.clients import HANG_SECONDS, Crowd, Unexpected
 
-# How long `ccs keys create` takes at most before it is killed, on a machine that is busy: some finish, some do not.
+# `ccs keys create` is killed after at most this time: on a busy machine, some finish and some do not.
 _COMMAND_SECONDS = 4.0
 
-# What an action waits for after a refusal, so that the processor is left to those who end the outage.
+# How long an action waits after a refusal, which leaves the processor to the processes that recover.
 _PAUSE_SECONDS = 0.005
 
 
 class Event(NamedTuple):
-    """Something that happened to a credential or namespace; `account` is None for signing keys."""
+    """An event of a credential or namespace. `account` is None for signing keys."""
 
     account: str | None
     action: str
@@ -39,28 +39,28 @@ class Event(NamedTuple):
 
 
 def violations(
-    told: Iterable[Event], happened: Iterable[Event], acknowledged: Iterable[Event]
+    recorded: Iterable[Event], happened: Iterable[Event], acknowledged: Iterable[Event]
 ) -> list[str]:
-    """What is wrong with the audit: each event must be told exactly once, and nothing else.
+    """Returns the violations of the rule that the audit records each event exactly once, and nothing else.
 
     Args:
-        told: the lines of the audit.
-        happened: what the other tables show to have happened.
-        acknowledged: what clients were told has happened.
+        recorded: The records of the audit.
+        happened: The events that the other tables show.
+        acknowledged: The events that were acknowledged to clients.
     """
-    lines, events = Counter(told), set(happened)
+    lines, events = Counter(recorded), set(happened)
     return sorted(
-        [f"not told: {event}" for event in events - lines.keys()]
-        + [f"told, but did not happen: {event}" for event in lines.keys() - events]
-        + [f"told {number} times: {event}" for event, number in lines.items() if number > 1]
-        + [f"acknowledged, but not told: {event}" for event in set(acknowledged) - lines.keys()]
+        [f"not recorded: {event}" for event in events - lines.keys()]
+        + [f"recorded, but did not happen: {event}" for event in lines.keys() - events]
+        + [f"recorded {number} times: {event}" for event, number in lines.items() if number > 1]
+        + [f"acknowledged, but not recorded: {event}" for event in set(acknowledged) - lines.keys()]
     )
 
 
 class Audited:
-    """Threads that make, use and revoke credentials and delete namespaces, in accounts of their own.
+    """Threads that create, use and revoke credentials and delete namespaces, in an account of their own.
 
-    They work for the length of `with audited.crowd`.
+    They run for the length of `with audited.crowd`.
     """
 
     def __init__(self, url: str, database: Database, env: Mapping[str, str]) -> None:
@@ -79,17 +79,17 @@ class Audited:
         self.crowd = Crowd(_when_available(action) for action in actions)
 
     def await_events(self, more: int) -> None:
-        """Returns when so many further events have been acknowledged."""
+        """Waits until `more` further events have been acknowledged."""
         enough = len(self.acknowledged) + more
         wait_until(lambda: self.crowd.check() and len(self.acknowledged) >= enough, seconds=60)
 
-    def told(self) -> list[Event]:
-        """What the audit tells of these accounts, and of the signing keys."""
+    def recorded(self) -> list[Event]:
+        """Returns the records of the audit about this account and about signing keys."""
         events = (Event(*line) for line in _lines(self._database))
         return [event for event in events if event.account in {None, self._account}]
 
     def happened(self) -> list[Event]:
-        """What the other tables show."""
+        """Returns the events that the other tables show."""
         events = []
         with self._database.begin() as connection:
             for table, kind in ((api_key, "key"), (credential, "credential")):
@@ -144,7 +144,7 @@ class Audited:
                 self._acknowledge("namespace.deleted", name)
 
     def _run_command(self) -> None:
-        """`ccs keys create` as a process, killed at any moment if it has not ended by then."""
+        """Runs `ccs keys create` as a process, and kills it at a random moment if it still runs."""
         command = subprocess.Popen(
             [*CCS, "keys", "create", self._account, "--json"],
             env=self._env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -160,7 +160,7 @@ class Audited:
                 self._acknowledge("key.created", json.loads(printed)["key_id"])
 
     def _ask(self, method: str, path: str, key: str, expected: int) -> bool:
-        """Whether the service has acknowledged the call."""
+        """Returns whether the service has acknowledged the call."""
         url = f"{self._url}/v1/account/{self._account}{path}"
         headers = {"maven-api-key": key, "Content-Type": "application/json"}
         body = b"1" if method == "PUT" else None
@@ -178,12 +178,12 @@ class Audited:
     @staticmethod
     def _is_acknowledged(call: Callable[[], requests.Response], expected: int) -> bool:
         try:
-            answer = call()
+            response = call()
         except requests.ConnectionError:
             return False
-        if answer.status_code not in {expected, 503}:
-            raise Unexpected(f"{answer.request.method} {answer.url}: {answer.status_code}")
-        return answer.status_code == expected
+        if response.status_code not in {expected, 503}:
+            raise Unexpected(f"{response.request.method} {response.url}: {response.status_code}")
+        return response.status_code == expected
 
 
 def _lines(database: Database) -> Iterable[tuple[str | None, str, str]]:
@@ -193,7 +193,7 @@ def _lines(database: Database) -> Iterable[tuple[str | None, str, str]]:
 
 
 def _when_available(action: Callable[[], None]) -> Callable[[], None]:
-    """The action, which a database that is away may end early."""
+    """Returns the action, wrapped so that it may fail while the database is unavailable."""
     never = threading.Event()
 
     def attempt() -> None:

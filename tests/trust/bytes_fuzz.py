@@ -1,4 +1,4 @@
-"""Requests as no client would send them, byte for byte."""
+"""Corrupted requests, as raw bytes."""
 
 import json
 import socket
@@ -32,7 +32,7 @@ METHODS = [
     b"A" * 60_000,
 ]
 
-# What parsers stumble over: encodings cut short, overlong, of nothing; separators; numbers at their limits.
+# Input that often breaks parsers: truncated, overlong and empty encodings; separators; numbers at their limits.
 TRAPS = [
     b"%", b"%0", b"%00", b"%zz", b"%ff", b"%C0%80", b"%ED%A0%80", b"%0D%0A", b"%2F", b"%2e%2e", b"..", b"/", b"//",
     b"\xff", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x00", b"\x7f", b"\t", b" ", b"?", b"#", b"&", b"=", b";", b",",
@@ -57,8 +57,8 @@ HEADER_VALUES = [
 
 
 @dataclass(frozen=True)
-class Spoiling:
-    """Where (as parts of its length) and by what a text is spoiled: `count` bytes of it are replaced by `trap`."""
+class Corruption:
+    """A corruption: `count` bytes of a text are replaced by `trap`, at a position given as a fraction."""
 
     where: int
     count: int
@@ -70,7 +70,9 @@ class Spoiling:
 
 
 traps = st.sampled_from(TRAPS) | st.binary(max_size=4)
-spoilings = st.lists(st.builds(Spoiling, st.integers(0, 256), st.integers(0, 3), traps), max_size=2)
+spoilings = st.lists(
+    st.builds(Corruption, st.integers(0, 256), st.integers(0, 3), traps), max_size=2
+)
 
 
 @dataclass(frozen=True)
@@ -79,15 +81,15 @@ class Case:
 
     operation: int
     method: bytes | None
-    path: list[Spoiling]
-    body: list[Spoiling]
+    path: list[Corruption]
+    body: list[Corruption]
     headers: list[tuple[bytes, bytes]]
-    credential: list[Spoiling]
+    credential: list[Corruption]
     framing: str
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is missing: else whoever waits for the rest must learn that none will come."""
+        """Whether the request is complete. If not, the sender shuts down its side, so that the server stops waiting."""
         framed = {name for name, _ in self.headers} & {b"Transfer-Encoding", b"Expect"}
         return self.framing in {"length", "chunks"} and not framed
 
@@ -96,11 +98,11 @@ class Case:
         place = Place(account.id)
         body = json.dumps(operation.body(place)).encode() if operation.example is not None else b""
         if self.body:
-            body = _spoiled(body, self.body)
+            body = _corrupted(body, self.body)
         method = self.method or operation.method.encode()
-        credential = _spoiled(_credential(operation, account), self.credential)
+        credential = _corrupted(_credential(operation, account), self.credential)
         lines = [
-            method + b" " + _spoiled(operation.target(place).encode(), self.path) + b" HTTP/1.1",
+            method + b" " + _corrupted(operation.target(place).encode(), self.path) + b" HTTP/1.1",
             b"Host: x",
         ]
         lines += [credential, b"Content-Type: application/json"]
@@ -137,7 +139,7 @@ cases = st.builds(
 )
 
 
-def _spoiled(text: bytes, spoilings: list[Spoiling]) -> bytes:
+def _corrupted(text: bytes, spoilings: list[Corruption]) -> bytes:
     for spoiling in spoilings:
         text = spoiling.of(text)
     return text
@@ -154,14 +156,14 @@ def _credential(operation: Operation, account: Account) -> bytes:
 
 
 def status_of(server_url: str, request: bytes, *, is_whole: bool) -> int | None:
-    """The answer's status; None where the connection was closed without one.
+    """Returns the status of the response, or None if the connection was closed without one.
 
     Raises:
-        TimeoutError: neither within 10 seconds.
+        TimeoutError: Neither happened within 10 seconds.
     """
     address: Any = urlsplit(server_url)
     with socket.create_connection((address.hostname, address.port), ANSWER_SECONDS) as connection:
-        # Reset rather than closed: a hundred thousand closed ones would use up the ports.
+        # Reset the connection instead of closing it, because 100,000 closed ones would use up the ports.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         try:
             connection.sendall(request)
@@ -174,13 +176,13 @@ def status_of(server_url: str, request: bytes, *, is_whole: bool) -> int | None:
 
 
 def status_before_another(server_url: str, request: bytes, *, method: str, is_whole: bool) -> int:
-    """The status of the first response, once another request on the same connection has had its own or none.
+    """Returns the status of the first response, after another request on the same connection.
 
-    Had the first request left bytes behind, the service would take them for a request and answer that instead.
+    If the first request left bytes behind, the service would treat them as a request and respond to them instead.
 
     Raises:
-        TimeoutError: no whole response within 10 seconds.
-        http.client.HTTPException: no response, or one that is none.
+        TimeoutError: There was no complete response within 10 seconds.
+        http.client.HTTPException: There was no valid response.
     """
     address: Any = urlsplit(server_url)
     mark = token_hex(8)

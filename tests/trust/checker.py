@@ -1,17 +1,17 @@
-"""Whether what clients saw can have happened: linearizability, property by property.
+"""Checks whether a history of client operations is linearizable, property by property.
 
-A history is linearizable if every operation can be given one moment between its invocation and its return so that each
-read finds what was written last before it. That says at once: no acknowledged write is ever unseen later, nothing comes
-back that was overwritten or deleted, and no value appears that nobody wrote. A write whose outcome is unknown may have
-its moment at any time after its invocation, or never.
+A history is linearizable if every operation can be assigned a moment between its invocation and its return so that each
+read returns the value of the latest write before it. So no acknowledged write is lost, no overwritten or deleted value
+reappears, and no value appears that was never written. A write whose outcome is unknown may take place at any time
+after its invocation, or never.
 
-The search is that of Wing and Gong with Lowe's memory of what was tried ("Testing for linearizability", 2017), and four
-short cuts that lose nothing, because no two writes of a history write the same value (a deletion excepted):
+The search is that of Wing and Gong, with Lowe's cache of configurations ("Testing for linearizability", 2017). It has
+four optimisations. They are exact, because no two writes of a history write the same value (except deletions):
 
-- a read of the current value takes place as soon as it can;
-- a value is not left while reads of it are to come, for it cannot return;
-- once nobody will read the current value, a write that nobody reads takes place as soon as it can;
-- so does a write together with all its reads, when all of them can.
+- A read of the current value takes place as soon as it can.
+- A value is not overwritten while reads of it remain, because it cannot return.
+- When no remaining read returns the current value, a write that is never read takes place as soon as it can.
+- So does a write together with all its reads, if all of them can.
 """
 
 from collections import Counter, defaultdict
@@ -23,17 +23,17 @@ from typing import Final
 from tests.trust.history import ABSENT, UNKNOWN, DocumentOperation, Kind, Operation, State
 
 _LEFT: Final = object()
-"""The state when nobody will read the current value."""
+"""The state in which no remaining read returns the current value."""
 
 _Configuration = tuple[int, object]
-"""Which operations have taken place, as bits, and the state that they have led to."""
+"""The set of operations that have taken place, as bits, and the resulting state."""
 
 
 def violations(history: Iterable[Operation]) -> list[str]:
-    """Why the history cannot have happened, a sentence for each property of which that is so; all began absent.
+    """Returns a sentence for each property whose history is not linearizable. All properties are absent at first.
 
     Raises:
-        ValueError: two writes of a property write the same value; the history cannot be judged.
+        ValueError: Two writes of a property write the same value, so the history cannot be checked.
     """
     by_register: dict[str, list[Operation]] = defaultdict(list)
     for operation in history:
@@ -43,10 +43,10 @@ def violations(history: Iterable[Operation]) -> list[str]:
 
 
 def document_violation(history: Sequence[DocumentOperation]) -> str | None:
-    """Why a short history of one document, empty at first, cannot have happened; None if it can.
+    """Returns why a short history of a document, empty at first, is not linearizable, or None if it is.
 
-    Its operations are about several properties and their expiries at once, so no property can be judged by itself.
-    Every operation must have an outcome that is known.
+    Its operations affect several properties and their expiries, so the properties cannot be checked separately.
+    Every operation must have a known outcome.
     """
     empty: State = frozenset()
     best, tried, to_try = 0, set[tuple[int, State]](), [(0, empty)]
@@ -59,7 +59,7 @@ def document_violation(history: Sequence[DocumentOperation]) -> str | None:
         tried.add((done, state))
         best = max(best, done, key=int.bit_count)
         left = [n for n in range(len(history)) if not done >> n & 1]
-        # None can come after one that was over before it began.
+        # An operation cannot come before one that returned before it began.
         horizon = min(history[n].returned for n in left)
         for number in left:
             operation = history[number]
@@ -75,12 +75,12 @@ def _violation(operations: list[Operation]) -> str | None:
         raise ValueError(f"{repeated[0]} was written more than once; values must be unique.")
     for operation in operations:
         if operation.value is not ABSENT and operation.value not in written:
-            return f"{operation}: nobody wrote that"
+            return f"{operation}: this value was never written"
     return _Search(_with_known_ends(operations)).run()
 
 
 def _with_known_ends(operations: list[Operation]) -> list[Operation]:
-    """A write of unknown outcome ended before the first read that saw it did; one that nobody saw may be left out."""
+    """Sets the end of unknown writes to that of the first read of their value; drops those that no read returned."""
     seen: dict[str | None, float] = {}
     for operation in operations:
         if operation.kind is Kind.READ:
@@ -90,13 +90,13 @@ def _with_known_ends(operations: list[Operation]) -> list[Operation]:
         if operation.returned != UNKNOWN or operation.value is ABSENT:
             known.append(operation)
         elif operation.value in seen:
-            # It may lie before its own invocation, where the read was over before: then no moment is left for both.
+            # This may be before its own invocation, if the read returned before. Then no moment is left for both.
             known.append(replace(operation, returned=seen[operation.value]))
     return known
 
 
 class _Search:
-    """For an order of the operations of one property."""
+    """A search for a valid order of the operations of one property."""
 
     def __init__(self, operations: list[Operation]) -> None:
         self._operations = sorted(operations, key=lambda o: (o.invoked, o.returned))
@@ -109,7 +109,7 @@ class _Search:
                 self._reads[operation.value] |= 1 << number
 
     def run(self) -> str | None:
-        """None if there is such an order, else where the longest one ends."""
+        """Returns None if there is a valid order, else a sentence on where the longest partial order ends."""
         tried: set[_Configuration] = set()
         to_try: list[_Configuration] = [(0, ABSENT)]
         best: _Configuration = to_try[0]
@@ -128,7 +128,7 @@ class _Search:
         return f"{stuck} does not fit: all before it led to {left}"
 
     def _without_choice(self, configuration: _Configuration) -> _Configuration:
-        """As far as the short cuts lead."""
+        """Applies the optimisations as long as possible."""
         done, state = configuration
         while True:
             can = sum(1 << number for number in self._next(done))
@@ -143,7 +143,7 @@ class _Search:
             done |= step
 
     def _unread_or_whole(self, can: int) -> int:
-        """A write that can take place together with all reads of it, and those reads."""
+        """Returns a write that can take place together with all reads of it, and those reads."""
         for number in _bits(can):
             operation = self._operations[number]
             reads = self._reads[operation.value]
@@ -152,7 +152,7 @@ class _Search:
         return 0
 
     def _choices(self, done: int, state: object) -> list[_Configuration]:
-        """What a write may come next; the most urgent last."""
+        """Returns the configurations after each write that may come next, the one that returned first last."""
         if state is not ABSENT and state is not _LEFT:
             return []
         writes = [n for n in self._next(done) if self._operations[n].kind is Kind.WRITE]
@@ -160,7 +160,7 @@ class _Search:
         return [(done | 1 << n, self._operations[n].value) for n in writes]
 
     def _next(self, done: int) -> Iterator[int]:
-        """Operations that can take place next: no other has to be over before they begin."""
+        """Iterates over operations that can take place next: those that began before any remaining one returned."""
         horizon = inf
         first = (~done & (done + 1)).bit_length() - 1
         for number in range(first, len(self._operations)):

@@ -1,4 +1,4 @@
-"""Clients that note what they saw, and crowds of them."""
+"""Clients that record what they observe, and groups of threads."""
 
 import json
 from collections import Counter
@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 from tests.trust.history import ABSENT, UNKNOWN, Operation, read, write
 
-# Longer than the service may take for anything: who waits as long has found a hang.
+# Longer than any response may take, so a client that waits this long has found a hang.
 HANG_SECONDS = 30
 
 
 class Unanswered(Exception):
-    """No answer came. `sent` tells whether the whole request had gone out on an open connection."""
+    """There was no response. `sent` is whether the whole request was sent on an open connection."""
 
     def __init__(self, reason: str, *, sent: bool) -> None:
         super().__init__(reason)
@@ -26,10 +26,10 @@ class Unanswered(Exception):
 
 
 class Unexpected(Exception):
-    """An answer that the contract does not allow here."""
+    """A response that the contract does not allow."""
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """A response."""
 
     status: int
@@ -38,25 +38,25 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """One thread's connection to a service; made anew when it is lost."""
+    """The connection of one thread to a service. It reconnects when the connection is lost."""
 
     def __init__(self, url: str, account: str = "", key: str = "") -> None:
         self._connection = HTTPConnection(urlsplit(url).netloc, timeout=HANG_SECONDS)
         self._account = f"/v1/account/{account}"
         self._headers = {"maven-api-key": key, "Content-Type": "application/json"}
 
-    def v1(self, method: str, path: str, content: object = None) -> Answer:
-        """A call with the account's key; `path` follows `/v1/account/{id}`.
+    def v1(self, method: str, path: str, content: object = None) -> Response:
+        """Sends a request with the account's key. `path` follows `/v1/account/{id}`.
 
         Raises:
-            Unanswered: no answer came.
-            TimeoutError: none within HANG_SECONDS.
+            Unanswered: There was no response.
+            TimeoutError: There was none within HANG_SECONDS.
         """
         body = None if content is None else json.dumps(content).encode()
         return self.call(method, self._account + path, body)
 
-    def call(self, method: str, path: str, body: bytes | None = None) -> Answer:
-        """A call of any path, on the connection that is open or on a new one."""
+    def call(self, method: str, path: str, body: bytes | None = None) -> Response:
+        """Sends a request to any path, on the open connection or on a new one."""
         connection = self._connection
         sent = False
         try:
@@ -65,7 +65,7 @@ class Client:
             connection.request(method, path, body, self._headers)
             sent = True
             response = connection.getresponse()
-            return Answer(response.status, response.read(), response.getheader("Retry-After"))
+            return Response(response.status, response.read(), response.getheader("Retry-After"))
         except TimeoutError:
             connection.close()
             raise
@@ -80,26 +80,26 @@ class Client:
 
 @dataclass
 class Notes:
-    """What the witnesses of one test have seen, together."""
+    """The observations of all witnesses of a test."""
 
     history: list[Operation] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     unanswered: list[str] = field(default_factory=list)
     slowest: float = 0.0
     last_refused: float = 0.0
-    """When the last call that was answered 503 or not at all came back."""
+    """When the last call ended that got 503 or no response."""
 
     @property
     def acknowledged(self) -> int:
-        """Writes that were answered 2xx."""
+        """The number of acknowledged writes."""
         return self.statuses[204]
 
 
 class Witness:
-    """A client that notes each read and write of a property, called by its path: `/{ns}/properties/{p}`.
+    """A client that records each read and write of a property. A property is named by its path: `/{ns}/properties/{p}`.
 
-    An answer 503 without `Retry-After` or in another form than the contract's, and any status but 200, 204, 404 and
-    503, is Unexpected.
+    It raises Unexpected for a 503 without `Retry-After` or in another form than the contract's, and for any status
+    except 200, 204, 404 and 503.
     """
 
     def __init__(self, client: Client, notes: Notes) -> None:
@@ -107,65 +107,65 @@ class Witness:
         self._notes = notes
 
     def write(self, register: str, value: str) -> bool:
-        """Saves the property; whether that was acknowledged."""
+        """Saves the property. Returns whether the write was acknowledged."""
         return self._write("PUT", register, value)
 
     def delete(self, register: str) -> bool:
-        """Deletes the property; whether that was acknowledged."""
+        """Deletes the property. Returns whether the deletion was acknowledged."""
         return self._write("DELETE", register, ABSENT)
 
     def read(self, register: str) -> bool:
-        """Reads the property; whether there was an answer."""
+        """Reads the property. Returns whether the read succeeded."""
         invoked = monotonic()
-        answer = self.ask("GET", register)
-        if answer is None or answer.status == 503:
+        response = self.send("GET", register)
+        if response is None or response.status == 503:
             return False
-        value = json.loads(answer.body) if answer.status == 200 else ABSENT
+        value = json.loads(response.body) if response.status == 200 else ABSENT
         self._notes.history.append(read(register, value, invoked, monotonic()))
         return True
 
     def _write(self, method: str, register: str, value: str | None) -> bool:
         invoked = monotonic()
-        answer = self.ask(method, register, value)
-        acknowledged = answer is not None and answer.status == 204
+        response = self.send(method, register, value)
+        acknowledged = response is not None and response.status == 204
         returned = monotonic() if acknowledged else UNKNOWN
         self._notes.history.append(write(register, value, invoked, returned))
         return acknowledged
 
-    def ask(self, method: str, path: str, content: object = None) -> Answer | None:
-        """Any call; None if there is no answer."""
+    def send(self, method: str, path: str, content: object = None) -> Response | None:
+        """Sends any request. Returns None if there is no response."""
         began = monotonic()
         try:
-            answer = self._client.v1(method, path, content)
+            response = self._client.v1(method, path, content)
         except Unanswered as error:
             self._notes.unanswered.append(str(error))
             self._notes.last_refused = monotonic()
             return None
         self._notes.slowest = max(self._notes.slowest, monotonic() - began)
-        self._notes.statuses[answer.status] += 1
-        if answer.status == 503:
+        self._notes.statuses[response.status] += 1
+        if response.status == 503:
             self._notes.last_refused = monotonic()
-            check_unavailable(answer)
-        elif answer.status not in {200, 204, 404}:
-            raise Unexpected(f"{method} {path}: {answer.status} {answer.body!r}")
-        return answer
+            check_unavailable(response)
+        elif response.status not in {200, 204, 404}:
+            raise Unexpected(f"{method} {path}: {response.status} {response.body!r}")
+        return response
 
 
-def check_unavailable(answer: Answer) -> None:
-    """Returns if this is a 503 as the contract has it.
+def check_unavailable(response: Response) -> None:
+    """Checks that this is a 503 as the contract defines it.
 
     Raises:
-        Unexpected: it is not.
+        Unexpected: It is not.
     """
-    envelope = json.loads(answer.body)
+    envelope = json.loads(response.body)
     if (envelope["code"], envelope["status"]) != (503, "Service Unavailable") or not (
-        answer.retry_after and int(answer.retry_after) > 0 and envelope["message"].endswith(".")
+        response.retry_after and int(response.retry_after) > 0 and envelope["message"].endswith(".")
     ):
-        raise Unexpected(f"{answer}")
+        raise Unexpected(f"{response}")
 
 
 class Crowd:
-    """Threads that repeat an action each, for the length of a block; an error of theirs is raised at its end."""
+    """Threads that each repeat an action for the length of a block. Their first error is raised at its end."""
 
     def __init__(self, actions: Iterable[Callable[[], object]]) -> None:
         self._stop = Event()
@@ -190,10 +190,10 @@ class Crowd:
             raise self._errors[0] from error
 
     def check(self) -> bool:
-        """True, so that it can stand in a condition.
+        """Raises the error of the first thread that failed. Returns True, for use in conditions.
 
         Raises:
-            BaseException: what the first of the threads that failed has raised.
+            BaseException: The error of that thread.
         """
         if self._errors:
             raise self._errors[0]
@@ -203,5 +203,5 @@ class Crowd:
         try:
             while not self._stop.is_set():
                 action()
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for this one
+        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
             self._errors.append(error)

@@ -1,6 +1,7 @@
-"""The two forms of these tests, and the rows that they leave for docs/reliability.md.
+"""The short and the full form of these tests, and the rows that they record for docs/reliability.md.
 
-`nox -s tests` runs the short form, within seconds each; `nox -s trust` the full one (`--full`), and writes the table.
+`nox -s tests` runs the short form, which takes seconds. `nox -s trust` runs the full form (`--full`), and writes the
+table.
 """
 
 from collections.abc import Callable
@@ -25,12 +26,12 @@ T = TypeVar("T")
 _PROPERTY = "reliability"
 
 Record = Callable[[Topic, str, str], None]
-"""Takes a promise and what the test measured in its support: `record(Topic.CRASH, promise, measured)`."""
+"""Records a promise and the measurement of the test: `record(Topic.CRASH, promise, measured)`."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """Which form of the tests runs. `form(short=2, full=50)` is what stands for the one that does."""
+    """The form in which the tests run. `form(short=2, full=50)` returns the value for it."""
 
     is_full: bool
 
@@ -46,10 +47,10 @@ def form(pytestconfig: pytest.Config) -> Form:
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Record:
-    """Leaves a row for the table; it counts if the test passes."""
+    """Returns a function that records a row for the table. The row counts if the test passes."""
 
     def record(topic: Topic, promise: str, measured: str) -> None:
-        # Properties of a test travel with its report, also from one process to another.
+        # pytest sends the properties of a test with its report, even between processes.
         request.node.user_properties.append((_PROPERTY, [topic.value, promise, measured]))
 
     return record
@@ -57,7 +58,7 @@ def record(request: pytest.FixtureRequest) -> Record:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("trust")
-    group.addoption("--full", action="store_true", help="the full form of tests/trust")
+    group.addoption("--full", action="store_true", help="run the full form of tests/trust")
     group.addoption(
         "--write-table", action="store_true", help=f"write {DOCUMENT.name} if every test passes"
     )
@@ -92,7 +93,7 @@ class _Writer:
 
 
 class _TableWriter(_Writer):
-    """Writes the table anew; the soak, which is no part of a whole run, keeps its row."""
+    """Writes the whole table, except the row of the soak test, which is not part of a full run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class _TableWriter(_Writer):
 
 
 class _SoakWriter(_Writer):
-    """Writes the row of the soak, and leaves the others as they are."""
+    """Writes the row of the soak test, and keeps the others."""
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if exitstatus == pytest.ExitCode.OK and self._rows:

@@ -1,4 +1,4 @@
-"""The drills of docs/operations.md: their commands are taken from there, so that the document cannot be wrong."""
+"""Runs the commands of docs/operations.md, so that the tests check the document."""
 
 import os
 import re
@@ -14,7 +14,7 @@ _SECONDS = 120
 
 
 def blocks(heading: str, replacements: Mapping[str, str], *, language: str = "sh") -> list[str]:
-    """The code of a section of the document, with other paths and moments in it; each must occur in the section."""
+    """Returns the code blocks of a section, with replaced paths and times, each of which must occur in the section."""
     _, found, rest = _DOCUMENT.read_text().partition(f"\n{heading}\n")
     assert found, heading
     section = re.split(r"^#{2,3} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
@@ -25,13 +25,13 @@ def blocks(heading: str, replacements: Mapping[str, str], *, language: str = "sh
 
 
 def run(script: str, directory: Path, env: Mapping[str, str], *, as_postgres: bool = False) -> str:
-    """Runs commands as a person would, from `directory`, until one fails; returns what they print.
+    """Runs commands in a shell in `directory` until one fails. Returns their output.
 
     Args:
         script: The commands.
-        directory: Where their output is kept: a server that they start keeps it open.
-        env: The environment, beside PATH.
-        as_postgres: Whether the user who runs PostgreSQL runs them, with its programs at hand.
+        directory: Where their output is written. A server that they start keeps that file open.
+        env: The environment, without PATH.
+        as_postgres: Whether to run them as the user of PostgreSQL, with its programs in PATH.
     """
     user = privileges.owner_of_new_cluster(directory) if as_postgres else None
     program = privileges._executable("pg_ctl", user) if as_postgres else Path(sys.executable)
@@ -45,6 +45,6 @@ def run(script: str, directory: Path, env: Mapping[str, str], *, as_postgres: bo
             extra_groups=[] if user else None,
         )  # fmt: skip
         log.seek(0)
-        said = log.read()
-    assert done.returncode == 0, said
-    return said
+        output = log.read()
+    assert done.returncode == 0, output
+    return output

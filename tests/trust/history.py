@@ -1,4 +1,4 @@
-"""What clients saw of properties: the material that `checker` judges."""
+"""The operations that clients observed, which `checker` checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from math import inf
 from typing import Final
 
 ABSENT: Final = None
-"""What a read of a property finds that is not there; written, it is a deletion."""
+"""The value of a property that does not exist. Writing it is a deletion."""
 
 UNKNOWN: Final = inf
-"""When an operation returned of which nobody knows whether it took place, or will yet: never, as far as one knows."""
+"""The return time of an operation with an unknown outcome, which may still take place at any time."""
 
 
 class Kind(Enum):
-    """What an operation does."""
+    """The kind of an operation."""
 
     READ = "read"
     WRITE = "write"
@@ -22,10 +22,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One read or write of one property, as the client saw it who asked for it.
+    """One read or write of one property, as its client observed it.
 
-    It took place at some moment between `invoked` and `returned` (seconds of the machine's monotonic clock, which its
-    processes share). A read that was not answered told nothing and is no operation; nor is a write that was refused.
+    It took place at some moment between `invoked` and `returned` (seconds of the machine's monotonic clock, which all
+    processes share). Reads without a response and refused writes are not operations.
     """
 
     kind: Kind
@@ -41,46 +41,46 @@ class Operation:
 
 
 def read(register: str, value: str | None, invoked: float, returned: float) -> Operation:
-    """A read that found `value`."""
+    """Returns a read of `value`."""
     return Operation(Kind.READ, register, value, invoked, returned)
 
 
 def write(register: str, value: str | None, invoked: float, returned: float) -> Operation:
-    """A write of `value`; a deletion if that is ABSENT."""
+    """Returns a write of `value`, which is a deletion if `value` is ABSENT."""
     return Operation(Kind.WRITE, register, value, invoked, returned)
 
 
 NEVER: Final = None
-"""When a property expires that never does."""
+"""The expiry of a property that never expires."""
 
 Expiry = str | None
-"""When a property expires, by the name of the save that gave it this expiry, or NEVER."""
+"""The expiry of a property, named after the save that set it, or NEVER."""
 
 State = frozenset[tuple[str, str, Expiry]]
-"""The properties of a document: name, value and expiry of each."""
+"""The properties of a document, each with name, value and expiry."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentOperation:
-    """One operation on a whole document, between `invoked` and `returned` as of an Operation."""
+    """One operation on a whole document, between `invoked` and `returned` (as in Operation)."""
 
     invoked: float
     returned: float
 
     def after(self, state: State) -> State | None:
-        """The document's state when this took place; None if it cannot take place in `state`."""
+        """Returns the state after this operation, or None if it is impossible in `state`."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
 class Save(DocumentOperation):
-    """Saves properties by v1: each gets `expiry`, the document's others keep theirs."""
+    """A v1 save: the saved properties get `expiry`, the others keep theirs."""
 
     properties: Mapping[str, str]
     expiry: Expiry = NEVER
 
     def after(self, state: State) -> State:
-        """The document with these properties replaced."""
+        """Returns the state with these properties replaced."""
         kept = {row for row in state if row[0] not in self.properties}
         return frozenset(
             kept | {(name, value, self.expiry) for name, value in self.properties.items()}
@@ -89,33 +89,33 @@ class Save(DocumentOperation):
 
 @dataclass(frozen=True, slots=True)
 class Stamp(Save):
-    """Saves properties by v2: all of the document get `expiry`."""
+    """A v2 save: all properties of the document get `expiry`."""
 
     def after(self, state: State) -> State:
-        """The document with these properties replaced, and all of them expiring at once."""
+        """Returns the state with these properties replaced, and one expiry for all properties."""
         saved = Save.after(self, state)
         return frozenset((name, value, self.expiry) for name, value, _ in saved)
 
 
 @dataclass(frozen=True, slots=True)
 class Look(DocumentOperation):
-    """Reads all properties by v1."""
+    """A v1 read of all properties."""
 
     found: Mapping[str, str]
 
     def after(self, state: State) -> State | None:
-        """The same state, if it is what was found."""
+        """Returns the same state if the read found it, else None."""
         return state if {name: value for name, value, _ in state} == self.found else None
 
 
 @dataclass(frozen=True, slots=True)
 class LookAtExpiry(DocumentOperation):
-    """Reads by v2 when the document expires: NEVER if one of its properties never does."""
+    """A v2 read of the document's expiry: NEVER if one of its properties never expires."""
 
     expiry: Expiry
 
     def after(self, state: State) -> State | None:
-        """The same state, if its properties expire then. Here all saves of v2 before it give later ones."""
+        """Returns the same state if it has this expiry, else None. Here, later v2 saves set later expiries."""
         expiries = {expiry for _, _, expiry in state}
         latest = NEVER if NEVER in expiries else max(filter(None, expiries), default=NEVER)
         return state if latest == self.expiry else None

@@ -1,7 +1,7 @@
-"""What HTTP/1.1 asks of methods, header names and the framing of bodies: each rule with the statuses that keep it.
+"""The rules of HTTP/1.1 for methods, header names and the framing of bodies, with the allowed statuses.
 
-This is the one place that says what to expect. The requests of a rule save a value; afterwards the property has that
-value if the response was a 204, and its old one otherwise. RFC 9110 is HTTP's semantics, RFC 9112 its messages.
+Each request of a rule saves a value. Afterwards, the property must have that value if the response was 204, and its old
+value otherwise. RFC 9110 defines HTTP's semantics, RFC 9112 its messages.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.service import Account
 
 KEY = "{key}"
-"""Stands for the account's key in a header line."""
+"""A placeholder for the account's key in a header line."""
 
 _METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "HEAD"]
 _LONGEST_METHOD = 60_000
@@ -25,7 +25,7 @@ _UNAUTHORIZED = frozenset({400, 401, 403})
 
 @dataclass(frozen=True)
 class Message:
-    """A request to save `value`, as it is sent but for its deviations."""
+    """A request to save `value`, with its deviations from a normal request."""
 
     value: str
     method: str = "PUT"
@@ -33,15 +33,15 @@ class Message:
     hosts: tuple[str, ...] = ("Host: localhost",)
     credential: tuple[str, ...] = (f"maven-api-key: {KEY}",)
     framing: tuple[str, ...] | None = None
-    """The header lines that frame the body; None for its length."""
+    """The header lines that frame the body; None for Content-Length."""
     body: bytes | None = None
-    """None for the value."""
+    """The body; None for the value."""
     extra: tuple[str, ...] = ()
     is_whole: bool = True
-    """False where the server waits for more: the client closes its side then."""
+    """False if the request is incomplete. The client then shuts down its side."""
 
     def bytes(self, account: Account, path: str) -> bytes:
-        """What is sent to save the property at `path`."""
+        """Returns the bytes of a request that saves the property at `path`."""
         body = _json(self.value) if self.body is None else self.body
         framing = (f"Content-Length: {len(body)}",) if self.framing is None else self.framing
         lines = [
@@ -57,14 +57,14 @@ class Message:
 
 @dataclass(frozen=True)
 class Rule:
-    """Requests of one kind; each must get one of the statuses."""
+    """A kind of request with the allowed statuses."""
 
     name: str
     statuses: frozenset[int]
     messages: st.SearchStrategy[Message] = field(repr=False)
 
 
-# As JSON, ten bytes: the sizes and lengths below count on it.
+# Ten bytes as JSON. The sizes and lengths below depend on it.
 _values = st.text(digits, min_size=8, max_size=8)
 _names = st.text(ascii_letters + digits + "-", min_size=1, max_size=20)
 
@@ -87,7 +87,7 @@ def _chunk(data: bytes, size: str = "{:x}", extension: str = "") -> bytes:
 
 @st.composite
 def _in_chunks(draw: st.DrawFn) -> Message:
-    """With all that chunked framing allows: sizes in capitals or with leading zeros, extensions, trailer fields."""
+    """Valid chunked framing: sizes in capitals or with leading zeros, extensions, trailer fields."""
     value = draw(_values)
     text = _json(value)
     at = draw(st.integers(1, len(text) - 1))
@@ -109,7 +109,7 @@ def _in_broken_chunks(draw: st.DrawFn) -> Message:
     value = draw(_values)
     text = _json(value)
     lines = st.sampled_from(
-        # No number, a negative one, a sign, a prefix, 2**64 and more, too small, empty, a space before.
+        # Not a number, negative, with a sign, with a prefix, 2**64 and more, too small, empty, with a leading space.
         [b"x", b"-a", b"+a", b"0xa", b"1000000000000000a", b"f" * 40, b"7", b"", b" a"]
     )
     end = draw(st.sampled_from([b"\r\n", b"\n"]))
@@ -120,17 +120,17 @@ def _in_broken_chunks(draw: st.DrawFn) -> Message:
 
 @st.composite
 def _in_unfinished_chunks(draw: st.DrawFn) -> Message:
-    """What has come is valid JSON, but the last chunk has not come, or not whole."""
+    """Valid JSON, but with the last chunk missing or incomplete."""
     value = draw(_values)
     whole = _chunk(_json(value)) + b"0\r\n\r\n"
-    # At least the value, and not the whole end.
+    # The value is complete, but the end is not.
     cut = draw(st.integers(len(b"a\r\n") + len(_json(value)), len(whole) - 1))
     return Message(value, framing=("Transfer-Encoding: chunked",), body=whole[:cut], is_whole=False)
 
 
 @st.composite
 def _in_a_coding(draw: st.DrawFn) -> Message:
-    """In codings that the service does not have, or with chunked in the wrong place."""
+    """Unsupported codings, or chunked in the wrong position."""
     value = draw(_values)
     coding = draw(
         st.sampled_from(
@@ -143,7 +143,7 @@ def _in_a_coding(draw: st.DrawFn) -> Message:
 
 @st.composite
 def _with_two_lengths(draw: st.DrawFn) -> Message:
-    """Two that differ, or one that is no number: how a request is smuggled."""
+    """Two different lengths, or one that is not a number, as in request smuggling."""
     framing = draw(
         st.sampled_from(
             [
@@ -170,7 +170,7 @@ def _with_a_length_beside_chunks(draw: st.DrawFn) -> Message:
 
 @st.composite
 def _with_a_broken_field(draw: st.DrawFn) -> Message:
-    """A name that is no token, a line that is continued, a control character in a value."""
+    """A name that is not a token, a continued line, or a control character in a value."""
     name = draw(_names)
     line = draw(
         st.sampled_from(
@@ -191,9 +191,9 @@ def _in_other_case(method: str) -> st.SearchStrategy[str]:
 
 
 RULES = [
-    Rule("chunked framing may be all that RFC 9112 7.1 allows", _SAVED, _in_chunks()),
+    Rule("all chunked framing of RFC 9112, section 7.1, is accepted", _SAVED, _in_chunks()),
     Rule(
-        "an extra field of any name changes nothing",
+        "an additional field with any name is ignored",
         _SAVED,
         _sent(extra=_names.map(lambda name: (f"X-{name}: 1",))),
     ),
@@ -225,7 +225,7 @@ RULES = [
         ),
     ),
     Rule(
-        "a name with underscores is not the one with hyphens",
+        "a header name with underscores is not the one with hyphens",
         _UNAUTHORIZED,
         _sent(
             credential=_lines(
@@ -236,7 +236,7 @@ RULES = [
         ),
     ),
     Rule(
-        "a name with underscores takes nothing from the one with hyphens",
+        "a header name with underscores does not affect the one with hyphens",
         _SAVED | _BAD,
         _sent(
             credential=_lines(
@@ -254,11 +254,11 @@ RULES = [
             )
         ),
     ),
-    Rule("a field that is none is refused", _BAD, _with_a_broken_field()),
+    Rule("an invalid header field is refused", _BAD, _with_a_broken_field()),
     Rule("broken chunks are refused", _BAD, _in_broken_chunks()),
-    Rule("chunks without their end are refused", _BAD, _in_unfinished_chunks()),
-    Rule("transfer codings that are not there are refused", _BAD | {501}, _in_a_coding()),
+    Rule("unfinished chunks are refused", _BAD, _in_unfinished_chunks()),
+    Rule("unsupported transfer codings are refused", _BAD | {501}, _in_a_coding()),
     Rule("contradictory lengths are refused", _BAD, _with_two_lengths()),
-    # RFC 9112 6.3 lets a server do either, and close the connection.
+    # RFC 9112, section 6.3, allows both, and closing the connection.
     Rule("a length beside chunks is refused or ignored", _SAVED | _BAD, _with_a_length_beside_chunks()),
 ]  # fmt: skip

@@ -1,7 +1,7 @@
-"""Builds and runs what a Dockerfile describes, for machines without a Docker engine.
+"""Builds and runs the image of a Dockerfile on machines without a Docker engine.
 
-A directory stands for an image's file system; `chroot` and Linux's namespaces stand for containers. It takes root, and
-knows the instructions that our Dockerfile has: any other ends the build.
+A directory represents an image's file system. Containers are made with `chroot` and Linux namespaces. It requires root,
+and supports only the instructions of our Dockerfile; any other fails the build.
 """
 
 import os
@@ -21,7 +21,7 @@ _STEP_SECONDS = 600
 _STOP_SECONDS = 60
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
-# What a build sees of its host: names, and the proxy, index and certificates that the host may need.
+# What a build gets from its host: name resolution, and the settings of proxy, package index and certificates.
 _FILES_OF_HOST = ("/etc/resolv.conf", "/etc/ssl/certs")
 _VARIABLES_OF_HOST = (
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
@@ -55,7 +55,7 @@ exec chroot --userspec="$IMAGE_USER" "$ROOT" "$@"
 
 @dataclass(frozen=True)
 class Image:
-    """A file system, and what a Dockerfile says of running it."""
+    """The file system of an image, and its configuration from the Dockerfile."""
 
     root: Path
     environment: dict[str, str] = field(default_factory=lambda: dict(_ENVIRONMENT))
@@ -66,13 +66,13 @@ class Image:
     healthcheck: list[str] = field(default_factory=list)
 
     def find(self, path: str) -> Path:
-        """Where a path of the image is on this machine."""
+        """Returns the location of a path of the image on this machine."""
         return self.root / (Path(self.directory) / path).relative_to("/")
 
 
 @dataclass(frozen=True)
 class Container:
-    """An image at work."""
+    """A running image."""
 
     image: Image
     process: subprocess.Popen[str]
@@ -80,14 +80,14 @@ class Container:
 
     @property
     def init(self) -> psutil.Process:
-        """Its process 1."""
+        """The container's process 1."""
         (child,) = psutil.Process(self.process.pid).children()
         return child
 
     def execute(
         self, *command: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a command in it, as its user, as `docker exec` does."""
+        """Runs a command in the container as its user, as `docker exec` does."""
         user, _, group = self.image.user.partition(":")
         return subprocess.run(
             [
@@ -99,34 +99,34 @@ class Container:
         )  # fmt: skip
 
     def is_healthy(self, **environment: str) -> bool:
-        """What its HEALTHCHECK says."""
+        """Returns the result of its HEALTHCHECK."""
         return self.execute(*self.image.healthcheck, environment=environment).returncode == 0
 
     def stop(self) -> int:
-        """Stops it as `docker stop` does; returns its exit code."""
+        """Stops the container as `docker stop` does. Returns its exit code."""
         self.init.terminate()
         return self.process.wait(_STOP_SECONDS)
 
 
 def build(file: Path, base: Path, directory: Path) -> Image:
-    """Takes the steps of a Dockerfile, in order; returns the last stage.
+    """Performs the steps of a Dockerfile in order. Returns the last stage.
 
     Args:
-        file: The Dockerfile; beside it is what it may copy, within the limits of .dockerignore.
-        base: The file system that every FROM stands for.
-        directory: Where the stages' file systems are made.
+        file: The Dockerfile. It may copy files from its directory, as .dockerignore allows.
+        base: The file system that replaces the base image of every FROM.
+        directory: Where the file systems of the stages are created.
     """
     context = _context(file.parent, directory / "context")
     builder = _Builder(base, context, directory)
     for step in dockerfile.parse_file(str(file)):
         take = getattr(builder, {"FROM": "from_"}.get(step.cmd, step.cmd.lower()), None)
-        assert take, f"{step.original}: not known here"
+        assert take, f"{step.original}: not supported"
         take(*step.value, **dict(flag.removeprefix("--").split("=", 1) for flag in step.flags))
     return builder.image
 
 
 class _Builder:
-    """A method for each instruction, with its words as arguments and its flags as keywords."""
+    """The instructions as methods, with words as arguments and flags as keywords."""
 
     def __init__(self, base: Path, context: Path, directory: Path) -> None:
         self.image = Image(base)
@@ -141,7 +141,7 @@ class _Builder:
     def from_(self, _base: str, _as: str = "AS", name: str = "last") -> None:
         self.image = Image(self._directory / f"stage-{name}")
         self._stages[name] = self.image
-        # With owners, and without reading devices.
+        # Keeps owners, and does not read devices.
         subprocess.run(["/bin/cp", "-a", self._base, self.image.root], check=True)
 
     def workdir(self, path: str) -> None:
@@ -177,14 +177,14 @@ class _Builder:
         assert path == "/data", "`running` mounts this one"
 
     def expose(self, _port: str) -> None:
-        """Said to people."""
+        """EXPOSE is documentation only."""
 
 
 @contextmanager
 def running(image: Image, volume: Path, **environment: str) -> Iterator[Container]:
-    """A container with no network but its own loopback, on a read-only file system, with a volume at /data."""
+    """Runs a container with only a loopback network, on a read-only file system, with a volume at /data."""
     if not any(volume.iterdir()):
-        # A new volume takes over what the image has there: its owner and mode.
+        # A new volume gets the owner and mode of the directory in the image.
         shutil.copystat(image.find("/data"), volume)
         owner = image.find("/data").stat()
         os.chown(volume, owner.st_uid, owner.st_gid)
@@ -200,22 +200,22 @@ def running(image: Image, volume: Path, **environment: str) -> Iterator[Containe
     )  # fmt: skip
     with process:
         try:
-            # Until it has executed the entrypoint, process 1 is still on its way into the image.
+            # Process 1 has not entered the image until it has executed the entrypoint.
             wait_until(lambda: _has_entered(process, image))
             yield Container(image, process, inside)
         finally:
-            # Its child goes with it, and with that the whole namespace.
+            # This also kills its child, and so the whole namespace.
             process.kill()
 
 
 def _has_entered(process: subprocess.Popen[str], image: Image) -> bool:
-    assert process.poll() is None, "it ended before it had begun"
+    assert process.poll() is None, "the container ended before it entered the image"
     children = psutil.Process(process.pid).children()
     return any(child.cmdline()[:1] == image.entrypoint[:1] for child in children)
 
 
 def _context(source: Path, target: Path) -> Path:
-    """A copy of what .dockerignore lets through: it must exclude all, then name what may pass."""
+    """Copies the files that .dockerignore allows. It must exclude everything and then name exceptions."""
     rules = (source / ".dockerignore").read_text().split()
     passed = [rule[1:] for rule in rules if rule.startswith("!")]
     assert rules == ["*", *(f"!{path}" for path in passed), "**/__pycache__"]
@@ -236,7 +236,7 @@ def _copy_all(sources: Sequence[Path], image: Image, target: str) -> None:
         if source.is_dir():
             shutil.copytree(source, destination, symlinks=True, dirs_exist_ok=True)
         else:
-            # More than one needs a directory, which ends in a slash.
+            # Several sources require a directory, which ends in a slash.
             assert target.endswith("/") or len(sources) == 1
             place = destination / source.name if target.endswith("/") else destination
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -244,7 +244,7 @@ def _copy_all(sources: Sequence[Path], image: Image, target: str) -> None:
 
 
 def _run(image: Image, command: str) -> None:
-    """`RUN command`."""
+    """Performs `RUN command`."""
     assert image.user == "0:0", "a step of another user's is not known here"
     of_host = {name: os.environ[name] for name in _VARIABLES_OF_HOST if name in os.environ}
     step = ["/bin/sh", "-c", f"cd '{image.directory}'\n{command}"]

@@ -1,4 +1,4 @@
-"""Clients that save one new property after another, so that a restored store can be held against what they know."""
+"""Clients that save new properties and record them, to compare with a restored store."""
 
 import json
 from collections.abc import Callable
@@ -13,10 +13,10 @@ _PAUSE_SECONDS = 0.005
 
 
 class Ledger:
-    """Writers, each with a connection and a session of its own, and all properties that they have saved.
+    """Writers, each with its own connection and session, and all properties that they have saved.
 
-    They work for the length of `with ledger.crowd`; `clients` is closed by its owner afterwards. Moments are those of
-    the machine's monotonic clock.
+    They run for the length of `with ledger.crowd`. The owner of `clients` closes it afterwards. Times are those of the
+    machine's monotonic clock.
     """
 
     def __init__(
@@ -30,28 +30,28 @@ class Ledger:
         self.crowd = Crowd([self._writer(f"/ledger/s{n}/properties") for n in range(writers)])
 
     def await_writes(self, more: int, *, seconds: float = 60) -> None:
-        """Returns when so many further writes have been acknowledged."""
+        """Waits until `more` further writes have been acknowledged."""
         enough = self.notes.acknowledged + more
         wait_until(
             lambda: self.crowd.check() and self.notes.acknowledged >= enough, seconds=seconds
         )
 
     def acknowledged_before(self, moment: float) -> set[str]:
-        """The properties whose write was acknowledged by then; one that never was has returned at no moment."""
+        """Returns the properties whose write was acknowledged before `moment`."""
         return {save.register for save in self.notes.history if save.returned <= moment}
 
     def sent_after(self, moment: float) -> set[str]:
-        """The properties whose write was sent then or later, acknowledged or not."""
+        """Returns the properties whose write was sent at `moment` or later, acknowledged or not."""
         return {save.register for save in self.notes.history if save.invoked >= moment}
 
     def stored(self, client: Client) -> set[str]:
-        """The properties that a service has, each with the value that was saved."""
+        """Returns the properties that a service has, with their values."""
         found = set()
         for session in range(self._writers):
             path = f"/ledger/s{session}/properties"
-            answer = client.v1("GET", path)
-            assert answer.status == 200, answer
-            for name, value in json.loads(answer.body).items():
+            response = client.v1("GET", path)
+            assert response.status == 200, response
+            for name, value in json.loads(response.body).items():
                 assert value == name
                 found.add(f"{path}/{name}")
         return found

@@ -1,4 +1,4 @@
-"""The operations of the API as its OpenAPI document describes them, each as a request that it takes."""
+"""The operations of the OpenAPI document, each with a valid request."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ KEY, TOKEN, BASIC, OPEN = "key", "token", "basic", "open"
 
 @dataclass(frozen=True)
 class Place:
-    """What requests are about."""
+    """The names that a request uses."""
 
     account: str
     namespace: str = "orders"
@@ -23,7 +23,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Operation:
-    """A method of a path, and by which kind of credential it is used."""
+    """A method of a path, with the kind of credential that it requires."""
 
     method: str
     path: str
@@ -35,22 +35,22 @@ class Operation:
 
     @property
     def address(self) -> str | None:
-        """How the account is named: in the path or in the body; None: not at all."""
+        """Where the account is named: in the path, in the body, or nowhere (None)."""
         if "{account}" in self.path:
             return "path"
         return "body" if isinstance(self.example, dict) and "accountId" in self.example else None
 
     def target(self, place: Place) -> str:
-        """The path with the place filled in.
+        """Returns the path with the names filled in.
 
         Raises:
-            KeyError: the path has a parameter that no place has.
+            KeyError: The path has an unknown parameter.
         """
         parts = {key: quote(text, safe="") for key, text in vars(place).items()}
         return self.path.format_map(parts)
 
     def body(self, place: Place) -> Any:
-        """The document's example of a body, about the place."""
+        """Returns the example body of the document, with the names filled in."""
         if not isinstance(self.example, dict):
             return self.example
         named = {
@@ -65,12 +65,12 @@ class Operation:
         return {key: named.get(key, value) for key, value in self.example.items()}
 
     def arguments(self, place: Place) -> dict[str, Any]:
-        """What `requests` sends the body by."""
+        """Returns the arguments with which `requests` sends the body."""
         return {} if self.example is None else {"json": self.body(place)}
 
 
 def operations(document: dict[str, Any]) -> Iterator[Operation]:
-    """Every operation of the document."""
+    """Returns all operations of the document."""
     for path, item in document["paths"].items():
         for method in sorted(METHODS & item.keys()):
             yield Operation(
@@ -111,7 +111,7 @@ def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any
 
 
 def fill(account: Account, place: Place) -> None:
-    """Saves something of every kind in the place."""
+    """Saves data of every kind under the names."""
     for method, path, body in (
         ("POST", "?ttlSecond=3600", {"name": place.namespace}),
         ("PATCH", f"/{place.namespace}/properties", {place.name: "of the namespace"}),

@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster that a test owns, to do to it whatever befalls databases."""
+"""A PostgreSQL cluster in which a test can cause failures."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from tests.trust.processes import signal_tree
 
 
 class Cluster:
-    """A cluster in a directory of its own, reached at a port of its own on loopback."""
+    """A cluster with its own directory and its own port on the loopback."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -23,11 +23,11 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        """The URL of its first database."""
+        """The URL of its database `postgres`."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     def create(self, **settings: str) -> Self:
-        """Makes an empty cluster."""
+        """Creates an empty cluster."""
         self._own()
         self._run(
             "initdb", "--username=postgres", "--encoding=UTF8", "--no-locale", "--auth=trust",
@@ -36,7 +36,7 @@ class Cluster:
         return self
 
     def copy(self, primary: "Cluster", name: str) -> Self:
-        """Makes a standby of `primary`, known to it as `name`."""
+        """Creates a standby of `primary` with the application name `name`."""
         self._own()
         self._run(
             "pg_basebackup", "--checkpoint=fast", "--write-recovery-conf",
@@ -45,7 +45,7 @@ class Cluster:
         return self
 
     def start(self, **settings: str) -> None:
-        """Starts it, with `settings` instead of those that it was made with, and waits until it answers."""
+        """Starts the server with `settings`, which override those of its creation, and waits until it responds."""
         given = {
             "port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""
         } | settings  # fmt: skip
@@ -53,45 +53,45 @@ class Cluster:
         self._run("pg_ctl", "start", "--wait", "--silent", "--options", options)
 
     def stop(self) -> None:
-        """Stops it in good order: clients are told."""
+        """Stops the server properly, which notifies clients."""
         self._run("pg_ctl", "stop", "--wait", "--silent", "--mode=fast")
 
     def kill(self) -> None:
-        """Kills all its processes at once."""
+        """Kills all processes of the server at once."""
         signal_tree(self._postmaster, SIGKILL)
 
     def pause(self) -> None:
-        """Freezes all its processes: connections stay open, and nobody answers."""
+        """Suspends all processes of the server: connections stay open, but there are no responses."""
         signal_tree(self._postmaster, SIGSTOP)
 
     def resume(self) -> None:
-        """Ends a pause."""
+        """Resumes a paused server."""
         signal_tree(self._postmaster, SIGCONT)
 
     def promote(self) -> None:
-        """Makes a standby the primary, and waits until it is."""
+        """Promotes a standby to primary, and waits until it is done."""
         self._run("pg_ctl", "promote", "--wait", "--silent")
 
     def execute(self, *statements: str) -> None:
-        """Runs statements, each in a transaction of its own."""
+        """Runs statements, each in its own transaction."""
         with self.connect() as connection:
             for statement in statements:
                 connection.execute(statement.encode())
 
-    def ask(self, query: str) -> object:
-        """The first column of the first row that the query gives."""
+    def query(self, sql: str) -> object:
+        """Returns the first column of the first row of a query."""
         with self.connect() as connection:
-            row = connection.execute(query.encode()).fetchone()
+            row = connection.execute(sql.encode()).fetchone()
         assert row
         return row[0]
 
     def connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        """A connection of a superuser's, each statement of which is a transaction of its own."""
+        """Returns a superuser's connection in autocommit mode."""
         return psycopg.connect(self.url, autocommit=True, application_name="test")
 
     @contextmanager
     def removed_afterwards(self) -> Iterator[Self]:
-        """Kills what still runs at the end of the block."""
+        """Kills the server at the end of the block if it still runs."""
         try:
             yield self
         finally:
@@ -107,7 +107,7 @@ class Cluster:
         privileges.make_directory(self.data, privileges.owner_of_new_cluster(self._directory))
 
     def _run(self, program: str, *arguments: str) -> None:
-        """Runs one of PostgreSQL's programs, as the service does."""
+        """Runs a program of PostgreSQL, as the service does."""
         log = self._directory / "log"
         with log.open("ab", buffering=0) as output:
             done = privileges.run(program, *arguments, cluster=self.data, output=output)

@@ -1,4 +1,4 @@
-"""Killing, stopping and continuing a process with all that it has started."""
+"""Sends signals to a process and all its descendants."""
 
 from collections.abc import Iterable
 from signal import SIGKILL, Signals
@@ -7,22 +7,22 @@ import psutil
 
 
 def signal_tree(pid: int, number: Signals) -> None:
-    """Sends a signal to a process and then to all its descendants; with SIGKILL, returns when they are gone."""
+    """Sends a signal to a process and its descendants. With SIGKILL, waits until they are gone."""
     try:
         parent = psutil.Process(pid)
-        # The parent first, and stopped, so that it cannot start another child meanwhile.
+        # Suspend the parent first, so that it cannot start another child.
         parent.suspend()
         processes = [parent, *parent.children(recursive=True)]
     except psutil.NoSuchProcess:
         return
     send(processes, number)
     if number == SIGKILL:
-        # A parent of ours stays a zombie until its Popen is asked; its children are gone for good.
+        # If the parent is our child, it stays a zombie until its Popen waits for it. Its children are gone.
         psutil.wait_procs(processes[1:], timeout=10)
 
 
 def send(processes: Iterable[psutil.Process], number: Signals) -> None:
-    """Sends a signal to each that still lives."""
+    """Sends a signal to each process that still runs."""
     for process in processes:
         try:
             process.send_signal(number)

@@ -1,4 +1,4 @@
-"""A Redis that can go away and come back."""
+"""A Redis server that can be stopped and restarted."""
 
 import shutil
 import socket
@@ -12,7 +12,7 @@ REDIS = shutil.which("redis-server")
 
 
 class RedisServer:
-    """A Redis in memory, on a port of its own that stays the same when it is started again."""
+    """An in-memory Redis server on a port that stays the same after a restart."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -21,14 +21,14 @@ class RedisServer:
         self.start()
 
     def start(self) -> None:
-        """Starts it, with nothing in it."""
+        """Starts the server without data."""
         assert REDIS
         command = [REDIS, "--port", str(self._port), "--bind", "127.0.0.1", "--save", ""]
         self.process = subprocess.Popen(command, cwd=self._directory, stdout=subprocess.DEVNULL)
         wait_until(self._is_listening)
 
     def stop(self) -> None:
-        """Ends it, and its connections with it."""
+        """Kills the server, which closes its connections."""
         self.process.kill()
         self.process.wait()
 

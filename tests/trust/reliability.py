@@ -1,4 +1,4 @@
-"""The table in docs/reliability.md: a row for each promise, with what the last full run measured."""
+"""Generates the table in docs/reliability.md: a row for each promise, with the measurement of the last full run."""
 
 import os
 import platform
@@ -16,10 +16,10 @@ _END = "<!-- written by hand again -->\n"
 
 
 class Topic(StrEnum):
-    """What a promise is about, in the order of the table."""
+    """The topics of promises, in the order of the table."""
 
     CRASH = "Crash"
-    DATABASE_AWAY = "The database goes away"
+    DATABASE_AWAY = "Database outages"
     RESTORE = "Backup and restore"
     SHUTDOWN = "Shutdown"
     CONCURRENCY = "Concurrency"
@@ -35,7 +35,7 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True)
 class Row:
-    """One promise, what was measured in its support, and the test that did so (`file.py::test`)."""
+    """One promise, its measurement, and the test (`file.py::test`)."""
 
     topic: Topic
     promise: str
@@ -44,7 +44,7 @@ class Row:
 
 
 def render(rows: Iterable[Row], remark: str) -> str:
-    """The rows as a table in Markdown, by topic and otherwise in the order given; `remark` says how it was made."""
+    """Returns the rows as a Markdown table, ordered by topic, under a remark on how the table was generated."""
     topics = list(Topic)
     lines = [
         f"| {row.topic} | {_cell(row.promise)} | {_cell(row.measured)} | `{row.test}` |"
@@ -55,20 +55,20 @@ def render(rows: Iterable[Row], remark: str) -> str:
 
 
 def replace_table(document: str, table: str) -> str:
-    """`document` with `table` between its two marks.
+    """Returns `document` with `table` between its two marks.
 
     Raises:
-        ValueError: a mark is missing.
+        ValueError: A mark is missing.
     """
     before, begin, rest = document.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not (begin and end):
-        raise ValueError("The document has lost the marks between which the table stands.")
+        raise ValueError("The document has lost the marks around its table.")
     return f"{before}{begin}\n{table}\n{end}{after}"
 
 
 def rows_of(document: str, *topics: Topic) -> list[Row]:
-    """The rows of these topics in the document's table."""
+    """Returns the rows of these topics in the document's table."""
     rows = []
     for line in _table_of(document).splitlines():
         cells = [cell.replace(r"\|", "|") for cell in line.strip("| ").split(" | ")]
@@ -79,7 +79,7 @@ def rows_of(document: str, *topics: Topic) -> list[Row]:
 
 
 def remark_of(document: str) -> str:
-    """What stands above the document's table, as `remark` made it."""
+    """Returns the remark above the document's table."""
     return _table_of(document).strip().partition("\n")[0]
 
 
@@ -88,11 +88,11 @@ def _table_of(document: str) -> str:
 
 
 def remark(seconds: float) -> str:
-    """When, how and on what the table was made."""
+    """Returns when, how and on which machine the table was generated."""
     day = datetime.now(UTC).date().isoformat()
     return (
-        f"Last written on {day} by `{COMMAND}` in {seconds / 60:.0f} minutes, on {os.cpu_count()} cores, "
-        f"{platform.system()}, Python {platform.python_version()}; everything ran on this one machine."
+        f"Written on {day} by `{COMMAND}` in {seconds / 60:.0f} minutes, on {os.cpu_count()} cores, "
+        f"{platform.system()}, Python {platform.python_version()}; everything ran on one machine."
     )
 
 

@@ -1,4 +1,4 @@
-"""Apps that use the SDK with its defaults, and note what they saw."""
+"""Applications that use the SDK with its defaults and record what they observe."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,9 +15,9 @@ from tests.trust.history import Operation, read, write
 
 @dataclass
 class Apps:
-    """Threads that save and read two properties; any error that the SDK lets through ends the test.
+    """Threads that save and read two properties. Any error that the SDK raises fails the test.
 
-    They work for the length of `with apps.crowd`; `clients` is closed by its owner afterwards.
+    They run for the length of `with apps.crowd`. The owner of `clients` closes it afterwards.
     """
 
     url: str
@@ -34,7 +34,7 @@ class Apps:
         self.crowd = Crowd(self._app(f"p{number % 2}") for number in range(self.how_many))
 
     def await_calls(self, more: int) -> None:
-        """Returns when so many further calls have returned."""
+        """Waits until `more` further calls have returned."""
         enough = len(self.history) + more
         wait_until(lambda: self.crowd.check() and len(self.history) >= enough)
 

@@ -1,4 +1,4 @@
-"""`ccs backup` while clients write, then `ccs restore` into another database: all is there, and works."""
+"""`ccs backup` while clients write, then `ccs restore` into another database: all data is restored and works."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -34,7 +34,7 @@ DRILL = "### Backup and restore"
 
 @dataclass(frozen=True)
 class Place:
-    """A store: the setting that names it, and the URL of its database."""
+    """A store: the setting that selects it, and the URL of its database."""
 
     variable: str
     value: str
@@ -42,7 +42,7 @@ class Place:
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment of commands for it."""
+        """Returns the environment for commands that use this store."""
         settings = {self.variable: self.value, "CCS_ACCESS_LOG": "off", "CCS_DRAIN_TIME": "0.01"}
         return environment(**settings)
 
@@ -54,7 +54,7 @@ def places(
     form: Form,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Path, Place, Place]]:
-    """Where backups go, and the settings for two empty stores: one to save, one to restore into."""
+    """The directory for backups, and two empty stores: one to back up, one to restore into."""
     directory = tmp_path_factory.mktemp("b")
     if request.param == "external":
         urls = [create_database(cluster, f"drill_{token_hex(6)}") for _ in range(2)]
@@ -75,22 +75,22 @@ def places(
 
 
 def document(account: Account, **fields: object) -> requests.Response:
-    """A v2 save."""
+    """Returns the body of a v2 save."""
     place = {"accountId": account.id, "nameSpace": "drill_v2", "payload": {"a": 1}}
     return account.v2("POST", "/context/document/create", json=place | fields)
 
 
 def lists(account: Account) -> list[object]:
-    """Names, times to live, expiries and values, as a client lists them."""
+    """Returns names, times to live, expiries and values, as a client lists them."""
     v1 = ("", "/namespace/drill/session", "/drill/session-properties")
-    answers = [account.v1("GET", path) for path in v1]
-    answers.append(account.v2("GET", f"/context/document/{account.id}/drill_v2"))
-    assert [answer.status_code for answer in answers] == [200] * len(answers)
-    return [answer.json() for answer in answers]
+    responses = [account.v1("GET", path) for path in v1]
+    responses.append(account.v2("GET", f"/context/document/{account.id}/drill_v2"))
+    assert [response.status_code for response in responses] == [200] * len(responses)
+    return [response.json() for response in responses]
 
 
 def fill(account: Account) -> None:
-    """Namespaces and sessions with times to live, documents that expire."""
+    """Saves namespaces and sessions with times to live, and documents that expire."""
     for method, path, content in (
         ("POST", "?ttlSecond=86400", {"name": "drill"}),
         ("POST", "/namespace/drill/session?ttlSecond=1000", {"sessionId": "s"}),
@@ -101,7 +101,7 @@ def fill(account: Account) -> None:
     assert document(account, sessionId="brief", ttlSeconds=2).status_code == 201
 
 
-def test_what_was_acknowledged_before_a_backup_is_there_after_its_restore(
+def test_writes_acknowledged_before_a_backup_exist_after_the_restore(
     places: tuple[Path, Place, Place], form: Form, record: Record
 ) -> None:
     directory, first, second = places
@@ -114,7 +114,7 @@ def test_what_was_acknowledged_before_a_backup_is_there_after_its_restore(
         },
     )
     restore, serve, _ = restore.partition("ccs serve\n")
-    assert serve, "the drill ends with the start of the service"
+    assert serve, "the drill must end with the start of the service"
     with serving("--workers", workers, env=first.env) as server, ExitStack() as clients:
         database = Database(first.url, Settings())
         account = clients.enter_context(new_account(server, database))
@@ -125,7 +125,7 @@ def test_what_was_acknowledged_before_a_backup_is_there_after_its_restore(
         with ledger.crowd:
             ledger.await_writes(form(short=100, full=2000))
             began = monotonic()
-            said = drills.run(back_up, directory, first.env)
+            output = drills.run(back_up, directory, first.env)
             ended = monotonic()
             ledger.await_writes(form(short=50, full=500))
         listed = lists(account)
@@ -134,10 +134,10 @@ def test_what_was_acknowledged_before_a_backup_is_there_after_its_restore(
         assert lists(account) == listed
         credentials.revoke_key(database, account.id, revoked.key_id)
         database.release()
-    assert "Backed up" in said
+    assert "Backed up" in output
     drills.run(restore, directory, environment())
     with serving("--workers", workers, env=second.env) as server, ExitStack() as clients:
-        assert "key" not in server.said, "no account is made in a store that was restored"
+        assert "key" not in server.said, "a restored store must not get a new account"
         account = clients.enter_context(
             Account(server.url, account.id, account.key, account.username, account.password)
         )
@@ -148,12 +148,12 @@ def test_what_was_acknowledged_before_a_backup_is_there_after_its_restore(
         assert promised <= stored
         assert not stored & ledger.sent_after(ended)
         assert lists(account) == listed
-        assert account.token, "the password works"
+        assert account.token, "the password must work"
         account.__dict__["token"] = token
-        assert lists(account) == listed, "a token from before the backup works"
+        assert lists(account) == listed, "a token from before the backup must work"
         brief = f"/context/document/{account.id}/drill_v2/brief"
         wait_until(lambda: account.v2("GET", brief).status_code == 404)
-        # docs/security.md says so.
+        # As documented in docs/security.md.
         with_revoked = account.call(
             "GET", f"/v1/account/{account.id}", {"maven-api-key": revoked.key}
         )
@@ -162,8 +162,8 @@ def test_what_was_acknowledged_before_a_backup_is_there_after_its_restore(
     record(
         Topic.RESTORE,
         "`ccs backup` while clients write, `ccs restore` into another database, by the commands of the "
-        "documentation: every write acknowledged before the backup began is there, with expiries, times to live, "
-        "keys, passwords and tokens; a database in use is not restored.",
+        "documentation: every write acknowledged before the backup began is restored, with expiries, times to live, "
+        "keys, passwords and tokens; a restore into a database in use is refused.",
         f"{first.variable}: a backup of {ended - began:.1f} s under {ledger.notes.acknowledged:,} acknowledged writes, "
         f"{len(promised):,} of them before it: 0 lost",
     )

@@ -1,4 +1,4 @@
-"""The checker finds what cannot have happened, and nothing else."""
+"""The checker finds exactly the histories that are impossible."""
 
 from itertools import permutations
 from time import perf_counter
@@ -97,7 +97,7 @@ IMPOSSIBLE = {
         read("r", "a", 0, 1),
         write("r", "a", 2, UNKNOWN),
     ],
-    "nobody wrote it": [write("r", "a", 0, 1), read("r", "z", 2, 3)],
+    "never written": [write("r", "a", 0, 1), read("r", "z", 2, 3)],
     "a deleted value comes back": [
         write("r", "a", 0, 1),
         write("r", ABSENT, 2, 3),
@@ -114,23 +114,23 @@ IMPOSSIBLE = {
 
 
 @pytest.mark.parametrize("history", POSSIBLE.values(), ids=POSSIBLE)
-def test_what_can_have_happened_passes(history: list[Operation]) -> None:
+def test_possible_histories_pass(history: list[Operation]) -> None:
     assert violations(history) == []
 
 
 @pytest.mark.parametrize("history", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
-def test_what_cannot_have_happened_is_found(history: list[Operation]) -> None:
+def test_impossible_histories_are_found(history: list[Operation]) -> None:
     assert len(violations(history)) == 1
 
 
-def test_equal_values_cannot_be_judged() -> None:
+def test_histories_with_equal_values_are_refused() -> None:
     with pytest.raises(ValueError, match="more than once"):
         violations([write("r", "a", 0, 1), write("r", "a", 2, 3)])
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Operation]:
-    """Short histories of every kind, possible or not."""
+    """Draws short histories of every kind, possible or not."""
     history = []
     for number in range(draw(st.integers(0, 6))):
         invoked = draw(st.integers(0, 12))
@@ -148,12 +148,12 @@ def histories(draw: st.DrawFn) -> list[Operation]:
 
 @given(histories())
 @settings(max_examples=500, deadline=None)
-def test_agrees_with_trying_every_order(history: list[Operation]) -> None:
+def test_the_checker_agrees_with_trying_every_order(history: list[Operation]) -> None:
     assert (violations(history) == []) == _some_order_fits(history)
 
 
 def _some_order_fits(history: list[Operation]) -> bool:
-    """The definition, taken at its word."""
+    """Implements the definition literally."""
     unknown = [o for o in history if o.returned == UNKNOWN]
     certain = [o for o in history if o.returned != UNKNOWN]
     return any(
@@ -169,7 +169,7 @@ def _fits(order: tuple[Operation, ...]) -> bool:
     state = ABSENT
     began = float("-inf")
     for operation in order:
-        # No operation may come after one that began only when it was over.
+        # No operation may come after one that began only when it had returned.
         if operation.returned < began:
             return False
         began = max(began, operation.invoked)
@@ -223,21 +223,21 @@ IMPOSSIBLE_OF_A_DOCUMENT: dict[str, list[DocumentOperation]] = {
 
 
 @pytest.mark.parametrize("history", POSSIBLE_OF_A_DOCUMENT.values(), ids=POSSIBLE_OF_A_DOCUMENT)
-def test_what_a_document_can_have_been_passes(history: list[DocumentOperation]) -> None:
+def test_possible_document_histories_pass(history: list[DocumentOperation]) -> None:
     assert document_violation(history) is None
 
 
 @pytest.mark.parametrize("history", IMPOSSIBLE_OF_A_DOCUMENT.values(), ids=IMPOSSIBLE_OF_A_DOCUMENT)
-def test_what_a_document_cannot_have_been_is_found(history: list[DocumentOperation]) -> None:
+def test_impossible_document_histories_are_found(history: list[DocumentOperation]) -> None:
     assert document_violation(history)
 
 
-def test_long_histories_of_many_clients_are_judged_in_no_time() -> None:
-    """32 clients who all overlap, on one property: a naive search would not end."""
+def test_long_histories_of_many_clients_are_checked_quickly() -> None:
+    """32 overlapping clients of one property, for which a naive search would not end."""
     history: list[Operation] = []
     for number in range(3000):
         begun = number - number % 32
-        # Each write takes effect in the middle of its time, each read looks at its own.
+        # Each write and each read takes effect in the middle of its interval.
         if number % 2:
             history.append(read("r", f"{number - 1}", begun, begun + 64 + number % 7))
         else:

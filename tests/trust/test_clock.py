@@ -1,4 +1,4 @@
-"""Expiry: at its second by the database's clock, whatever the clocks of the instances say."""
+"""Properties expire by the database's clock, regardless of the clocks of the instances."""
 
 import json
 from base64 import b64encode
@@ -18,7 +18,7 @@ from tests.trust.clients import Client
 from tests.trust.conftest import Form, Record
 from tests.trust.reliability import Topic
 
-# What an instance whose machine's clock is wrong would read: Python's clocks, shifted before anything else is loaded.
+# Simulates a wrong machine clock: shifts Python's clocks before any other module is loaded.
 _SHIFTED = """
 import datetime, os, time
 
@@ -44,7 +44,7 @@ HOUR = 3600
 def instances(
     server: Server, database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Server]]:
-    """Three instances on one database: one whose clock is right, one an hour ahead, one an hour behind."""
+    """Three instances on one database: one with the right clock, one an hour ahead, one an hour behind."""
     shifted = tmp_path_factory.mktemp("shifted")
     (shifted / "sitecustomize.py").write_text(_SHIFTED)
     with ExitStack() as stack:
@@ -61,7 +61,7 @@ def instances(
 
 
 class Observer:
-    """Sees properties through every instance, with the database's time before and after each look."""
+    """Reads properties through every instance, with the database's time before and after each read."""
 
     def __init__(self, instances: list[Server], account: Account, database_url: str) -> None:
         self._stack = ExitStack()
@@ -81,21 +81,21 @@ class Observer:
         self._stack.close()
 
     def now(self) -> datetime:
-        """The database's clock, as it was moved."""
+        """Returns the time of the database's movable clock."""
         return self._ask("SELECT now()")
 
     def expiry(self, name: str) -> datetime:
-        """When the property expires, as it is stored."""
+        """Returns the stored expiry of the property."""
         query = "SELECT expires_at FROM property WHERE account = :account AND name = :name"
         return self._ask(query, account=self._account, name=name)
 
     def looks(self, client: Client, name: str) -> list[Callable[[], bool]]:
-        """Every way to see whether there is the property `name` of session `s`, alone in its namespace."""
+        """Returns all ways to read whether the property `name` of session `s` exists, alone in its namespace."""
 
         def body(path: str) -> object:
-            answer = client.v1("GET", path)
-            assert answer.status == 200
-            return json.loads(answer.body)
+            response = client.v1("GET", path)
+            assert response.status == 200
+            return json.loads(response.body)
 
         return [
             lambda: client.v1("GET", f"/clock/s/properties/{name}").status == 200,
@@ -110,7 +110,7 @@ class Observer:
         return moment
 
 
-def test_expiry_is_at_its_second_by_the_databases_clock(
+def test_properties_expire_by_the_databases_clock(
     instances: list[Server],
     account: Account,
     database_url: str,
@@ -153,27 +153,27 @@ def test_expiry_is_at_its_second_by_the_databases_clock(
                     gone = not any(seen)
     record(
         Topic.CLOCK,
-        "A property is there until its expiry by the database's clock and gone from it on, for every read and list, "
+        "A property exists until its expiry by the database's clock and not afterwards, for every read and list, "
         "through instances whose clocks are right, an hour ahead and an hour behind.",
-        f"{rounds * len(instances)} expiries, {looked:,} looks around them: none late, none early; seen until "
+        f"{rounds * len(instances)} expiries, {looked:,} reads around them: none late, none early; visible until "
         f"{last_seen.total_seconds() * 1000:.1f} ms before, gone from {first_gone.total_seconds() * 1000:.1f} ms after",
     )
 
 
-def test_a_token_is_good_at_every_instance(instances: list[Server], account: Account) -> None:
-    """Its times are those of the instance that gave it: a clock that is ahead must not make a token of the future."""
+def test_a_token_is_valid_at_every_instance(instances: list[Server], account: Account) -> None:
+    """The times in a token come from the instance that issued it. A token of a fast clock must be valid at once."""
     password = b64encode(f"{account.username}:{account.password}".encode()).decode()
     issued = []
     for issuer in instances:
-        answer = requests.post(
+        response = requests.post(
             f"{issuer.url}/v2/authenticate/login",
             headers={"Authorization": f"Basic {password}"},
             timeout=10,
         )
-        token = answer.json()["token"]
+        token = response.json()["token"]
         issued.append(jwt.decode(token, options={"verify_signature": False})["iat"])
         for other in instances:
             url = f"{other.url}/v2/context/document/{account.id}/nothing_here"
             assert requests.get(url, params={"access_token": token}, timeout=10).status_code == 404
     shifts = [round((each - issued[0]) / HOUR) for each in issued]
-    assert shifts == [0, 1, -1], "the instances' clocks do not disagree"
+    assert shifts == [0, 1, -1], "the clocks of the instances must differ"

@@ -1,4 +1,4 @@
-"""Many clients at one place: what each of them sees fits one order of events."""
+"""Many concurrent clients of the same properties: their observations fit one order of events."""
 
 import json
 import random
@@ -43,7 +43,7 @@ DEADLOCKS = Statement.of(
 
 @pytest.fixture(scope="module")
 def server(database_url: str, form: Form) -> Iterator[Server]:
-    """A service of many workers, so that PostgreSQL has to do with many clients at once."""
+    """A service with many workers, so that PostgreSQL serves many clients at once."""
     env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_DRAIN_TIME="0.01")
     with serving("--workers", form(short="4", full="8"), env=env) as server:
         yield server
@@ -51,7 +51,7 @@ def server(database_url: str, form: Form) -> Iterator[Server]:
 
 @pytest.fixture
 def connect(server: Server, account: Account) -> Iterator[Callable[[], Client]]:
-    """Makes clients of an account, which are closed after the test."""
+    """Returns a function that creates clients of an account. They are closed after the test."""
     with ExitStack() as clients:
         yield lambda: clients.enter_context(closing(Client(server.url, account.id, account.key)))
 
@@ -77,7 +77,7 @@ def test_properties_are_linearizable(
 
 
 class DocumentWitness:
-    """A client of whole documents; each is one register, for it is written, deleted and read as a whole."""
+    """A client of whole documents. A document is one register, because it is written, deleted and read as a whole."""
 
     NAMES = ("a", "b", "c")
 
@@ -90,15 +90,15 @@ class DocumentWitness:
         self._note([document], value, "PATCH", document, dict.fromkeys(self.NAMES, value))
 
     def delete(self, path: str, documents: list[str]) -> None:
-        """Deletes what is at `path`, and `documents` with it."""
+        """Deletes `path`, which contains `documents`."""
         self._note(documents, ABSENT, "DELETE", path)
 
     def read(self, document: str) -> None:
-        """Reads all properties: they have one value, or none of them is there."""
+        """Reads all properties. Either all have the same value, or none exists."""
         invoked = monotonic()
-        answer = self._witness.ask("GET", document)
-        assert answer is not None
-        found: dict[str, str] = json.loads(answer.body)
+        response = self._witness.send("GET", document)
+        assert response is not None
+        found: dict[str, str] = json.loads(response.body)
         values = set(found.values())
         if found and (len(found) != len(self.NAMES) or len(values) != 1):
             raise Unexpected(f"{document} was half seen: {found}")
@@ -114,8 +114,8 @@ class DocumentWitness:
         content: object = None,
     ) -> None:
         invoked = monotonic()
-        answer = self._witness.ask(method, path, content)
-        acknowledged = answer is not None and answer.status == 204
+        response = self._witness.send(method, path, content)
+        acknowledged = response is not None and response.status == 204
         returned = monotonic() if acknowledged else UNKNOWN
         self._notes.history.extend(write(d, value, invoked, returned) for d in documents)
 
@@ -123,7 +123,7 @@ class DocumentWitness:
 def test_saves_and_deletions_are_all_or_nothing(
     connect: Callable[[], Client], database: Database, form: Form, record: Record
 ) -> None:
-    """Savers, readers, deletions of documents, sessions and whole namespaces, and the purge, all at once."""
+    """Saves, reads, deletions of documents, sessions and namespaces, and the purge run concurrently."""
     operations = form(short=1500, full=25_000)
     notes = Notes()
     values = count()
@@ -170,17 +170,17 @@ def test_saves_and_deletions_are_all_or_nothing(
     assert violations(notes.history) == []
     record(
         Topic.CONCURRENCY,
-        "PATCH and deletions of documents, sessions and namespaces are each all or nothing, in one order, while the "
+        "PATCH and deletions of documents, sessions and namespaces are atomic and in one order, while the "
         "purge runs: no lost update, no resurrection.",
         f"{len(notes.history):,} operations of {len(roles)} clients on {len(anything)} documents: 0 half seen, "
         "0 impossible",
     )
 
 
-def test_a_save_of_v2_stamps_all_that_readers_have_seen(
+def test_a_v2_save_renews_the_expiry_of_everything_that_readers_have_seen(
     connect: Callable[[], Client], account: Account, form: Form, record: Record
 ) -> None:
-    """v1 saves `b` while v2 saves `a`. Had a reader seen `b` and no `a`, then v2's save came later: `b` expires too."""
+    """v1 saves `b` while v2 saves `a`. If a reader saw `b` without `a`, the v2 save came later and must renew `b`."""
     rounds = form(short=100, full=3000)
     create = f"/v2/context/document/create?access_token={account.token}"
     saver, stamper, *lookers = (connect() for _ in range(5))
@@ -205,7 +205,7 @@ def test_a_save_of_v2_stamps_all_that_readers_have_seen(
     def look(client: Client, path: str, over: Event) -> list[DocumentOperation]:
         looks: list[DocumentOperation] = []
         found: dict[str, str] = {}
-        # One look at each state is enough: the rest would only say the same later.
+        # One read of each state is enough: further ones would be redundant.
         while len(found) < 2 and not over.is_set():
             invoked = monotonic()
             seen = json.loads(client.v1("GET", path).body)
@@ -234,18 +234,18 @@ def test_a_save_of_v2_stamps_all_that_readers_have_seen(
             history.append(expiry(session))
             assert document_violation(history) is None
             apart += any(isinstance(each, Look) and len(each.found) == 1 for each in history)
-    assert apart, "no reader ever looked between the two saves"
+    assert apart, "no reader read between the two saves"
     record(
         Topic.CONCURRENCY,
-        "A save of v2 gives its expiry to every property that v1 saved before it, by what any reader saw.",
-        f"{rounds:,} saves of v1 beside saves of v2 ({apart:,} seen one without the other): 0 missed",
+        "A v2 save gives its expiry to every property that v1 saved before it, as observed by readers.",
+        f"{rounds:,} v1 saves concurrent with v2 saves ({apart:,} observed one without the other): 0 missed",
     )
 
 
-def test_no_namespace_is_half_deleted(
+def test_a_namespace_is_deleted_atomically(
     connect: Callable[[], Client], database: Database, form: Form, record: Record
 ) -> None:
-    """One client fills a namespace session by session, and deletes it, again and again; others look at the whole."""
+    """One client repeatedly fills a namespace session by session and deletes it. Others read the whole namespace."""
     rounds = form(short=8, full=150)
     sessions = [f"s{n}" for n in range(6)]
     seen: list[dict[str, int]] = []
@@ -265,17 +265,17 @@ def test_no_namespace_is_half_deleted(
         done = number + 1
 
     def look(client: Client) -> Callable[[], None]:
-        def look_once() -> None:
-            answer = client.v1("GET", "/half/session-properties?perPage=1000")
-            assert answer.status == 200
+        def read_once() -> None:
+            response = client.v1("GET", "/half/session-properties?perPage=1000")
+            assert response.status == 200
             found: dict[str, int] = {}
-            for session in json.loads(answer.body):
+            for session in json.loads(response.body):
                 values = session["property"]
                 assert values["a"] == values["b"]
                 found[session["sessionId"]] = values["a"]
             seen.append(found)
 
-        return look_once
+        return read_once
 
     with Crowd(
         [fill_and_delete, *(look(connect()) for _ in range(4)), lambda: purge(database, batch=3)]
@@ -283,20 +283,20 @@ def test_no_namespace_is_half_deleted(
         wait_until(lambda: crowd.check() and done >= rounds, seconds=120)
     database.release()
     for found in seen:
-        # The sessions that were filled so far, all of the same round: never the rest of an older one.
+        # The sessions filled so far, all of the same round. None may be left of an earlier round.
         assert list(found) == sessions[: len(found)]
         assert len(set(found.values())) <= 1
     partly = sum(0 < len(found) < len(sessions) for found in seen)
-    assert partly, "the readers never looked while the namespace was being filled"
+    assert partly, "no reader read while the namespace was being filled"
     record(
         Topic.CONCURRENCY,
         "A namespace is deleted as a whole, for every reader at once, while the purge deletes its rows in batches.",
-        f"{done} deletions, {len(seen):,} looks at the whole ({partly:,} at a part that was just filled): "
-        "0 half deleted, 0 come back",
+        f"{done} deletions, {len(seen):,} reads of the namespace ({partly:,} while it was being filled): "
+        "0 half deleted, 0 reappeared",
     )
 
 
-def test_the_purge_takes_no_new_value(
+def test_the_purge_deletes_no_new_value(
     connect: Callable[[], Client],
     database: Database,
     database_url: str,
@@ -304,7 +304,7 @@ def test_the_purge_takes_no_new_value(
     form: Form,
     record: Record,
 ) -> None:
-    """Properties are written again just when their expired selves are purged, a round at a time."""
+    """In each round, properties are written again while their expired versions are purged."""
     rounds = form(short=5, full=60)
     names = [f"p{n}" for n in range(40)]
     clients = [connect() for _ in range(8)]
@@ -335,9 +335,9 @@ def test_the_purge_takes_no_new_value(
     assert purged
     record(
         Topic.CONCURRENCY,
-        "The purge takes nothing that was written again just before.",
-        f"{rounds} rounds of {len(names)} properties written by {len(clients)} clients over their expired selves, "
-        f"{purged:,} rows purged by two at once meanwhile: 0 lost, 0 expired ones seen",
+        "The purge deletes nothing that was written again just before.",
+        f"{rounds} rounds of {len(names)} properties written by {len(clients)} clients over their expired versions, "
+        f"{purged:,} rows purged by two purges at the same time: 0 lost, 0 expired ones seen",
     )
 
 
@@ -348,7 +348,7 @@ def test_crossing_writes_never_deadlock(
     form: Form,
     record: Record,
 ) -> None:
-    """Saves of many properties in every order, those of v2 that stamp whole documents, and deletions."""
+    """Runs saves of many properties in any order, v2 saves of whole documents, and deletions."""
     writes = form(short=1500, full=100_000)
     names = [f"n{number}" for number in range(12)]
     sessions = ["__default__", *(f"s{number}" for number in range(7))]
@@ -387,14 +387,14 @@ def test_crossing_writes_never_deadlock(
     assert deadlocks(database) == before
     record(
         Topic.CONCURRENCY,
-        "Crossing writes of many properties, beside deletions, never deadlock.",
+        "Crossing writes of many properties, concurrent with deletions, never deadlock.",
         f"{statuses.total():,} writes of 2 to {len(names) - 1} properties in any order by 16 clients on "
         f"{len(sessions)} documents, {statuses.total() / seconds:,.0f}/s: 0 deadlocks, 0 refused",
     )
 
 
 def deadlocks(database: Database) -> int:
-    """How many PostgreSQL has found in the database."""
+    """Returns how many deadlocks PostgreSQL has found in the database."""
     found = database.execute(DEADLOCKS).get_value(0, 0)
     database.release()
     assert found is not None

@@ -1,6 +1,6 @@
-"""The Dockerfile, step by step in a clean Debian: it builds, holds no build tools, and runs as it should.
+"""The steps of the Dockerfile in a clean Debian: the image builds, contains no build tools, and runs correctly.
 
-Not Docker itself, and not the image that the Dockerfile names: neither can be had everywhere.
+It uses neither Docker nor the base image of the Dockerfile, because they are not available everywhere.
 """
 
 import json
@@ -26,7 +26,7 @@ PACKAGES = "python3,python3-venv,ca-certificates"
 PORT = "9000"
 USER = 10_001
 
-# What the base that the Dockerfile names has for installing packages, where Debian's has none.
+# The package installer that the base image of the Dockerfile has, and Debian has not.
 PIP_OF_BASE = (
     "usr/local/bin/pip3",
     "usr/local/lib/python3.11/site-packages/pip/__init__.py",
@@ -47,15 +47,15 @@ BUILD_PROGRAMS = ("cc", "gcc", "ld", "make", "pip", "pip3", "git")
 
 @pytest.fixture
 def image(form: Form) -> Iterator[Image]:
-    """What the Dockerfile's steps make of a new Debian."""
+    """The image that the steps of the Dockerfile build from a new Debian."""
     if not form.is_full:
         pytest.skip("a whole build of the container: in the full form")
     if os.geteuid() != 0 or not Path(DEBOOTSTRAP).exists():
         pytest.skip("THE DOCKERFILE IS NOT TESTED: it takes root, and the program debootstrap")
-    # Too large for the directories that pytest keeps.
+    # The image is too large for the temporary directories that pytest keeps.
     with tempfile.TemporaryDirectory(prefix="ccs-image-") as name:
         directory = Path(name)
-        # The container's user passes through on the way to its root.
+        # The container's user must be able to pass through to its root.
         directory.chmod(0o755)
         base = directory / "base"
         made = subprocess.run(
@@ -70,7 +70,7 @@ def image(form: Form) -> Iterator[Image]:
 
 
 def call(container: Container, key: str, method: str, path: str, body: str = "") -> str:
-    """A request from within; returns the response's body."""
+    """Sends a request inside the container. Returns the body of the response."""
     arguments = json.dumps([method, f"http://127.0.0.1:{PORT}{path}", key, body])
     done = container.execute("/opt/ccs/bin/python3", "-c", CALL, arguments)
     assert done.returncode == 0, done.stderr
@@ -78,7 +78,7 @@ def call(container: Container, key: str, method: str, path: str, body: str = "")
 
 
 def key_in_greeting(container: Container) -> str:
-    """The key that the service prints when it is ready for the first time."""
+    """Returns the key that the service prints at its first start."""
     assert container.process.stdout
     for line in container.process.stdout:
         if line.strip().startswith("ccs_"):
@@ -102,7 +102,9 @@ def test_the_dockerfile_builds_and_runs(
     with images.running(image, volume, CCS_PORT=PORT) as container:
         key = key_in_greeting(container)
         assert container.is_healthy()
-        assert not container.is_healthy(CCS_PORT="1"), "it asks at the port of the setting"
+        assert not container.is_healthy(CCS_PORT="1"), (
+            "the health check must use the configured port"
+        )
         path = "/v1/account/demo/ns/properties/p"
         call(container, key, "PUT", path, '"kept"')
         check_no_build_tools(image, container)
@@ -125,8 +127,8 @@ def test_the_dockerfile_builds_and_runs(
         assert container.stop() == 0
     record(
         Topic.SUPPLY_CHAIN,
-        "The Dockerfile's steps build, in a clean Debian, an image without build tools; it runs read-only as a user of "
-        "its own under an init, is healthy at the port of its setting, and stops in good order.",
+        "The steps of the Dockerfile build an image without build tools in a clean Debian; it runs read-only as an "
+        "unprivileged user under an init process, is healthy at the configured port, and stops properly.",
         f"Debian {DEBIAN}'s Python; 2 starts on one volume; {len(BUILD_MODULES)} modules and {len(BUILD_PROGRAMS)} "
-        "programs that build looked for: none",
+        "build programs searched for: none found",
     )

@@ -1,4 +1,4 @@
-"""Nothing that was acknowledged is lost, whatever dies: the service, PostgreSQL, and at which moment."""
+"""No acknowledged write is lost, whether the service or PostgreSQL is killed, at any moment."""
 
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tests.support.service import Server, environment, serving
 from tests.trust.audited import Audited
 from tests.trust.audited import violations as violations_of_audit
 from tests.trust.checker import violations
-from tests.trust.clients import Answer, Client, Unanswered
+from tests.trust.clients import Client, Response, Unanswered
 from tests.trust.conftest import Form, Record
 from tests.trust.processes import send, signal_tree
 from tests.trust.reliability import Topic
@@ -31,7 +31,7 @@ WRITERS, READERS = 5, 3
 
 @pytest.fixture(scope="module")
 def data_dir() -> Iterator[Path]:
-    """A data directory; a PostgreSQL that a killed service has left running in it is stopped."""
+    """A data directory. If a killed service has left a PostgreSQL running in it, it is stopped."""
     with tempfile.TemporaryDirectory(prefix="ccs-crash-") as name:
         directory = Path(name)
         yield directory
@@ -40,12 +40,12 @@ def data_dir() -> Iterator[Path]:
 
 
 class Service:
-    """A self-hosted service, as `ccs serve` brings it with its own PostgreSQL, that is killed and started again."""
+    """A `ccs serve` with its embedded PostgreSQL that can be killed and restarted."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self.database_url = EmbeddedPostgres(data_dir).url
-        # A service that is killed cannot remove its temporary files: they go with the data directory.
+        # A killed service cannot remove its temporary files. They are removed with the data directory.
         self._env = environment(
             TMPDIR=str(data_dir),
             CCS_DATA_DIR=str(data_dir),
@@ -60,11 +60,11 @@ class Service:
         self.key = str(self._server.said["key"])
 
     def client(self) -> Client:
-        """A client of the account that the first start has made."""
+        """Returns a client of the account that the first start created."""
         return Client(self.url, self.account, self.key)
 
     def start(self) -> None:
-        """Starts it again where it was."""
+        """Restarts the service at the same port."""
         self._server = self._start(str(self._server.port))
 
     def _start(self, port: str) -> Server:
@@ -72,7 +72,7 @@ class Service:
         return self._running.enter_context(server)
 
     def kill(self) -> None:
-        """Kills all its processes; PostgreSQL is none of them."""
+        """Kills all processes of the service, except PostgreSQL."""
         process = self._server.process
         supervisor = psutil.Process(process.pid)
         supervisor.suspend()
@@ -82,29 +82,29 @@ class Service:
         psutil.wait_procs(workers, timeout=10)
 
     def kill_postgres(self) -> None:
-        """Kills all processes of PostgreSQL, as nothing but a power cut would."""
+        """Kills all processes of PostgreSQL at once."""
         signal_tree(self.postmaster, SIGKILL)
 
     @property
     def postmaster(self) -> int:
-        """PostgreSQL's first process."""
+        """The process id of the postmaster."""
         lock_file = self._data_dir / "postgres" / "postmaster.pid"
         return int(lock_file.read_text().split()[0])
 
     def close(self) -> None:
-        """Stops it in good order."""
+        """Stops the service properly."""
         self._running.close()
         self._log.close()
 
     @property
     def log(self) -> str:
-        """What it has logged."""
+        """Returns the log."""
         return (self._data_dir / "service.log").read_text()
 
 
 @pytest.fixture(scope="module")
 def service(data_dir: Path) -> Iterator[Service]:
-    """A service with its own PostgreSQL."""
+    """A service with its embedded PostgreSQL."""
     service = Service(data_dir)
     yield service
     service.close()
@@ -112,7 +112,7 @@ def service(data_dir: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def witnesses(service: Service) -> Iterator[Witnesses]:
-    """Writers and readers of a namespace of their own."""
+    """Writers and readers of their own namespace."""
     with ExitStack() as clients:
         yield Witnesses(service.client, clients, writers=WRITERS, readers=READERS)
 
@@ -149,14 +149,14 @@ def test_no_acknowledged_write_is_lost_when_it_is_killed(
 
 @pytest.fixture
 def audited(service: Service) -> Iterator[Audited]:
-    """Threads that do what the audit tells of."""
+    """Threads that perform audited actions."""
     database = Database(service.database_url, Settings())
     env = environment(CCS_DATABASE_URL=service.database_url)
     yield Audited(service.url, database, env)
     database.release()
 
 
-def test_the_audit_is_complete_whatever_is_killed(
+def test_the_audit_is_complete_after_any_kill(
     service: Service, audited: Audited, form: Form, record: Record
 ) -> None:
     rounds, most = form(short=(1, 15), full=(20, 60))
@@ -168,25 +168,27 @@ def test_the_audit_is_complete_whatever_is_killed(
             audited.await_events(audited.chance.randrange(5, most))
             service.kill_postgres()
         audited.await_events(1)
-    told, acknowledged = audited.told(), audited.acknowledged
-    assert violations_of_audit(told, audited.happened(), acknowledged) == [], f"seed {audited.seed}"
+    recorded, acknowledged = audited.recorded(), audited.acknowledged
+    assert violations_of_audit(recorded, audited.happened(), acknowledged) == [], (
+        f"seed {audited.seed}"
+    )
     kinds = {event.action for event in acknowledged}
     assert kinds >= {"key.created", "key.first_used", "key.revoked", "namespace.deleted"}
     record(
         Topic.CRASH,
-        "Whatever is killed, the audit has one line for each acknowledged action on a credential and each deleted "
-        "namespace, and every line took place.",
+        "After any kill, the audit has one record for each acknowledged action on a credential and each deleted "
+        "namespace, and every recorded action took place.",
         f"{rounds} kills of the service, {rounds} of PostgreSQL, {audited.commands_killed} of `ccs keys create`: "
-        f"{len(acknowledged):,} acknowledged actions, {len(told):,} lines: 0 lost, 0 invented, 0 twice",
+        f"{len(acknowledged):,} acknowledged actions, {len(recorded):,} records: 0 lost, 0 invented, 0 repeated",
     )
 
 
-def test_the_checker_notices_when_answers_do_not_wait_for_the_disk(
+def test_the_checker_detects_acknowledgements_before_the_disk_write(
     service: Service, witnesses: Witnesses
 ) -> None:
-    """`synchronous_commit = off`, the promise broken: PostgreSQL answers before its log is written."""
+    """Breaks the promise with `synchronous_commit = off`: PostgreSQL acknowledges before its WAL is written."""
     with witnesses.crowd, durability_off(service):
-        # Not all at once: the log is also written when a page of it is full, and what was written is not lost.
+        # In several rounds: the WAL is also written when a page is full, and then nothing is lost.
         for _ in range(5):
             witnesses.await_writes(100)
             service.kill_postgres()
@@ -199,7 +201,7 @@ def test_the_checker_notices_when_answers_do_not_wait_for_the_disk(
 
 @contextmanager
 def durability_off(service: Service) -> Iterator[None]:
-    """PostgreSQL writes its log to disk ten seconds after it has acknowledged a commit."""
+    """Lets PostgreSQL write its WAL to disk ten seconds after it has acknowledged a commit."""
     with psycopg.connect(service.database_url, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET synchronous_commit = off")
         connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
@@ -211,7 +213,7 @@ def durability_off(service: Service) -> Iterator[None]:
 
 
 class HastyProxy(BaseHTTPRequestHandler):
-    """Between clients and a service: acknowledges each write before the service has even seen it."""
+    """A proxy that acknowledges each write before the service has received it."""
 
     protocol_version = "HTTP/1.1"
 
@@ -223,18 +225,18 @@ class HastyProxy(BaseHTTPRequestHandler):
         self._forward(body)
 
     def do_GET(self) -> None:
-        answer = self._forward(None)
-        if answer is None:
+        response = self._forward(None)
+        if response is None:
             self.close_connection = True
             return
-        self.send_response(answer.status)
-        self.send_header("Content-Length", str(len(answer.body)))
-        if answer.retry_after:
-            self.send_header("Retry-After", answer.retry_after)
+        self.send_response(response.status)
+        self.send_header("Content-Length", str(len(response.body)))
+        if response.retry_after:
+            self.send_header("Retry-After", response.retry_after)
         self.end_headers()
-        self.wfile.write(answer.body)
+        self.wfile.write(response.body)
 
-    def _forward(self, body: bytes | None) -> Answer | None:
+    def _forward(self, body: bytes | None) -> Response | None:
         service: Service = self.server.service  # type: ignore[attr-defined]
         client = service.client()
         try:
@@ -245,12 +247,12 @@ class HastyProxy(BaseHTTPRequestHandler):
             client.close()
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 @contextmanager
 def hasty_proxy(service: Service) -> Iterator[str]:
-    """The URL of a hasty proxy before the service."""
+    """Runs a hasty proxy in front of the service. Yields its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), HastyProxy) as server:
         server.service = service  # type: ignore[attr-defined]
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -260,7 +262,7 @@ def hasty_proxy(service: Service) -> Iterator[str]:
         thread.join()
 
 
-def test_the_checker_notices_answers_before_the_commit(service: Service) -> None:
+def test_the_checker_detects_acknowledgements_before_the_commit(service: Service) -> None:
     with hasty_proxy(service) as url, ExitStack() as clients:
         witnesses = Witnesses(
             lambda: Client(url, service.account, service.key),
@@ -271,7 +273,7 @@ def test_the_checker_notices_answers_before_the_commit(service: Service) -> None
         with witnesses.crowd:
             witnesses.await_writes(50)
             service.kill()
-            witnesses.await_writes(10)  # acknowledged though nobody is there
+            witnesses.await_writes(10)  # acknowledged although the service is down
             service.start()
             witnesses.read_all()
     assert violations(witnesses.notes.history)

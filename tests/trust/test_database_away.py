@@ -1,4 +1,4 @@
-"""The database goes away, in every way that databases do, and comes back: what clients see meanwhile, and after."""
+"""Database outages of every kind, and the responses that clients get during and after them."""
 
 import random
 import tempfile
@@ -29,15 +29,15 @@ CLIENTS = 24
 MAX_CONNECTIONS = 30
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ccs'"
 CONNECT_TIMEOUT, STATEMENT_TIMEOUT = 2, 1.5
-# The longest of its waits: for a connection, or for an answer (and a second more, should PostgreSQL itself be frozen);
-# twice, because a request may have to wait for a thread first; and what a busy machine adds.
+# The longest wait: for a connection, or for a response (plus a second, if PostgreSQL itself is frozen);
+# twice, because a request may have to wait for a thread first; plus a margin for a busy machine.
 BOUND_SECONDS = 2 * max(CONNECT_TIMEOUT, STATEMENT_TIMEOUT + 1) + 2
 RESUME_SECONDS = 2
 
 
 @dataclass(frozen=True)
 class Instance:
-    """A running service, and an account on it."""
+    """A running service with an account."""
 
     server: Server
     account: str
@@ -45,18 +45,18 @@ class Instance:
     log_file: Path
 
     def client(self) -> Client:
-        """A client of the account."""
+        """Returns a client of the account."""
         return Client(self.server.url, self.account, self.key)
 
     @property
     def log(self) -> str:
-        """What the service has logged."""
+        """Returns the log of the service."""
         return self.log_file.read_text()
 
 
 @contextmanager
 def instance(database_url: str, directory: Path) -> Iterator[Instance]:
-    """A service on that database, which it migrates, with short timeouts."""
+    """Runs a service with short timeouts on the database, which it migrates."""
     env = environment(
         CCS_DATABASE_URL=database_url,
         CCS_ACCESS_LOG="off",
@@ -75,14 +75,14 @@ def instance(database_url: str, directory: Path) -> Iterator[Instance]:
 
 @pytest.fixture(scope="module")
 def directory() -> Iterator[Path]:
-    """Where clusters and logs are."""
+    """The directory of clusters and logs."""
     with tempfile.TemporaryDirectory(prefix="ccs-away-") as name:
         yield Path(name)
 
 
 @pytest.fixture(scope="module")
 def cluster(directory: Path) -> Iterator[Cluster]:
-    """A cluster for few connections."""
+    """A cluster that allows few connections."""
     with (
         Cluster(directory / "cluster")
         .create(max_connections=str(MAX_CONNECTIONS))
@@ -101,7 +101,7 @@ def service(cluster: Cluster, directory: Path) -> Iterator[Instance]:
 
 @contextmanager
 def stopped(cluster: Cluster) -> Iterator[None]:
-    """An operator stops it, and starts it again."""
+    """An operator stops and restarts the database."""
     cluster.stop()
     try:
         yield
@@ -111,7 +111,7 @@ def stopped(cluster: Cluster) -> Iterator[None]:
 
 @contextmanager
 def paused(cluster: Cluster) -> Iterator[None]:
-    """Its machine hangs: connections stay open, and nobody answers."""
+    """The machine of the database hangs: connections stay open, but there are no responses."""
     cluster.pause()
     try:
         yield
@@ -121,21 +121,21 @@ def paused(cluster: Cluster) -> Iterator[None]:
 
 @contextmanager
 def out_of_connections(cluster: Cluster) -> Iterator[None]:
-    """Others take every connection there is."""
+    """Other clients use all connections."""
     with ExitStack() as stack:
         hogs: list[psycopg.Connection[tuple[object, ...]]] = []
         while len(hogs) < MAX_CONNECTIONS:
             try:
                 hogs.append(stack.enter_context(closing(cluster.connect())))
             except psycopg.OperationalError as error:
-                assert "too many clients" in str(error)  # noqa: PT017 - any other error is one
+                assert "too many clients" in str(error)  # noqa: PT017 - any other error fails the test
                 hogs[-1].execute(CUT)
         yield
 
 
 @contextmanager
 def read_only(cluster: Cluster) -> Iterator[None]:
-    """It takes no writes, like a standby or a server whose disk an operator protects."""
+    """The database accepts no writes, like a standby."""
     reload = "SELECT pg_reload_conf()"
     cluster.execute("ALTER SYSTEM SET default_transaction_read_only = on", reload)
     try:
@@ -148,7 +148,7 @@ Fault = Callable[[Cluster], AbstractContextManager[None]]
 
 
 @pytest.mark.parametrize("fault", [stopped, paused, out_of_connections, read_only])
-def test_clients_are_told_within_bounds_and_served_again_at_once(
+def test_clients_get_503_in_time_and_are_served_again_at_once(
     service: Instance, cluster: Cluster, fault: Fault, form: Form, record: Record
 ) -> None:
     away_seconds = form(short=0, full=6)
@@ -176,16 +176,16 @@ def test_clients_are_told_within_bounds_and_served_again_at_once(
     name = fault.__name__.replace("_", " ")
     record(
         Topic.DATABASE_AWAY,
-        f"Database {name}: every call is answered in time, with 503 and Retry-After where it must be; "
-        f"service resumes by itself; nothing is lost.",
-        f"away for {away:.1f} s under {CLIENTS} clients: {notes.statuses[503]:,} answers 503, the slowest answer "
+        f"Database {name}: every call gets a response in time, 503 with Retry-After if necessary; "
+        f"the service recovers without a restart; nothing is lost.",
+        f"away for {away:.1f} s under {CLIENTS} clients: {notes.statuses[503]:,} responses 503, the slowest response "
         f"{notes.slowest:.1f} s (timeouts {CONNECT_TIMEOUT} and {STATEMENT_TIMEOUT} s), the last refusal "
         f"{resumed:.1f} s after its return, 0 unanswered, 0 lost",
     )
 
 
 def assert_health_tells(service: Instance, *, ready: bool) -> None:
-    """The process lives; whether it can serve is what /readyz says."""
+    """Checks that /healthz is 200, and that /readyz says whether the service is ready."""
     with closing(service.client()) as client:
         assert client.call("GET", "/healthz").status == 200
         if ready:
@@ -216,14 +216,14 @@ def test_cut_connections_are_replaced(
     assert "Traceback" not in service.log
     record(
         Topic.DATABASE_AWAY,
-        "Connections cut: a call that was under way is answered 503, the next one gets a new connection.",
-        f"{cut} connections cut in {cuts} rounds: {notes.statuses[503]} answers 503 of "
+        "Connections cut: calls in progress get 503, the next call gets a new connection.",
+        f"{cut} connections cut in {cuts} rounds: {notes.statuses[503]} responses 503 of "
         f"{notes.statuses.total():,}, 0 unanswered, 0 lost",
     )
 
 
 def test_a_promoted_standby_takes_over(directory: Path, record: Record) -> None:
-    """Synchronous replication: what was acknowledged is on both; whoever accepts writes is found."""
+    """With synchronous replication, both servers have all acknowledged writes. The service finds the primary."""
     with ExitStack() as stack:
         primary = Cluster(directory / "primary").create()
         stack.enter_context(primary.removed_afterwards())
@@ -256,7 +256,7 @@ def test_a_promoted_standby_takes_over(directory: Path, record: Record) -> None:
     assert "Traceback" not in service.log
     record(
         Topic.DATABASE_AWAY,
-        "Failover to a promoted standby (synchronous replication, target_session_attrs=read-write): found with no "
+        "Failover to a promoted standby (synchronous replication, target_session_attrs=read-write): found without a "
         "restart, nothing is lost.",
         f"{notes.acknowledged:,} acknowledged writes before and after, 0 lost; the last refusal {resumed:.1f} s after "
         "the promotion",

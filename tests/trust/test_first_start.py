@@ -1,4 +1,4 @@
-"""A first start that is killed, at any moment, with all that it has started: the next one serves."""
+"""A first start that is killed at any moment, with all its processes: the next start works."""
 
 import random
 import signal
@@ -17,7 +17,7 @@ from tests.trust.reliability import Topic
 
 
 def start(data_dir: Path) -> tuple[subprocess.Popen[str], float]:
-    """Starts the service in a PID namespace of its own, so that one signal kills it and all that it has started."""
+    """Starts the service in its own PID namespace, so that one signal kills all its processes."""
     serve = as_ordinary_user(*CCS, "serve", "--port", "0", "--json", "--workers", "1")
     process = subprocess.Popen(
         [namespaces.UNSHARE, "--pid", "--fork", "--kill-child", "--mount-proc", *serve],
@@ -31,7 +31,7 @@ def settings(data_dir: Path) -> dict[str, str]:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """Kills the first process of the namespace: the kernel kills the others."""
+    """Kills the first process of the namespace. The kernel then kills the others."""
     with suppress(psutil.NoSuchProcess, IndexError):
         first = psutil.Process(process.pid).children()[0]
         first.send_signal(signal.SIGKILL)
@@ -53,7 +53,7 @@ def test_a_first_start_may_be_killed_at_any_moment(form: Form, record: Record) -
         with ordinary_users_directory() as directory:
             process, _ = start(directory)
             with process:
-                # Spread over the whole of a start, or little more.
+                # Spread over the duration of a start, and a little more.
                 moment = seconds * (number + chance.random()) / rounds
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(moment)
@@ -66,6 +66,6 @@ def test_a_first_start_may_be_killed_at_any_moment(form: Form, record: Record) -
             assert made.returncode == 0, f"killed after {moment:.2f} s: {made.stderr}"
     record(
         Topic.CRASH,
-        "A first start that is killed at any moment, with all that it has started, hinders no later one.",
+        "A first start that is killed at any moment, with all its processes, does not prevent the next start.",
         f"{rounds} rounds: the next start worked each time",
     )

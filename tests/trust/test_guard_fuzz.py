@@ -1,4 +1,4 @@
-"""Whatever is sent, the service answers as it should, soon, and lives on."""
+"""For any input, the service responds correctly and in time, and keeps running."""
 
 import json
 import re
@@ -63,7 +63,7 @@ def env(cluster: EmbeddedPostgres) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def server(env: dict[str, str], log: Path) -> Iterator[Server]:
-    """A service of its own, whose workers and log these tests watch."""
+    """A separate service, whose workers and log these tests check."""
     with log.open("w") as file, serving("--migrate", env=env, log=file) as server:
         yield server
 
@@ -76,29 +76,31 @@ def account(server: Server, env: dict[str, str]) -> Iterator[Account]:
         yield account
 
 
-# Slow clients are closed, and whoever deletes a namespace is named.
+# Expected lines: slow clients are disconnected, and deletions of namespaces are logged.
 _EXPECTED = re.compile("ccs.(connections|audit)")
 
 
 @pytest.fixture(autouse=True)
 def _alive(server: Server, log: Path) -> Iterator[None]:
-    """The same workers after a test as before it, and nothing in the log that was not expected."""
-    said = len(log.read_text())
+    """Checks after each test that the same workers run, and that the log has no unexpected lines."""
+    logged = len(log.read_text())
     with unharmed(server):
         yield
-    news = [line for line in log.read_text()[said:].splitlines() if not _EXPECTED.search(line)]
-    assert not news, "\n".join(news[:40])
+    unexpected = [
+        line for line in log.read_text()[logged:].splitlines() if not _EXPECTED.search(line)
+    ]
+    assert not unexpected, "\n".join(unexpected[:40])
 
 
 @pytest.mark.parametrize("mode", schemathesis.GenerationMode, ids=lambda mode: mode.value)
-def test_the_document_is_kept(
+def test_the_service_conforms_to_its_openapi_document(
     server: Server,
     account: Account,
     mode: schemathesis.GenerationMode,
     form: Form,
     record: Record,
 ) -> None:
-    """By requests that follow it, and by those that do not."""
+    """Sends requests that conform to the document, and requests that do not."""
     examples = form(short=1, full=450)
     statuses: Counter[int] = Counter()
     for result in api.get_all_operations():
@@ -109,13 +111,13 @@ def test_the_document_is_kept(
         try:
             run()
         except Unsatisfiable:
-            # An operation without a parameter has nothing that could be wrong.
+            # An operation without parameters has no negative cases.
             assert mode.is_negative
     assert not any(status >= 500 for status in statuses)
     record(
         Topic.FUZZ,
-        f"Schemathesis, every check, {mode.value} cases: the service keeps its OpenAPI document",
-        f"{statuses.total()} requests, 0 failures, 0 answers of 500 or more",
+        f"Schemathesis, every check, {mode.value} cases: the service conforms to its OpenAPI document",
+        f"{statuses.total()} requests, 0 failures, 0 responses of 500 or more",
     )
     assert statuses.total() >= form(short=20, full=10_000)
 
@@ -147,12 +149,14 @@ def _validated(case: Case, server: Server, account: Account) -> int:
         if isinstance(case.body, dict) and "accountId" in case.body:
             case.body |= agreeing_with_itself(case.body, account)
     excluded = [allow_header_conformance] if case.path.endswith("/property/delete") else []
-    answer = case.call_and_validate(server.url, headers=headers, excluded_checks=excluded)
-    return answer.status_code
+    response = case.call_and_validate(server.url, headers=headers, excluded_checks=excluded)
+    return response.status_code
 
 
-def test_no_bytes_break_it(server: Server, account: Account, form: Form, record: Record) -> None:
-    """Memory is compared with what it is after a quarter of them: all code has run by then, all caches are full."""
+def test_corrupted_requests_cause_no_failure(
+    server: Server, account: Account, form: Form, record: Record
+) -> None:
+    """Memory is compared with that after a quarter of the requests, when all code has run and all caches are full."""
     batches = form(short=1_000, full=100_000) // BATCH
     statuses: Counter[int | None] = Counter()
     before = 0.0
@@ -170,7 +174,7 @@ def test_no_bytes_break_it(server: Server, account: Account, form: Form, record:
     _explored(st.lists(bytes_fuzz.cases, min_size=BATCH, max_size=BATCH), batches)(send)()
     growth = memory(server) - before
     assert statuses.total() >= 0.99 * batches * BATCH
-    # Else most would not have come past the first line of the parser.
+    # Otherwise most requests would have failed at the first line of the parser.
     assert sum(statuses[status] for status in (200, 201, 204)) > 0.1 * statuses.total(), statuses
     assert growth < GROWTH_MIB, statuses
     shown = ", ".join(
@@ -178,7 +182,7 @@ def test_no_bytes_break_it(server: Server, account: Account, form: Form, record:
     )
     record(
         Topic.FUZZ,
-        "Spoiled paths, heads and bodies on raw sockets: no 5xx, no crash, no growth",
+        "Corrupted paths, heads and bodies on raw sockets: no 5xx, no crash, no growth",
         f"{statuses.total()} requests ({shown}, …); workers grew by {growth:.0f} MiB",
     )
 
@@ -187,10 +191,10 @@ def test_no_bytes_break_it(server: Server, account: Account, form: Form, record:
     "rule",
     [pytest.param(rule, id=rule.name) for rule in http_rules.RULES],
 )
-def test_http_is_spoken_as_it_is_defined(
+def test_requests_are_handled_as_http_requires(
     server: Server, account: Account, rule: http_rules.Rule, form: Form, record: Record
 ) -> None:
-    """Each request gets a status of its rule, saves or does not as that says, and leaves nothing for the next one."""
+    """Each request gets a status of its rule, saves only if it is 204, and leaves no bytes for the next request."""
     path = f"/v1/account/{account.id}/ns/properties/p"
     saved = "nothing yet"
     account.v1("PUT", "/ns/properties/p", json=saved).raise_for_status()
@@ -238,21 +242,23 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
-def test_a_bomb_does_no_harm(server: Server, account: Account, bomb: bytes, record: Record) -> None:
+def test_a_json_bomb_does_no_harm(
+    server: Server, account: Account, bomb: bytes, record: Record
+) -> None:
     before = memory(server)
     began = monotonic()
-    answer = account.v1(
+    response = account.v1(
         "PATCH", "/ns/properties", data=bomb, headers={"Content-Type": "application/json"}
     )
     seconds = monotonic() - began
-    assert answer.status_code in {204, 400, 413}, answer.text
+    assert response.status_code in {204, 400, 413}, response.text
     assert seconds < 5, seconds
-    # The arena of one large body may stay with the worker; what grows by more has kept what it was sent.
+    # The worker may keep the arena of one large body. Larger growth means that it keeps what it received.
     assert memory(server) - before < 100
     record(
         Topic.FUZZ,
         f"JSON bomb: {next(name for name, body in BOMBS.items() if body is bomb)}",
-        f"{answer.status_code} in {seconds:.2f} s",
+        f"{response.status_code} in {seconds:.2f} s",
     )
 
 
@@ -272,10 +278,10 @@ SLOW: dict[str, tuple[Callable[[Account], bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("slow", SLOW)
-def test_slow_clients_keep_nobody_waiting(
+def test_slow_clients_do_not_delay_others(
     server: Server, account: Account, slow: str, form: Form, record: Record
 ) -> None:
-    """They are far more than a worker has threads, and every one of them is gone within some seconds."""
+    """There are many more slow clients than threads, and all of them are disconnected within seconds."""
     make, drop = SLOW[slow]
     count = form(short=80, full=400)
     clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(count)]
@@ -287,9 +293,9 @@ def test_slow_clients_keep_nobody_waiting(
         waits = []
         open_ = clients
         while open_:
-            asked = monotonic()
+            sent_at = monotonic()
             assert account.v1("GET", "/ns/properties").status_code == 200
-            waits.append(monotonic() - asked)
+            waits.append(monotonic() - sent_at)
             assert monotonic() - began < 10 * SLOW_SECONDS, f"{len(open_)} are still connected"
             open_ = [client for client in open_ if _is_open(client, drop)]
             sleep(0.05)
@@ -297,12 +303,12 @@ def test_slow_clients_keep_nobody_waiting(
         for client in clients:
             client.close()
     assert max(waits) < 1
-    # And bodies are waited for again: nothing of theirs is left.
+    # The worker must receive bodies again, so the slow ones have released their memory.
     assert account.v1("PUT", "/ns/properties/p", json=1).status_code == 204
     record(
         Topic.FUZZ,
-        f"Slow clients: one that {slow} is cut off after at most twice CCS_REQUEST_TIME and a quarter",
-        f"{count} at once, cut off within {monotonic() - began:.1f} s of {SLOW_SECONDS:g} s allowed; "
+        f"Slow clients: one that {slow} is disconnected after at most twice CCS_REQUEST_TIME and a quarter",
+        f"{count} at once, disconnected within {monotonic() - began:.1f} s of {SLOW_SECONDS:g} s allowed; "
         f"others waited at most {max(waits) * 1000:.0f} ms",
     )
 
@@ -320,8 +326,8 @@ def _is_open(client: socket.socket, drop: bytes) -> bool:
     return False
 
 
-def test_a_client_that_takes_no_answer_is_cut_off(server: Server, account: Account) -> None:
-    """Sixty pages of some megabytes, none of them read."""
+def test_a_client_that_reads_no_response_is_disconnected(server: Server, account: Account) -> None:
+    """Requests sixty pages of some megabytes each, and reads none of them."""
     value = {f"p{n}": "x" * 7_000 for n in range(100)}
     for number in range(5):
         account.v1("PATCH", f"/pages/s{number}/properties", json=value).raise_for_status()
@@ -338,7 +344,7 @@ def test_a_client_that_takes_no_answer_is_cut_off(server: Server, account: Accou
         client.sendall(head)
         clients.append(client)
     began = monotonic()
-    # The workers tell when the connections are gone: the clients look at nothing.
+    # The clients read nothing, so the workers' connections show when they are disconnected.
     while connections(server):
         assert monotonic() - began < 20 * SLOW_SECONDS
         sleep(0.05)
@@ -350,22 +356,22 @@ def test_a_client_that_takes_no_answer_is_cut_off(server: Server, account: Accou
 def test_a_head_that_is_too_long_is_refused_at_once(server: Server) -> None:
     for field in (b"X: " + b"a" * 200_000, b"\r\n".join(b"X-%d: 1" % n for n in range(5_000))):
         began = monotonic()
-        answer = raw_http.send(
+        response = raw_http.send(
             server.url, b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + field + b"\r\n\r\n"
         )
-        assert answer.status == 431
+        assert response.status == 431
         assert monotonic() - began < 1
 
 
 @pytest.mark.parametrize(
     ("length", "sent"), [("4", b"12"), (None, b"4\r\n12"), (None, b"2\r\n12\r\n")], ids=str
 )
-def test_a_body_that_was_cut_off_is_not_stored(
+def test_a_truncated_body_is_not_stored(
     server: Server, account: Account, length: str | None, sent: bytes
 ) -> None:
-    """`12` of `1234`, or of a chunked body whose end has not come, is JSON too; it must not be found stored.
+    """A truncated `1234`, or a chunked body without its end, is also valid JSON (`12`). It must not be stored.
 
-    The client sends no more but listens: its answer says that the service is done with the request.
+    The client shuts down sending and waits for the response, which shows that the service is done with the request.
     """
     assert account.v1("PUT", "/ns/properties/cut", json=0).status_code == 204
     framing = f"Content-Length: {length}" if length else "Transfer-Encoding: chunked"

@@ -1,4 +1,4 @@
-"""No credential but an account's own opens it: every operation of the document by every wrong credential."""
+"""Only an account's own credentials give access: every operation with every wrong credential."""
 
 import json
 import time
@@ -34,8 +34,8 @@ Headers = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Cast:
-    """The account that is attacked, one that attacks it, and what the attacker can lay hands on or forge."""
+class Actors:
+    """The attacked account, the attacking account, and the credentials that the attacker has or can forge."""
 
     victim: Account
     attacker: Account
@@ -43,7 +43,7 @@ class Cast:
     signing_key: SigningKey
 
     def token(self, key: object = None, algorithm: str = ALGORITHM, **claims: object) -> str:
-        """A token of the victim's user; everything about it can be forged."""
+        """Returns a token of the victim's user, with optionally forged claims, key and algorithm."""
         now = int(time.time())
         content = {
             "sub": self.victim.username,
@@ -59,20 +59,20 @@ class Cast:
         )
 
     def tampered(self) -> str:
-        """The attacker's own token, its claims changed to the victim's account."""
+        """Returns the attacker's token with its claims changed to the victim's account."""
         head, claims, signature = self.attacker.token.split(".")
         changed = json.loads(urlsafe_b64decode(claims + "==")) | {"tenantId": self.victim.id}
         return ".".join([head, _base64(json.dumps(changed).encode()), signature])
 
     def unsigned(self) -> str:
-        """A token of the victim's, `alg: none`, with no signature."""
+        """Returns a token of the victim with `alg: none` and without a signature."""
         head = _base64(
             json.dumps({"alg": "none", "typ": "JWT", "kid": self.signing_key.key_id}).encode()
         )
         return f"{head}.{self.token().split('.')[1]}."
 
     def signed_by_the_public_key(self) -> str:
-        """A token signed by HMAC with what everybody knows, for a verifier that lets the token choose how."""
+        """Returns a token signed by HMAC with the public key, for a verifier that trusts the token's algorithm."""
         public = self.signing_key.public_key.public_bytes(Encoding.Raw, PublicFormat.Raw)
         return self.token(public, "HS256")
 
@@ -100,43 +100,51 @@ def _bearer(token: str) -> Headers:
     return {"Authorization": f"Bearer {token}"}
 
 
-# By the kind of operation that it is tried on: what it is called, how it is made, what it is answered.
-CREDENTIALS: dict[str, list[tuple[str, Callable[[Cast], Headers], int]]] = {
+# For each kind of operation: the name of the credential, how it is created, and the expected status.
+CREDENTIALS: dict[str, list[tuple[str, Callable[[Actors], Headers], int]]] = {
     KEY: [
         ("none", lambda _: {}, 401),
         ("empty", lambda _: _key(""), 401),
         ("garbage", lambda _: _key("garbage"), 403),
-        ("a key of nobody", lambda _: _key(f"ccs_{'a' * 12}_{'b' * 43}"), 403),
-        ("a wrong secret", lambda cast: _key(cast.victim.key[:-1] + "!"), 403),
-        ("another secret", lambda cast: _key(cast.victim.key[:17] + cast.attacker.key[17:]), 403),
-        ("revoked", lambda cast: _key(cast.revoked_key()), 403),
-        ("another account's", lambda cast: _key(cast.attacker.key), 403),
-        ("a v2 token as key", lambda cast: _key(cast.victim.token), 403),
-        ("a v2 token", lambda cast: _bearer(cast.victim.token), 401),
-        ("the v2 password", lambda cast: _key(cast.victim.password), 403),
+        ("an unknown key", lambda _: _key(f"ccs_{'a' * 12}_{'b' * 43}"), 403),
+        ("a wrong secret", lambda actors: _key(actors.victim.key[:-1] + "!"), 403),
+        (
+            "another secret",
+            lambda actors: _key(actors.victim.key[:17] + actors.attacker.key[17:]),
+            403,
+        ),
+        ("revoked", lambda actors: _key(actors.revoked_key()), 403),
+        ("another account's", lambda actors: _key(actors.attacker.key), 403),
+        ("a v2 token as key", lambda actors: _key(actors.victim.token), 403),
+        ("a v2 token", lambda actors: _bearer(actors.victim.token), 401),
+        ("the v2 password", lambda actors: _key(actors.victim.password), 403),
     ],
     TOKEN: [
         ("none", lambda _: {}, 401),
         ("empty", lambda _: _bearer(""), 401),
         ("garbage", lambda _: _bearer("garbage"), 401),
         ("three dots", lambda _: _bearer(".."), 401),
-        ("expired", lambda cast: _bearer(cast.token(exp=int(time.time()) - 1)), 401),
-        ("without an end", lambda cast: _bearer(cast.token(exp=None)), 401),
-        ("of no user", lambda cast: _bearer(cast.token(sub=None)), 401),
+        ("expired", lambda actors: _bearer(actors.token(exp=int(time.time()) - 1)), 401),
+        ("without an end", lambda actors: _bearer(actors.token(exp=None)), 401),
+        ("of no user", lambda actors: _bearer(actors.token(sub=None)), 401),
         (
             "of a user of another account",
-            lambda cast: _bearer(cast.token(sub=cast.attacker.username)),
+            lambda actors: _bearer(actors.token(sub=actors.attacker.username)),
             401,
         ),
-        ("of a revoked user", lambda cast: _bearer(cast.of_a_revoked_user()), 401),
-        ("another account's", lambda cast: _bearer(cast.attacker.token), 403),
-        ("by another key", lambda cast: _bearer(cast.token(Ed25519PrivateKey.generate())), 401),
-        ("unsigned", lambda cast: _bearer(cast.unsigned()), 401),
-        ("by HMAC with the public key", lambda cast: _bearer(cast.signed_by_the_public_key()), 401),
-        ("tampered", lambda cast: _bearer(cast.tampered()), 401),
-        ("a v1 key as token", lambda cast: _bearer(cast.victim.key), 401),
-        ("a v1 key", lambda cast: _key(cast.victim.key), 401),
-        ("user and password", lambda cast: _basic(cast.victim), 401),
+        ("of a revoked user", lambda actors: _bearer(actors.of_a_revoked_user()), 401),
+        ("another account's", lambda actors: _bearer(actors.attacker.token), 403),
+        ("by another key", lambda actors: _bearer(actors.token(Ed25519PrivateKey.generate())), 401),
+        ("unsigned", lambda actors: _bearer(actors.unsigned()), 401),
+        (
+            "by HMAC with the public key",
+            lambda actors: _bearer(actors.signed_by_the_public_key()),
+            401,
+        ),
+        ("tampered", lambda actors: _bearer(actors.tampered()), 401),
+        ("a v1 key as token", lambda actors: _bearer(actors.victim.key), 401),
+        ("a v1 key", lambda actors: _key(actors.victim.key), 401),
+        ("user and password", lambda actors: _basic(actors.victim), 401),
     ],
 }
 
@@ -147,19 +155,20 @@ def _basic(account: Account) -> Headers:
 
 
 @pytest.fixture
-def cast(account: Account, other_account: Account, database: Database) -> Cast:
+def actors(account: Account, other_account: Account, database: Database) -> Actors:
     fill(account, Place(account.id))
     key = load_signing_keys(database, Settings().token_lifetime).newest
-    return Cast(account, other_account, database, key)
+    return Actors(account, other_account, database, key)
 
 
-def _all_of(cast: Cast) -> list[list[str]]:
-    """Every row of the victim's, as it is in the database."""
-    with cast.database.engine.connect() as connection:
+def _all_of(actors: Actors) -> list[list[str]]:
+    """Returns all rows of the victim in the database."""
+    with actors.database.engine.connect() as connection:
         return [
             sorted(
                 map(
-                    repr, connection.execute(select(table).where(table.c.account == cast.victim.id))
+                    repr,
+                    connection.execute(select(table).where(table.c.account == actors.victim.id)),
                 )
             )
             for table in (namespace, session_ttl, property_, deleted_namespace)
@@ -167,14 +176,14 @@ def _all_of(cast: Cast) -> list[list[str]]:
 
 
 def _call(
-    cast: Cast, operation: Operation, headers: Headers, place: Place, **options: Any
+    actors: Actors, operation: Operation, headers: Headers, place: Place, **options: Any
 ) -> Response:
-    return cast.victim.call(
+    return actors.victim.call(
         operation.method, operation.target(place), headers, **operation.arguments(place), **options
     )
 
 
-def test_every_operation_says_who_may_use_it() -> None:
+def test_every_operation_declares_its_credentials() -> None:
     public = {str(operation) for operation in OPERATIONS if operation.credential == OPEN}
     assert public == {"GET /.well-known/jwks.json"}
     assert {o.path for o in OPERATIONS if o.credential == BASIC} == {"/v2/authenticate/login"}
@@ -182,79 +191,91 @@ def test_every_operation_says_who_may_use_it() -> None:
 
 
 @pytest.mark.parametrize("operation", GUARDED, ids=str)
-def test_no_wrong_credential_opens_an_operation(cast: Cast, operation: Operation) -> None:
-    place = Place(cast.victim.id)
-    before = _all_of(cast)
+def test_wrong_credentials_are_refused_by_every_operation(
+    actors: Actors, operation: Operation
+) -> None:
+    place = Place(actors.victim.id)
+    before = _all_of(actors)
     for name, make, status in CREDENTIALS[operation.credential]:
-        answer = _call(cast, operation, make(cast), place)
-        assert answer.status_code == status, (name, answer.text)
-        assert answer.json()["code"] == status
-        assert "of the session" not in answer.text, name
-        assert "of the namespace" not in answer.text, name
-    assert _all_of(cast) == before
+        response = _call(actors, operation, make(actors), place)
+        assert response.status_code == status, (name, response.text)
+        assert response.json()["code"] == status
+        assert "of the session" not in response.text, name
+        assert "of the namespace" not in response.text, name
+    assert _all_of(actors) == before
 
 
 @pytest.mark.parametrize("operation", [o for o in GUARDED if o.credential == TOKEN], ids=str)
-def test_no_wrong_token_in_the_query_opens_an_operation(cast: Cast, operation: Operation) -> None:
-    before = _all_of(cast)
+def test_wrong_tokens_in_the_query_are_refused_by_every_operation(
+    actors: Actors, operation: Operation
+) -> None:
+    before = _all_of(actors)
     for token, status in (
-        (cast.attacker.token, 403),
-        (cast.tampered(), 401),
-        (cast.unsigned(), 401),
+        (actors.attacker.token, 403),
+        (actors.tampered(), 401),
+        (actors.unsigned(), 401),
     ):
-        answer = _call(cast, operation, {}, Place(cast.victim.id), params={"access_token": token})
-        assert answer.status_code == status
-    assert _all_of(cast) == before
+        response = _call(
+            actors, operation, {}, Place(actors.victim.id), params={"access_token": token}
+        )
+        assert response.status_code == status
+    assert _all_of(actors) == before
 
 
 @pytest.mark.parametrize("operation", GUARDED, ids=str)
-def test_the_right_credential_opens_it(cast: Cast, operation: Operation) -> None:
-    """Else the refusals above would prove nothing."""
-    headers = _key(cast.victim.key) if operation.credential == KEY else _bearer(cast.victim.token)
-    assert _call(cast, operation, headers, Place(cast.victim.id)).status_code in {200, 201, 204}
+def test_the_right_credential_is_accepted(actors: Actors, operation: Operation) -> None:
+    """Without this test, the refusals above would prove nothing."""
+    headers = (
+        _key(actors.victim.key) if operation.credential == KEY else _bearer(actors.victim.token)
+    )
+    assert _call(actors, operation, headers, Place(actors.victim.id)).status_code in {200, 201, 204}
 
 
 @pytest.mark.parametrize("operation", GUARDED, ids=str)
-def test_an_answer_does_not_tell_what_another_account_has(cast: Cast, operation: Operation) -> None:
-    attacker = cast.attacker
+def test_responses_do_not_reveal_another_accounts_data(
+    actors: Actors, operation: Operation
+) -> None:
+    attacker = actors.attacker
     headers = _key(attacker.key) if operation.credential == KEY else _bearer(attacker.token)
     places = [
-        Place(cast.victim.id),
-        Place(cast.victim.id, namespace="absent", session="absent", name="absent"),
+        Place(actors.victim.id),
+        Place(actors.victim.id, namespace="absent", session="absent", name="absent"),
         Place("absent-account"),
     ]
-    answers = [_call(cast, operation, headers, place) for place in places]
-    assert len({answer.content for answer in answers}) == 1
-    assert len({tuple(_telling(answer)) for answer in answers}) == 1
+    responses = [_call(actors, operation, headers, place) for place in places]
+    assert len({response.content for response in responses}) == 1
+    assert len({tuple(_telling(response)) for response in responses}) == 1
 
 
-def _telling(answer: Response) -> Iterator[tuple[str, str]]:
-    yield from ((k, v) for k, v in answer.headers.items() if k not in {"x-request-id", "date"})
+def _telling(response: Response) -> Iterator[tuple[str, str]]:
+    yield from ((k, v) for k, v in response.headers.items() if k not in {"x-request-id", "date"})
 
 
-def test_the_time_does_not_tell_either(cast: Cast, form: Form, record: Record) -> None:
-    """Medians of interleaved calls differ by less than a tenth of a millisecond, or of themselves."""
+def test_response_times_do_not_reveal_another_accounts_data(
+    actors: Actors, form: Form, record: Record
+) -> None:
+    """Medians of interleaved calls differ by less than a tenth of a millisecond, or by less than a tenth."""
     rounds = form(short=80, full=3000)
     reading = next(
         o for o in GUARDED if str(o).endswith("{session}/properties") and o.method == "GET"
     )
-    there, absent = Place(cast.victim.id), Place(f"absent-{token_hex(4)}", namespace="absent")
-    wrong_secret, of_nobody = cast.victim.key[:17] + "b" * 43, f"ccs_{'a' * 12}_{'b' * 43}"
+    there, absent = Place(actors.victim.id), Place(f"absent-{token_hex(4)}", namespace="absent")
+    wrong_secret, of_nobody = actors.victim.key[:17] + "b" * 43, f"ccs_{'a' * 12}_{'b' * 43}"
     pairs: dict[str, tuple[Callable[[], Response], Callable[[], Response]]] = {
         "account": (
-            lambda: _call(cast, reading, _key(cast.attacker.key), there),
-            lambda: _call(cast, reading, _key(cast.attacker.key), absent),
+            lambda: _call(actors, reading, _key(actors.attacker.key), there),
+            lambda: _call(actors, reading, _key(actors.attacker.key), absent),
         ),
         "key": (
-            lambda: _call(cast, reading, _key(wrong_secret), there),
-            lambda: _call(cast, reading, _key(of_nobody), there),
+            lambda: _call(actors, reading, _key(wrong_secret), there),
+            lambda: _call(actors, reading, _key(of_nobody), there),
         ),
     }
     differences = []
     for name, (one, other) in pairs.items():
         times: tuple[list[float], list[float]] = [], []
         for turn in range(rounds):
-            # By turns first, so that what the first call leaves warm favours neither.
+            # The first of the two calls alternates, so that warm caches favour neither.
             for which in (0, 1) if turn % 2 else (1, 0):
                 began = time.perf_counter()
                 assert (one, other)[which]().status_code == 403
@@ -266,6 +287,7 @@ def test_the_time_does_not_tell_either(cast: Cast, form: Form, record: Record) -
     tried = sum(len(CREDENTIALS[operation.credential]) for operation in GUARDED)
     record(
         Topic.ISOLATION,
-        "Every operation by every wrong credential: 401 or 403, nothing changed, nothing told by text or time",
-        f"{len(GUARDED)} operations, {tried} refusals; medians differ by what is there: {', '.join(differences)}",
+        "Every operation with every wrong credential: 401 or 403, nothing changed, nothing revealed by text or timing",
+        f"{len(GUARDED)} operations, {tried} refusals; medians of existing and absent data differ by: "
+        f"{', '.join(differences)}",
     )

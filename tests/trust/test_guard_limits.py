@@ -1,4 +1,4 @@
-"""What a client can make grow has an end, and the end a clear error."""
+"""Everything that a client can make grow has a limit with a clear error."""
 
 from collections.abc import Callable, Iterator
 from secrets import token_hex
@@ -34,7 +34,7 @@ def url(cluster: EmbeddedPostgres) -> str:
 
 @pytest.fixture(scope="module")
 def server(url: str) -> Iterator[Server]:
-    """A service whose limits are low."""
+    """A service with low limits."""
     with serving(env=environment(CCS_DATABASE_URL=url, **SETTINGS)) as server:
         yield server
 
@@ -47,11 +47,11 @@ def account(server: Server, url: str) -> Iterator[Account]:
         yield account
 
 
-def _refused(answer: requests.Response, status: int, *words: str) -> None:
-    assert answer.status_code == status, answer.text
-    said = answer.json()
-    assert said["code"] == status
-    assert all(word in said["message"] for word in words), said
+def _refused(response: requests.Response, status: int, *words: str) -> None:
+    assert response.status_code == status, response.text
+    error = response.json()
+    assert error["code"] == status
+    assert all(word in error["message"] for word in words), error
 
 
 def _namespaces(account: Account) -> list[str]:
@@ -59,7 +59,7 @@ def _namespaces(account: Account) -> list[str]:
 
 
 def _largest(accepted: Callable[[int], bool], least: int, most: int) -> int:
-    """The largest size that is accepted, found by halving; `least` must be accepted and `most` refused."""
+    """Finds the largest accepted size by bisection. `least` must be accepted and `most` refused."""
     assert accepted(least)
     assert not accepted(most)
     while most - least > 1:
@@ -73,7 +73,7 @@ def _create(account: Account, namespace: str) -> requests.Response:
     return account.v2("POST", "/context/document/create", json=body)
 
 
-def test_an_account_has_so_many_namespaces(account: Account, record: Record) -> None:
+def test_the_number_of_namespaces_is_limited(account: Account, record: Record) -> None:
     for name in ("n1", "n2", "n3"):
         assert account.v1("PATCH", f"/{name}/properties", json={"a": 1}).status_code == 204
     calls: list[tuple[str, str, Any]] = [
@@ -90,11 +90,11 @@ def test_an_account_has_so_many_namespaces(account: Account, record: Record) -> 
     record(
         Topic.LIMITS,
         "Namespaces of an account: CCS_NAMESPACE_LIMIT, then 409",
-        f"set to 3: {len(made)} made, a further one refused to {len(calls) + 1} operations",
+        f"set to 3: {len(made)} created, another one refused by {len(calls) + 1} operations",
     )
 
 
-def test_those_that_it_has_can_be_used_and_replaced(account: Account) -> None:
+def test_existing_namespaces_can_be_used_and_replaced_at_the_limit(account: Account) -> None:
     for name in ("n1", "n2", "n3"):
         assert account.v1("POST", "", json={"name": name}).status_code == 204
     assert account.v1("POST", "?ttlSecond=60", json={"name": "n1"}).status_code == 204
@@ -105,7 +105,9 @@ def test_those_that_it_has_can_be_used_and_replaced(account: Account) -> None:
     assert _namespaces(account) == ["n2", "n3", "n4"]
 
 
-def test_one_account_does_not_use_up_anothers(account: Account, url: str, server: Server) -> None:
+def test_the_limit_applies_to_each_account_separately(
+    account: Account, url: str, server: Server
+) -> None:
     for name in ("n1", "n2", "n3"):
         assert account.v1("POST", "", json={"name": name}).status_code == 204
     database = Database(url, Settings())
@@ -116,7 +118,7 @@ def test_one_account_does_not_use_up_anothers(account: Account, url: str, server
         assert other.v1("POST", "", json={"name": "n1"}).status_code == 204
 
 
-def test_a_list_without_pages_ends(account: Account, record: Record) -> None:
+def test_the_length_of_a_list_without_pages_is_limited(account: Account, record: Record) -> None:
     def set_ttl(number: int) -> None:
         body = {"sessionId": f"s{number}"}
         account.v1("POST", "/namespace/ns/session?ttlSecond=60", json=body).raise_for_status()
@@ -138,34 +140,36 @@ def test_a_list_without_pages_ends(account: Account, record: Record) -> None:
     record(
         Topic.LIMITS,
         "Entries of a list without pages: CCS_LIST_LIMIT, then 413",
-        f"set to 5: the longest list has {longest}; of 6 entries it is refused, and told by pages",
+        f"set to 5: the longest list has {longest}; a list of 6 is refused, and returned by pages",
     )
 
 
 @pytest.mark.parametrize(
     "path", ["/ns/session-ids", "/ns/session-properties", "/namespace/ns/session"]
 )
-def test_a_page_has_so_many_entries(account: Account, path: str, record: Record) -> None:
-    def ask(entries: int) -> requests.Response:
+def test_the_number_of_entries_on_a_page_is_limited(
+    account: Account, path: str, record: Record
+) -> None:
+    def request(entries: int) -> requests.Response:
         return account.v1("GET", f"{path}?perPage={entries}")
 
-    largest = _largest(lambda entries: ask(entries).status_code == 200, 1, 10 * MAX_PER_PAGE)
+    largest = _largest(lambda entries: request(entries).status_code == 200, 1, 10 * MAX_PER_PAGE)
     assert largest == MAX_PER_PAGE
-    _refused(ask(largest + 1), 400, "perPage", str(MAX_PER_PAGE))
+    _refused(request(largest + 1), 400, "perPage", str(MAX_PER_PAGE))
     record(
         Topic.LIMITS, f"Entries of a page of {path}: {MAX_PER_PAGE}, then 400", f"up to {largest}"
     )
 
 
-def test_a_url_has_so_many_characters(account: Account, record: Record) -> None:
-    def ask(length: int) -> requests.Response:
+def test_the_length_of_a_url_is_limited(account: Account, record: Record) -> None:
+    def request(length: int) -> requests.Response:
         path = "/ns/properties?include="
         begin = len(f"/v1/account/{account.id}{path}") - 1  # the question mark
         return account.v1("GET", path + "a" * (length - begin))
 
-    longest = _largest(lambda length: ask(length).status_code == 200, 500, 10_000)
+    longest = _largest(lambda length: request(length).status_code == 200, 500, 10_000)
     assert longest == 2000
-    _refused(ask(longest + 1), 414, "URL is too long")
+    _refused(request(longest + 1), 414, "URL is too long")
     record(
         Topic.LIMITS,
         "Characters of a URL: CCS_URL_LIMIT, then 414",
@@ -173,8 +177,8 @@ def test_a_url_has_so_many_characters(account: Account, record: Record) -> None:
     )
 
 
-def test_a_head_has_so_many_bytes(server: Server, account: Account, record: Record) -> None:
-    def ask(length: int) -> int:
+def test_the_size_of_a_head_is_limited(server: Server, account: Account, record: Record) -> None:
+    def request(length: int) -> int:
         head = (
             f"GET /v1/account/{account.id}/ns/properties HTTP/1.1\r\nHost: x\r\n"
             f"maven-api-key: {account.key}\r\nX-Filler: "
@@ -182,8 +186,8 @@ def test_a_head_has_so_many_bytes(server: Server, account: Account, record: Reco
         filler = "a" * (length - len(head) - 4)
         return raw_http.send(server.url, f"{head}{filler}\r\n\r\n".encode()).status
 
-    longest = _largest(lambda length: ask(length) == 200, 15_000, 17_000)
-    assert ask(longest + 1) == 431
+    longest = _largest(lambda length: request(length) == 200, 15_000, 17_000)
+    assert request(longest + 1) == 431
     record(
         Topic.LIMITS,
         "Bytes of a request's head: CCS_HEADER_LIMIT, then 431",
@@ -191,12 +195,14 @@ def test_a_head_has_so_many_bytes(server: Server, account: Account, record: Reco
     )
 
 
-def test_a_head_has_so_many_fields(server: Server, account: Account, record: Record) -> None:
-    def ask(count: int) -> int:
+def test_the_number_of_header_fields_is_limited(
+    server: Server, account: Account, record: Record
+) -> None:
+    def request(count: int) -> int:
         fields = "".join(f"X-{number}: 1\r\n" for number in range(count))
         head = f"GET /healthz HTTP/1.1\r\nHost: {account.id}\r\n{fields}\r\n"
         return raw_http.send(server.url, head.encode()).status
 
-    most = _largest(lambda count: ask(count) == 200, 90, 110)
-    assert ask(most + 1) == 431
+    most = _largest(lambda count: request(count) == 200, 90, 110)
+    assert request(most + 1) == 431
     record(Topic.LIMITS, "Fields of a request's head, then 431", f"up to {most + 1}, with Host")

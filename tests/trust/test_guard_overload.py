@@ -1,7 +1,7 @@
-"""Too many requests: some are refused, at once and politely; the others are served as if there were no more.
+"""Overload: excess requests are refused at once with 503, and the rest are served as usual.
 
-The database is made slow on purpose, by a `now()` that takes twenty milliseconds. So the service can do little, what
-overloads it is easily sent, and neither depends on the machine or on what else runs on it.
+The database is made slow by a `now()` that takes twenty milliseconds. So little load is enough for an overload, and the
+result does not depend on the machine or on other load.
 """
 
 from collections.abc import Iterator
@@ -29,13 +29,13 @@ from tests.trust.workers import memory, unharmed
 STATEMENT_SECONDS = 0.02
 STALL_SECONDS = 0.5
 LONGEST_MEDIAN_SECONDS = 0.5
-"""Far above what a served request waits where the excess is refused: a tenth of a second in the queue and its
-statement. Far below what it waits where nothing is refused: at three times the sustainable rate the queue grows by
-1.1 s of work a second, so that half of the requests of even the short form would wait longer than 0.8 s."""
+"""If the excess is refused, a request waits far less than this: a tenth of a second in the queue, plus its statement.
+If nothing is refused, it waits far longer: at three times the sustainable rate the queue grows by 1.1 s of work a
+second, so half of the requests of even the short form would wait longer than 0.8 s."""
 WORKERS = 2
 SLOTS = 4  # of one account
 CAPACITY = WORKERS * SLOTS / STATEMENT_SECONDS
-"""What could be served in a second, were there nothing to do but wait for the database."""
+"""Requests per second if the service did nothing but wait for the database."""
 
 STUCK = 24
 
@@ -58,7 +58,7 @@ def server(url: str) -> Iterator[Server]:
 
 @pytest.fixture
 def _slow(url: str) -> Iterator[None]:
-    """Makes every statement that asks the time take twenty milliseconds."""
+    """Makes every statement that calls `now()` take twenty milliseconds."""
     slow = (
         "CREATE OR REPLACE FUNCTION test_clock.now() RETURNS timestamptz LANGUAGE plpgsql STABLE AS "
         f"$$ BEGIN PERFORM pg_sleep({STATEMENT_SECONDS}); RETURN pg_catalog.now(); END $$"
@@ -94,7 +94,7 @@ def _reading(account: Account) -> bytes:
 
 
 @pytest.mark.usefixtures("_slow")
-def test_what_is_too_much_is_refused_and_the_rest_served(
+def test_excess_requests_are_refused_and_the_rest_served(
     server: Server, url: str, form: Form, record: Record
 ) -> None:
     seconds = form(short=1.5, full=10.0)
@@ -104,9 +104,9 @@ def test_what_is_too_much_is_refused_and_the_rest_served(
     def arrive(rate: float, seconds: float) -> Arrivals:
         return Arrivals(server.port, request, rate, seconds)
 
-    arrive(3 * SUSTAINABLE, 1.0).run()  # threads, connections and caches come into being
+    arrive(3 * SUSTAINABLE, 1.0).run()  # warms up threads, connections and caches
     normal = arrive(SUSTAINABLE, seconds).run()
-    # A machine that does something else for half a second may have some refused.
+    # A busy machine may cause a few refusals.
     assert normal.rate(503) < 0.01 * SUSTAINABLE
     before = memory(server)
     with unharmed(server):
@@ -119,13 +119,13 @@ def test_what_is_too_much_is_refused_and_the_rest_served(
     assert overload.rate(200) > 0.8 * normal.rate(200)
     assert overload.median(200) < LONGEST_MEDIAN_SECONDS
     assert growth < 16
-    # At once: refusals end with what was in line when the flood ended.
+    # Recovered at once: refusals end with the requests that were in the queue when the flood ended.
     late = [moment for moment, status in after.ended if status == 503]
     assert not late or max(late) < 0.25
     assert after.median(200) < LONGEST_MEDIAN_SECONDS
     record(
         Topic.OVERLOAD,
-        "At three times the sustainable rate: 503 with Retry-After for what is too much, the rest is served as fast "
+        "At three times the sustainable rate: 503 with Retry-After for excess requests, the rest is served as fast "
         "and as often as before, memory flat, recovered at once",
         f"{overload.rate(200):.0f} of {3 * SUSTAINABLE:.0f} a second served (normally {normal.rate(200):.0f}); median "
         f"{overload.median(200) * 1000:.0f} ms (normally {normal.median(200) * 1000:.0f}, after "
@@ -133,8 +133,8 @@ def test_what_is_too_much_is_refused_and_the_rest_served(
     )
 
 
-def test_a_stall_of_the_database_is_no_overload(server: Server, url: str) -> None:
-    """What waits for it is served when it is over, however many they are."""
+def test_a_stall_of_the_database_is_not_treated_as_overload(server: Server, url: str) -> None:
+    """All waiting requests are served after the stall, regardless of their number."""
     arrivals = Arrivals(server.port, _reading(_account(server, url)), 160, STALL_SECONDS)
     arrivals.run()
     database = Database(url, Settings())
@@ -146,10 +146,10 @@ def test_a_stall_of_the_database_is_no_overload(server: Server, url: str) -> Non
         assert meanwhile.result().statuses.keys() == {200}
 
 
-def test_an_account_whose_requests_are_stuck_keeps_no_other_waiting(
+def test_stuck_requests_of_one_account_do_not_delay_another(
     server: Server, url: str, form: Form, record: Record
 ) -> None:
-    """Its saves wait for a row that is locked, on more connections than the workers have slots."""
+    """The account's saves wait for a locked row, on more connections than the workers have slots."""
     stuck, other = _account(server, url), _account(server, url)
     database = Database(url, Settings())
     waits = []
@@ -164,24 +164,24 @@ def test_an_account_whose_requests_are_stuck_keeps_no_other_waiting(
             ]  # fmt: skip
             _await_waiting(url)
             for _ in range(form(short=50, full=500)):
-                asked = monotonic()
+                sent_at = monotonic()
                 assert other.v1("PUT", "/ns/properties/p", json=2).status_code == 204
-                waits.append(monotonic() - asked)
+                waits.append(monotonic() - sent_at)
             assert not any(save.done() for save in saves)
         statuses = {save.result().status_code for save in saves}
-    # Some waited for as long as a statement may take.
+    # Some requests waited until the statement timeout.
     assert statuses <= {204, 503}
     waits.sort()
     record(
         Topic.OVERLOAD,
-        "An account whose requests are all stuck, on more connections than there are slots: another's saves go on",
+        "An account whose requests are all stuck, on more connections than there are slots: another's saves are served",
         f"{STUCK} stuck; {len(waits)} saves of the other, the middle one {waits[len(waits) // 2] * 1000:.0f} ms, "
         f"the slowest {waits[-1] * 1000:.0f} ms",
     )
 
 
 def _await_waiting(url: str) -> None:
-    """Until as many statements wait for the lock as one account may run."""
+    """Waits until as many statements wait for the lock as one account may run."""
     database = Database(url, Settings())
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -191,8 +191,8 @@ def _await_waiting(url: str) -> None:
 
 
 @pytest.mark.usefixtures("_slow")
-def test_health_is_told_in_overload(server: Server, url: str) -> None:
-    """Else an orchestrator would restart a service for being busy."""
+def test_health_checks_respond_during_overload(server: Server, url: str) -> None:
+    """Otherwise an orchestrator would restart a busy service."""
     flood = Arrivals(server.port, _reading(_account(server, url)), 3 * SUSTAINABLE, 1.5)
     with ThreadPoolExecutor(1) as executor:
         flooded = executor.submit(flood.run)
@@ -205,7 +205,7 @@ def test_health_is_told_in_overload(server: Server, url: str) -> None:
 def test_one_accounts_flood_does_not_slow_another(
     url: str, form: Form, record: Record, server: Server
 ) -> None:
-    """The flood has gone on for a while: an account's first second lets pass at once what it may do in one."""
+    """Measures after the first second of the flood, in which an account may send a whole second's requests at once."""
     seconds = form(short=1.5, full=15.0)
     rate = 30
     env = environment(
@@ -226,8 +226,8 @@ def test_one_accounts_flood_does_not_slow_another(
             beside = calm.run()
             flooded = flooding_on.result()
     assert alone.statuses.keys() == beside.statuses.keys() == {200}
-    # What is served of the flood leaves most of the capacity to others. Each worker counts by itself, and a window that
-    # has begun before the flood or ends after it lets pass as many again.
+    # The flood must leave most of the capacity to others. Each worker counts separately, and a window that
+    # began before the flood or ends after it allows as many requests again.
     assert flooded.statuses[200] <= WORKERS * rate * (flood.seconds + 2)
     assert flooded.statuses[429] > 0.5 * flooded.statuses.total()
     assert flooded.without_retry_after == 0

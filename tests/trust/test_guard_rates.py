@@ -1,4 +1,4 @@
-"""A rate that instances share: they count together in a Redis, and do without while it is away."""
+"""A rate limit shared by instances, counted in a Redis, and their behaviour when it is unavailable."""
 
 import signal
 from collections import Counter
@@ -43,7 +43,7 @@ def instances(redis: RedisServer, database_url: str) -> Iterator[list[Server]]:
 
 @pytest.fixture
 def everywhere(instances: list[Server], database: Database) -> Iterator[list[Account]]:
-    """One account, as a client of each instance."""
+    """One account, as a client of every instance."""
     account = new_account(instances[0], database)
     with ExitStack() as stack:
         yield [
@@ -57,12 +57,12 @@ def everywhere(instances: list[Server], database: Database) -> Iterator[list[Acc
 def test_instances_count_together(
     everywhere: list[Account], instances: list[Server], database: Database, record: Record
 ) -> None:
-    answers = [
+    responses = [
         account.v1("GET", "/ns/properties") for account in islice(cycle(everywhere), 2 * RATE)
     ]
-    statuses = Counter(answer.status_code for answer in answers)
+    statuses = Counter(response.status_code for response in responses)
     assert statuses == {200: RATE, 429: RATE}
-    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers[RATE:])
+    assert all(int(response.headers["Retry-After"]) > 0 for response in responses[RATE:])
     with new_account(instances[0], database) as other:
         assert other.v1("GET", "/ns/properties").status_code == 200
     record(
@@ -73,10 +73,10 @@ def test_instances_count_together(
 
 
 @pytest.mark.parametrize("away", [signal.SIGKILL, signal.SIGSTOP], ids=["gone", "silent"])
-def test_nobody_waits_for_a_redis_that_is_away(
+def test_requests_do_not_wait_for_an_unavailable_redis(
     redis: RedisServer, everywhere: list[Account], away: signal.Signals, record: Record
 ) -> None:
-    """Requests pass uncounted, and are counted again when it is back."""
+    """Requests pass uncounted, and are counted again when Redis is available."""
     account = everywhere[0]
     wait_until(lambda: account.v1("GET", "/ns/properties").status_code == 429)
     redis.process.send_signal(away)
@@ -94,7 +94,7 @@ def test_nobody_waits_for_a_redis_that_is_away(
     wait_until(lambda: account.v1("GET", "/ns/properties").status_code == 429)
     record(
         Topic.OVERLOAD,
-        f"A Redis that is {'gone' if away == signal.SIGKILL else 'silent'} keeps nobody waiting, "
+        f"A Redis that is {'gone' if away == signal.SIGKILL else 'silent'} delays no request, "
         "and counts again when it is back",
         f"the slowest request meanwhile {max(waits) * 1000:.0f} ms",
     )

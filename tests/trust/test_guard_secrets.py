@@ -1,4 +1,4 @@
-"""No secret and no value leaves the service but in the answer that it is meant for."""
+"""Secrets and values leave the service only in the responses that are meant for them."""
 
 from base64 import b64encode
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ OPERATIONS = list(operations(described_by_the_application()))
 
 @dataclass(frozen=True)
 class Stage:
-    """A service that logs all it can, what it has logged, and what must not be in there."""
+    """A service that logs at debug level, its log, and the secrets that must not be in it."""
 
     server: Server
     log: Path
@@ -44,7 +44,7 @@ def stage(cluster: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
     password = f"dbpw{token_hex(8)}"
     url = databases.create_database(cluster, f"secrets_{token_hex(6)}")
     schema.migrate(url)
-    # The embedded PostgreSQL asks for no password, and takes any.
+    # The embedded PostgreSQL requires no password and accepts any.
     url = make_url(url).set(password=password).render_as_string(hide_password=False)
     database = Database(url, Settings())
     log = tmp_path_factory.mktemp("secrets") / "log"
@@ -78,7 +78,7 @@ def stage(cluster: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def _every_call(stage: Stage) -> Iterator[requests.Response]:
-    """Every operation by right and wrong credentials, and errors of every kind, all with values that are secret."""
+    """Calls every operation with right and wrong credentials, and causes all errors, with secret values."""
     account, secrets = stage.account, stage.secrets
     place = Place(account.id)
     fill(account, place)
@@ -150,14 +150,14 @@ def _errors(account: Account, secrets: dict[str, str]) -> Iterator[requests.Resp
         )
 
 
-def _own_answer(answer: requests.Response) -> bool:
-    """Whether the answer is the one that a value or token is meant for."""
-    return answer.ok and answer.request.method in {"GET", "POST"}
+def _may_contain_secrets(response: requests.Response) -> bool:
+    """Returns whether a value or token may be in the response."""
+    return response.ok and response.request.method in {"GET", "POST"}
 
 
-def test_nothing_secret_is_said(stage: Stage, record: Record) -> None:
-    answers = list(_every_call(stage))
-    assert {answer.status_code for answer in answers} >= {
+def test_no_secret_appears_in_logs_metrics_or_errors(stage: Stage, record: Record) -> None:
+    responses = list(_every_call(stage))
+    assert {response.status_code for response in responses} >= {
         200,
         201,
         204,
@@ -169,33 +169,36 @@ def test_nothing_secret_is_said(stage: Stage, record: Record) -> None:
         413,
         415,
     }
-    # What no client library sends: a credential where the request cannot even be parsed.
+    # A request that no client library sends: it has a credential, but cannot be parsed.
     raw_http.send(
         stage.server.url, f"GET /{stage.secrets['a wrong key']} \x01 HTTP/9\r\n\r\n".encode()
     )
-    # Lines are written some at a time.
-    wait_until(lambda: len(stage.log.read_text().splitlines()) > len(answers))
+    # Log lines are written in batches.
+    wait_until(lambda: len(stage.log.read_text().splitlines()) > len(responses))
     places = {
         "the log": stage.log.read_text(),
         "PostgreSQL's log": "".join(file.read_text() for file in _logs_of(stage.cluster)),
         "the metrics": requests.get(f"{stage.server.operations}/metrics", timeout=10).text,
-        "errors": "".join(answer.text for answer in answers if not _own_answer(answer)),
-        "headers": "".join(str(answer.headers) for answer in answers),
+        "errors": "".join(
+            response.text for response in responses if not _may_contain_secrets(response)
+        ),
+        "headers": "".join(str(response.headers) for response in responses),
     }
     assert "ccs_request_duration_seconds" in places["the metrics"]
     found = [
         (what, where)
-        for where, said in places.items()
+        for where, text in places.items()
         for what, secret in stage.secrets.items()
-        if secret in said
+        if secret in text
     ]
-    # This one stood in a path, and paths are logged: nobody puts keys into paths.
+    # This one was in a path, and paths are logged. Keys do not belong in paths.
     assert not [pair for pair in found if pair != ("a wrong key", "the log")], found
     assert "access_token" not in places["the log"]
     record(
         Topic.SECRETS,
         "No key, token, password or property value in logs (at debug level), metrics, errors or headers",
-        f"{len(answers)} calls, {sum(map(len, places.values())) // 1024} KiB searched for {len(stage.secrets)} secrets",
+        f"{len(responses)} calls, {sum(map(len, places.values())) // 1024} KiB searched for "
+        f"{len(stage.secrets)} secrets",
     )
 
 
@@ -244,7 +247,7 @@ def test_no_repr_shows_a_secret(database: Database, account: Account) -> None:
         ("CCS_RATE_LIMIT_STORAGE", "nothing://u:secretpw@h", "openapi"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_not_repeated(name: str, text: str, command: str) -> None:
+def test_an_invalid_setting_is_not_shown(name: str, text: str, command: str) -> None:
     settings = {"CCS_DATABASE_URL": "postgresql://localhost/none", "CCS_RATE_LIMIT": "1/second"}
     ran = ccs(command, env=environment(**settings | {name: text}))
     assert ran.returncode == 1
@@ -260,29 +263,29 @@ API = ALWAYS | {
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-def test_every_answer_is_protected(account: Account, operation: Operation) -> None:
+def test_every_response_has_security_headers(account: Account, operation: Operation) -> None:
     place = Place(account.id)
     fill(account, place)
     right = {"maven-api-key": account.key, "Authorization": f"Bearer {account.token}"}
     for headers in ({}, right):
-        answer = account.call(
+        response = account.call(
             operation.method, operation.target(place), headers, **operation.arguments(place)
         )
-        assert {name: answer.headers.get(name) for name in API} == API
+        assert {name: response.headers.get(name) for name in API} == API
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/nothing"])
-def test_so_is_every_other_answer(server: Server, path: str) -> None:
-    answer = requests.get(server.url + path, timeout=10)
-    assert {name: answer.headers.get(name) for name in API} == API
+def test_responses_outside_the_api_have_security_headers(server: Server, path: str) -> None:
+    response = requests.get(server.url + path, timeout=10)
+    assert {name: response.headers.get(name) for name in API} == API
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js"])
-def test_the_docs_page_runs_our_scripts_alone(server: Server, path: str) -> None:
-    answer = requests.get(server.url + path, timeout=10)
-    assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
+def test_the_docs_page_allows_only_its_own_scripts(server: Server, path: str) -> None:
+    response = requests.get(server.url + path, timeout=10)
+    assert {name: response.headers.get(name) for name in ALWAYS} == ALWAYS
     policy = dict(
-        part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; ")
+        part.split(" ", 1) for part in response.headers["Content-Security-Policy"].split("; ")
     )
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["connect-src"] == "'self'"
@@ -296,16 +299,16 @@ PREFLIGHT = {
 }
 
 
-def _cors(answer: requests.Response) -> dict[str, str]:
-    """The headers about other origins, by their names in small letters without what all begin with."""
+def _cors(response: requests.Response) -> dict[str, str]:
+    """Returns the CORS headers, by lower-case names without their common prefix."""
     begin = "access-control-"
-    headers = {name.lower(): value for name, value in answer.headers.items()}
+    headers = {name.lower(): value for name, value in response.headers.items()}
     return {
         name.removeprefix(begin): value for name, value in headers.items() if name.startswith(begin)
     }
 
 
-def test_other_origins_may_do_nothing_by_default(account: Account) -> None:
+def test_other_origins_are_refused_by_default(account: Account) -> None:
     for method in ("GET", "OPTIONS"):
         headers = PREFLIGHT | {"Origin": PAGE}
         assert not _cors(account.v1(method, "/orders/properties", headers=headers))
@@ -323,14 +326,14 @@ def open_server(database_url: str) -> Iterator[Server]:
 @pytest.mark.parametrize("origin", [PAGE, "http://localhost:3000"])
 def test_an_allowed_origin_may_call(open_server: Server, account: Account, origin: str) -> None:
     there = replace(account, server_url=open_server.url)
-    # As a browser sends it: with no credential.
-    asked = requests.options(
+    # A browser sends a preflight request without a credential.
+    preflight = requests.options(
         f"{open_server.url}/v1/account/{account.id}/orders/properties",
         headers=PREFLIGHT | {"Origin": origin},
         timeout=10,
     )
-    assert asked.status_code == 204
-    allowed = _cors(asked)
+    assert preflight.status_code == 204
+    allowed = _cors(preflight)
     assert allowed["allow-origin"] == origin
     assert "PATCH" in allowed["allow-methods"]
     names = {name.strip().lower() for name in allowed["allow-headers"].split(",")}
@@ -340,7 +343,7 @@ def test_an_allowed_origin_may_call(open_server: Server, account: Account, origi
     assert called.status_code == 200
     assert _cors(called)["allow-origin"] == origin
     assert "Origin" in called.headers["Vary"]
-    # An error too, or the page would not learn what went wrong.
+    # Errors need the headers too, so that the page can read them.
     refused = requests.get(
         f"{open_server.url}/v1/account/a/b/properties", headers={"Origin": origin}, timeout=10
     )
@@ -358,10 +361,10 @@ def test_an_allowed_origin_may_call(open_server: Server, account: Account, origi
         f"{PAGE}:8443",
     ],
 )
-def test_another_origin_may_not(open_server: Server, account: Account, origin: str) -> None:
+def test_other_origins_may_not_call(open_server: Server, account: Account, origin: str) -> None:
     there = replace(account, server_url=open_server.url)
     headers = PREFLIGHT | {"Origin": origin}
     for method in ("GET", "OPTIONS"):
-        answer = there.v1(method, "/orders/properties", headers=headers)
-        assert "Access-Control-Allow-Origin" not in answer.headers
-        assert "Origin" in answer.headers["Vary"]
+        response = there.v1(method, "/orders/properties", headers=headers)
+        assert "Access-Control-Allow-Origin" not in response.headers
+        assert "Origin" in response.headers["Vary"]

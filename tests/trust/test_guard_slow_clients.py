@@ -1,6 +1,6 @@
-"""Anonymous clients that take what is scarce: bodies that never end, connections that say nothing.
+"""Anonymous clients that use up scarce resources: bodies that never end, silent connections.
 
-Each attack goes on while an account saves; the account must not notice.
+An account saves during each attack, and must not be affected.
 """
 
 import socket
@@ -43,7 +43,7 @@ def account(server: Server, database: Database) -> Iterator[Account]:
 
 
 class Saver:
-    """An account that saves, one after the other, and notes what it was told."""
+    """An account that saves continuously and records the responses."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -62,13 +62,13 @@ class Saver:
 
     @property
     def served(self) -> float:
-        """The part of its saves that took place."""
+        """The fraction of its saves that succeeded."""
         return self.statuses[204] / self.statuses.total()
 
 
 @contextmanager
 def dripping(port: int, count: int, head: bytes) -> Iterator[Event]:
-    """So many clients that send `head` and then a byte a second; those that are closed come back."""
+    """Runs clients that send `head` and then a byte a second, and reconnect when they are disconnected."""
     stop, all_there = Event(), Event()
 
     def attack() -> None:
@@ -113,13 +113,13 @@ def body_head(key: str) -> bytes:
     ).encode()
 
 
-@pytest.mark.parametrize("whose", ["nobody's", "an account's own"])
-def test_slow_bodies_keep_nobody_from_saving(
+@pytest.mark.parametrize("whose", ["without a credential", "of an account"])
+def test_slow_bodies_do_not_block_saves(
     server: Server, account: Account, database: Database, whose: str, form: Form, record: Record
 ) -> None:
     seconds, count = form(short=3.0, full=60.0), form(short=150, full=500)
     with new_account(server, database) as attacker:
-        key = "" if whose == "nobody's" else f"maven-api-key: {attacker.key}\r\n"
+        key = "" if whose == "without a credential" else f"maven-api-key: {attacker.key}\r\n"
         attacker.v1("GET", "/ns/properties").raise_for_status()
         head = body_head(key).replace(b"/account/a/", f"/account/{attacker.id}/".encode())
         with dripping(server.port, count, head) as there:
@@ -136,10 +136,10 @@ def test_slow_bodies_keep_nobody_from_saving(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not tell who is silent")
-def test_silent_connections_make_room_for_those_that_speak(
+def test_silent_connections_are_closed_for_active_ones(
     server: Server, account: Account, form: Form, record: Record
 ) -> None:
-    """They are more than the workers may have together, so nobody else would be accepted."""
+    """There are more silent connections than the workers may have, so no other client would be accepted."""
     count = form(short=2, full=4) * CONNECTION_LIMIT * WORKERS
     silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(count)]
     try:
@@ -156,7 +156,7 @@ def test_silent_connections_make_room_for_those_that_speak(
     wait_until(lambda: account.v1("GET", "/ns/properties").status_code == 200)
     record(
         Topic.FUZZ,
-        "Silent connections, more than the service may have: those that speak are served",
+        "Silent connections, more than the service may have: active clients are served",
         f"{count} connections of {CONNECTION_LIMIT * WORKERS}: /healthz after {waited:.1f} s, "
         f"{saver.statuses[204]} of {saver.statuses.total()} saves served",
     )

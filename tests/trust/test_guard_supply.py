@@ -1,4 +1,4 @@
-"""What is shipped holds what it should, and runs as anybody, on a file system that it cannot write to."""
+"""Wheels contain only their package, and the service runs unprivileged on a read-only file system."""
 
 import json
 import re
@@ -22,12 +22,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(("path", "package"), [("server", "ccs_server"), ("sdk", "ccs_sdk")])
-def test_a_wheel_holds_its_package_and_nothing_else(
+def test_a_wheel_contains_only_its_package(
     path: str, package: str, tmp_path: Path, record: Record
 ) -> None:
     source = tmp_path / "source"
     shutil.copytree(ROOT / path, source)
-    # What lies about on a developer's machine must not travel with it.
+    # Stray files on a developer's machine must not get into the wheel.
     for stray in (
         ".env",
         f"src/{package}/.env",
@@ -55,13 +55,13 @@ def test_a_wheel_holds_its_package_and_nothing_else(
     assert {PurePosixPath(name) for name in names if name.startswith(f"{package}/")} == expected
     record(
         Topic.SUPPLY_CHAIN,
-        f"The wheel of {package} holds the package and nothing else",
+        f"The wheel of {package} contains the package and nothing else",
         f"{len(names)} files",
     )
 
 
-def test_the_container_is_nobodys_root() -> None:
-    """What the Dockerfile says; `test_container.py` takes its steps, in the full form."""
+def test_the_container_does_not_run_as_root() -> None:
+    """Reads the Dockerfile. `test_container.py` performs its steps, in the full form."""
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
     assert users
@@ -78,17 +78,17 @@ def test_the_container_is_nobodys_root() -> None:
     assert any("--require-hashes" in line for line in lines)
 
 
-# All that is mounted at the root becomes read-only, but for one directory; then root becomes nobody.
+# Makes all mounts below the root read-only, except one directory. Then root becomes nobody.
 _NOBODY_READING = """
 mount --make-rprivate / && mount --bind "$TMPDIR" "$TMPDIR" && mount -o remount,bind,ro / &&
 exec "$@"
 """
 
 
-def test_it_runs_as_nobody_on_a_file_system_that_cannot_be_written(
+def test_the_service_runs_unprivileged_on_a_read_only_file_system(
     nobodys_directory: Path, record: Record
 ) -> None:
-    """As in the container, embedded PostgreSQL and all."""
+    """Runs the service as in the container, with the embedded PostgreSQL."""
     namespaces.need("--mount")
     env = environment(
         TMPDIR=str(nobodys_directory),
@@ -105,12 +105,12 @@ def test_it_runs_as_nobody_on_a_file_system_that_cannot_be_written(
     try:
         ready = process.stdout.readline()
         assert ready, process.wait(30)
-        said = json.loads(ready)
-        url = f"{said['url']}/v1/account/{said['account']}/ns/properties/p"
-        headers = {"maven-api-key": said["key"]}
+        greeting = json.loads(ready)
+        url = f"{greeting['url']}/v1/account/{greeting['account']}/ns/properties/p"
+        headers = {"maven-api-key": greeting["key"]}
         assert requests.put(url, json=1, headers=headers, timeout=10).status_code == 204
         assert requests.get(url, headers=headers, timeout=10).json() == 1
-        assert requests.get(f"{said['url']}/docs", timeout=10).ok
+        assert requests.get(f"{greeting['url']}/docs", timeout=10).ok
         service = psutil.Process(process.pid)
         users = {child.uids().effective for child in [service, *service.children(recursive=True)]}
         assert users == {NOBODY}
@@ -122,6 +122,6 @@ def test_it_runs_as_nobody_on_a_file_system_that_cannot_be_written(
         process.stdout.close()
     record(
         Topic.SUPPLY_CHAIN,
-        "`ccs serve` runs as nobody on a read-only file system, but for its data and temporary directories",
+        "`ccs serve` runs as nobody on a read-only file system, except its data and temporary directories",
         "with its embedded PostgreSQL, in a mount namespace",
     )

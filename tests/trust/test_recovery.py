@@ -1,4 +1,4 @@
-"""An external database that archives its WAL is restored to a moment, by the commands of docs/operations.md."""
+"""An external database that archives its WAL is restored to a point in time, by the commands of docs/operations.md."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from tests.trust.postgres import Cluster
 from tests.trust.reliability import Topic
 from tests.trust.test_database_away import instance
 
-DRILL = "### To any moment"
+DRILL = "### Point-in-time recovery"
 MOMENT = "'2026-11-20 14:03:00+00'"
 
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """Where the clusters, the base backup and the archive are; PostgreSQL's user may write there."""
+    """The directory of clusters, base backup and archive, which PostgreSQL's user may write to."""
     with tempfile.TemporaryDirectory(prefix="ccs-recovery-") as name:
         directory, clusters = Path(name), Path(name) / "clusters"
         directory.chmod(0o755)
@@ -32,7 +32,9 @@ def directory() -> Iterator[Path]:
         yield directory
 
 
-def test_a_database_is_restored_to_a_moment(directory: Path, form: Form, record: Record) -> None:
+def test_a_database_is_restored_to_a_point_in_time(
+    directory: Path, form: Form, record: Record
+) -> None:
     home = directory / "clusters"
     main, restored = Cluster(home / "main"), Cluster(home / "restored")
     restored.port = main.port
@@ -56,7 +58,7 @@ def test_a_database_is_restored_to_a_moment(directory: Path, form: Form, record:
                 drills.run(base, directory, env, as_postgres=True)
                 ledger.await_writes(form(short=100, full=5000))
                 before = monotonic()
-                moment = main.ask("SELECT clock_timestamp()::text")
+                moment = main.query("SELECT clock_timestamp()::text")
                 after = monotonic()
                 ledger.await_writes(form(short=100, full=1000))
                 main.kill()
@@ -74,7 +76,7 @@ def test_a_database_is_restored_to_a_moment(directory: Path, form: Form, record:
     undone = ledger.sent_after(after)
     assert promised <= stored
     assert not stored & undone
-    assert undone, "there was something to undo"
+    assert undone, "there must be writes to undo"
     record(
         Topic.RESTORE,
         "An external database is killed under load and restored to a moment by the commands of the documentation "

@@ -13,7 +13,7 @@ from tests.trust.reliability import (
 )
 
 
-def test_rows_stand_in_the_order_of_their_topics() -> None:
+def test_rows_are_ordered_by_topic() -> None:
     rows = [
         Row(Topic.LIMITS, "a|b", "1", "test_a.py::test_a"),
         Row(Topic.CRASH, "c", "2", "test_b.py::test_b"),
@@ -28,7 +28,7 @@ def test_rows_stand_in_the_order_of_their_topics() -> None:
     ]
 
 
-def test_the_document_keeps_its_prose() -> None:
+def test_replacing_the_table_keeps_the_prose() -> None:
     document = DOCUMENT.read_text()
     once = replace_table(document, "| old |\n")
     twice = replace_table(once, "| new |\n")
@@ -42,7 +42,7 @@ def test_a_document_without_marks_is_refused() -> None:
         replace_table("nothing here", "table\n")
 
 
-def test_rows_are_read_as_they_were_written() -> None:
+def test_rows_are_read_back_as_written() -> None:
     rows = [
         Row(Topic.CRASH, "a|b || c", "1 | 2", "test_a.py::test_a[x]"),
         Row(Topic.SOAK, "d", "3", "test_soak.py::test_b"),

@@ -1,4 +1,4 @@
-"""SIGTERM under load: whatever was sent is answered; and what a rolling restart looks like from outside."""
+"""SIGTERM under load: every request that was sent gets a response. A rolling restart fails no call."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,7 +22,7 @@ RATE = 500
 
 @contextmanager
 def instance(database_url: str, port: int = 0) -> Iterator[Server]:
-    """An instance of the service."""
+    """Runs an instance of the service."""
     env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
     with serving("--port", str(port), "--workers", "2", env=env) as server:
         yield server
@@ -57,7 +57,7 @@ def test_a_stop_loses_no_request(
         answered += before
     record(
         Topic.SHUTDOWN,
-        f"SIGTERM under load, connections {connections}: every request that was sent is answered, exit code 0.",
+        f"SIGTERM under load, connections {connections}: every request that was sent gets a response, exit code 0.",
         f"{stops} stops at {answered / seconds:.0f} requests/s of {caller.clients} clients: 0 resets, 0 unanswered",
     )
 

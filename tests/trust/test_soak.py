@@ -1,6 +1,6 @@
-"""An hour of mixed use with attacks in it: nothing grows, nothing fails but for a moment, nothing is lost.
+"""An hour of mixed load with attacks: nothing grows, failures are brief, and nothing is lost.
 
-`nox -s trust -- --soak` runs it; `--minutes 3` shortens it for a try.
+Run it with `nox -s trust -- --soak`. `--minutes 3` makes it shorter.
 """
 
 import logging
@@ -41,37 +41,37 @@ _LOG = logging.getLogger("soak")
 PHASE_SECONDS = 8.0
 WRITERS, READERS, TALKERS = 3, 3, 2
 HEALTH_SECONDS = 5.0
-"""How long an orchestrator's probe waits, usually."""
+"""The usual timeout of an orchestrator's probe."""
 
 LEAST_SHARE = 0.1
-"""Of the writes of a calm second, what must be acknowledged in a second under attack: less is a service that stands."""
+"""The minimum rate of acknowledged writes under attack, as a fraction of the rate in calm."""
 
 MOST_GROWTH = {"memory": 24.0, "files": 16, "connections": 16, "series": 20, "disk": 1.0}
-"""From the first third of the run to the last, by medians: what allocators, pools and rare statuses may add."""
+"""Allowed growth of the medians from the first third of the run to the last, by allocators, pools and rare statuses."""
 
 MOST_HELD = {"memory": 256.0, "disk": 16.0}
-"""At any time, in MiB: two workers of 90 MB, the target, and what attacks leave in their arenas; some metrics files."""
+"""Upper limits in MiB: two workers of 90 MB (the target) plus memory that attacks leave in arenas; metrics files."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the service holds in a calm moment."""
+    """The resources that the service holds between attacks."""
 
     memory: float
-    """MiB resident in all workers."""
+    """Resident memory of all workers, in MiB."""
     files: int
-    """Open files of all workers, connections to clients left out."""
+    """Open files of all workers, without client connections."""
     connections: int
-    """Connections of clients."""
+    """Client connections."""
     series: int
-    """Combinations of labels of the request metric."""
+    """Label combinations of the request metric."""
     disk: float
-    """MiB in the temporary directory, where the metrics are."""
+    """Size of the temporary directory, which contains the metrics, in MiB."""
 
 
 @dataclass
 class Found:
-    """What the run has found so far."""
+    """The findings of the run so far."""
 
     samples: list[Sample] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -82,7 +82,7 @@ class Found:
 
 
 class LogReader:
-    """Reads the service's log through a pipe, as a container's runtime does; it can stop reading."""
+    """Reads the service's log through a pipe, as a container runtime does. It can stop reading."""
 
     def __init__(self) -> None:
         self._read_end, write_end = os.pipe()
@@ -104,7 +104,7 @@ class LogReader:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Reads nothing for the length of the block."""
+        """Stops reading for the length of the block."""
         self._reading.clear()
         try:
             yield
@@ -120,7 +120,7 @@ class LogReader:
 
 @dataclass(frozen=True)
 class Soaked:
-    """The service that is soaked, with all that a cycle needs."""
+    """The service under test, with everything that a cycle needs."""
 
     server: Server
     account: Account
@@ -143,17 +143,17 @@ class Soaked:
         )
 
     def series(self) -> list[str]:
-        """The label sets of the metric of requests."""
-        answer = requests.get(f"{self.server.operations}/metrics", timeout=HEALTH_SECONDS)
-        answer.raise_for_status()
+        """Returns the label sets of the request metric."""
+        response = requests.get(f"{self.server.operations}/metrics", timeout=HEALTH_SECONDS)
+        response.raise_for_status()
         found = re.findall(
-            r"^ccs_request_duration_seconds_count\{(.*)\}", answer.text, re.MULTILINE
+            r"^ccs_request_duration_seconds_count\{(.*)\}", response.text, re.MULTILINE
         )
         assert found, "The metric of requests has another name."
         return found
 
     def phases(self) -> dict[str, Callable[[], AbstractContextManager[object]]]:
-        """The parts of a cycle: calm first, then each attack."""
+        """Returns the phases of a cycle: first a calm one, then each attack."""
         port = self.server.port
         return {
             "calm": nullcontext,
@@ -179,7 +179,7 @@ def soaked(cluster: EmbeddedPostgres, tmp_path: Path) -> Iterator[Soaked]:
             yield Soaked(server, account, log, tmp_path)
 
 
-def test_an_hour_of_use_and_attacks_leaves_no_trace(
+def test_an_hour_of_use_and_attacks_leaks_nothing(
     soaked: Soaked, pytestconfig: pytest.Config, record: Record
 ) -> None:
     if not pytestconfig.getoption("--soak"):
@@ -191,7 +191,7 @@ def test_an_hour_of_use_and_attacks_leaves_no_trace(
     for cycle in count():
         _cycle(soaked, found)
         _enter(soaked, ledger, f"cycle-{cycle}", found)
-        # One cycle shows what kinds of faults there are.
+        # Stop at the first cycle with faults: it shows what kinds there are.
         if found.faults or monotonic() > end:
             break
     _audit(soaked, ledger, found)
@@ -200,10 +200,10 @@ def test_an_hour_of_use_and_attacks_leaves_no_trace(
     first, last = _thirds(found.samples)
     record(
         Topic.SOAK,
-        "Mixed use with attacks in it (long unknown methods, 500 slow bodies, 2,600 silent connections, a log reader "
+        "Mixed load with attacks (long unknown methods, 500 slow bodies, 2,600 silent connections, a log reader "
         "that stops): memory, files, connections and series stay flat, no 5xx but 503, nothing is lost.",
         f"{datetime.now(UTC):%Y-%m-%d}, {minutes:.0f} minutes: {found.statuses.total():,} requests, "
-        f"{found.statuses[503]} of them answered 503; {found.acknowledged:,} acknowledged writes and "
+        f"{found.statuses[503]} of them returned 503; {found.acknowledged:,} acknowledged writes and "
         f"{found.operations:,} operations: 0 lost, 0 impossible; the slowest {found.slowest:.1f} s; from the first "
         f"third to the last, memory {first.memory:.0f} to {last.memory:.0f} MiB, files {first.files} to {last.files}, "
         f"connections {first.connections} to {last.connections}, series {first.series} to {last.series}",
@@ -211,7 +211,7 @@ def test_an_hour_of_use_and_attacks_leaves_no_trace(
 
 
 def _cycle(soaked: Soaked, found: Found) -> None:
-    """Every phase once, under load, then what the service holds and whether what was seen can have been."""
+    """Runs every phase once under load. Then samples the resources and checks the history."""
     with ExitStack() as clients:
         witnesses = Witnesses(soaked.client, clients, writers=WRITERS, readers=READERS)
         talks = [_talker(soaked, clients, number, found.statuses) for number in range(TALKERS)]
@@ -248,18 +248,18 @@ def _phase(
     attack: Callable[[], AbstractContextManager[object]],
     found: Found,
 ) -> float:
-    """Lets a phase go on for its time; meanwhile each new connection must be told the health. Returns the seconds."""
+    """Runs a phase. Meanwhile, health checks on new connections must succeed. Returns the seconds it took."""
     began = monotonic()
     waiting = Event()
     with attack():
         while monotonic() - began < PHASE_SECONDS:
             try:
-                answer = requests.get(f"{soaked.server.url}/healthz", timeout=HEALTH_SECONDS)
+                response = requests.get(f"{soaked.server.url}/healthz", timeout=HEALTH_SECONDS)
             except requests.RequestException as error:
                 found.faults.append(f"{name}: no word of health: {error!r}")
             else:
-                if answer.status_code != 200:
-                    found.faults.append(f"{name}: health is {answer.status_code}")
+                if response.status_code != 200:
+                    found.faults.append(f"{name}: health is {response.status_code}")
             waiting.wait(1)
         return monotonic() - began
 
@@ -267,19 +267,19 @@ def _phase(
 def _talker(
     soaked: Soaked, clients: ExitStack, number: int, statuses: Counter[int]
 ) -> Callable[[], None]:
-    """Conversations, one after the other: a new session, saves by both versions, lists, an end or a time to live."""
+    """Returns an action that holds conversations: a new session, saves by both versions, lists, deletion or expiry."""
     client = clients.enter_context(closing(soaked.client()))
     token = soaked.account.token
     numbers = count()
 
     def call(method: str, path: str, content: object = None, *allowed: int) -> None:
         try:
-            answer = client.v1(method, path, content)
+            response = client.v1(method, path, content)
         except Unanswered as error:
             raise Unexpected(f"{method} {path}: {error!r}") from error
-        statuses[answer.status] += 1
-        if answer.status not in {*allowed, 503}:
-            raise Unexpected(f"{method} {path}: {answer.status} {answer.body!r}")
+        statuses[response.status] += 1
+        if response.status not in {*allowed, 503}:
+            raise Unexpected(f"{method} {path}: {response.status} {response.body!r}")
 
     def talk() -> None:
         session = f"talk-{number}-{next(numbers)}"
@@ -288,7 +288,7 @@ def _talker(
         call("PATCH", base, {"step": 1, "topics": ["a", "b"], "text": "x" * 500}, 204)
         call("GET", base, None, 200)
         try:
-            answer = requests.post(
+            response = requests.post(
                 f"{soaked.server.url}/v2/context/document/create",
                 json={
                     "accountId": soaked.account.id, "nameSpace": "talks", "sessionId": session, "payload": {"step": 2},
@@ -298,12 +298,12 @@ def _talker(
             )  # fmt: skip
         except requests.RequestException as error:
             raise Unexpected(f"v2 create on a new connection: {error!r}") from error
-        statuses[answer.status_code] += 1
-        if answer.status_code not in {201, 503}:
-            raise Unexpected(f"v2 create: {answer.status_code} {answer.text}")
+        statuses[response.status_code] += 1
+        if response.status_code not in {201, 503}:
+            raise Unexpected(f"v2 create: {response.status_code} {response.text}")
         call("GET", f"{base}/step", None, 200, 404)
         call("GET", "/talks/session-ids?perPage=10", None, 200)
-        # Every other session is left to the purge.
+        # Every second session is left to the purge.
         if next(numbers) % 2:
             call("DELETE", f"/namespace/talks/session/{session}", None, 204)
 
@@ -311,21 +311,21 @@ def _talker(
 
 
 def _enter(soaked: Soaked, ledger: dict[str, str], name: str, found: Found) -> None:
-    """Saves one property that is read at the very end."""
+    """Saves one property that is read at the end of the run."""
     value = token_hex(8)
-    answer = soaked.account.v1("PUT", f"/ledger/properties/{name}", json=value)
-    if answer.status_code == 204:
+    response = soaked.account.v1("PUT", f"/ledger/properties/{name}", json=value)
+    if response.status_code == 204:
         ledger[name] = value
     else:
-        found.faults.append(f"the ledger's {name}: {answer.status_code}")
+        found.faults.append(f"the ledger's {name}: {response.status_code}")
 
 
 def _audit(soaked: Soaked, ledger: dict[str, str], found: Found) -> None:
-    """Judges the run as a whole."""
+    """Checks the run as a whole."""
     if soaked.account.v1("GET", "/ledger/properties").json() != ledger:
         found.faults.append("what was saved in earlier cycles is not all there")
     failed = [labels for labels in soaked.series() if re.search('status="5(?!03)', labels)]
-    found.faults += [f"answered: {labels[:300]}" for labels in failed]
+    found.faults += [f"returned: {labels[:300]}" for labels in failed]
     first, last = _thirds(found.samples)
     for name, most in MOST_HELD.items():
         held = max(getattr(sample, name) for sample in found.samples)
@@ -338,7 +338,7 @@ def _audit(soaked: Soaked, ledger: dict[str, str], found: Found) -> None:
 
 
 def _thirds(samples: list[Sample]) -> tuple[Sample, Sample]:
-    """The medians of the first and the last third of the samples."""
+    """Returns the medians of the first and the last third of the samples."""
     third = -(-len(samples) // 3)
 
     def of(part: list[Sample]) -> Sample:

@@ -1,4 +1,4 @@
-"""Writers and readers at work on a few properties while other things happen, and all that they saw."""
+"""Writers and readers of a few properties, and everything that they observe."""
 
 import random
 from collections.abc import Callable
@@ -10,17 +10,17 @@ from threading import Event
 from tests.support.waiting import wait_until
 from tests.trust.clients import Client, Crowd, Notes, Witness
 
-# Of a namespace itself, and of two sessions.
+# Properties of the namespace itself, and of two sessions.
 REGISTERS = [f"{place}properties/p{n}" for place in ("", "s1/", "s2/") for n in range(3)]
 
-# What a client waits after a refusal, so that many of them leave the processor to those who end the outage.
+# How long a client waits after a refusal, which leaves the processor to the processes that recover.
 _PAUSE_SECONDS = 0.005
 
 
 class Witnesses:
-    """Threads that write and read the properties of one namespace, each over a connection of its own.
+    """Threads that write and read the properties of one namespace, each with its own connection.
 
-    They work for the length of `with witnesses.crowd`; `clients` is closed by its owner afterwards.
+    They run for the length of `with witnesses.crowd`. The owner of `clients` closes it afterwards.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class Witnesses:
         self.crowd = Crowd(actions + [self._reader() for _ in range(readers)])
 
     def await_writes(self, more: int, *, seconds: float = 60) -> None:
-        """Returns when so many further writes have been acknowledged."""
+        """Waits until `more` further writes have been acknowledged."""
         enough = self.notes.acknowledged + more
         wait_until(
             lambda: self.crowd.check() and self.notes.acknowledged >= enough, seconds=seconds
         )
 
     def read_all(self) -> None:
-        """Reads every property, when all is calm again: what was acknowledged must be there."""
+        """Reads every property at the end, when acknowledged writes must be visible."""
         witness = self._witness()
         for register in REGISTERS:
             path = f"/{self._namespace}/{register}"
@@ -73,6 +73,6 @@ class Witnesses:
     def _any_register(self) -> str:
         return f"/{self._namespace}/{self.chance.choice(REGISTERS)}"
 
-    def _pause_unless(self, answered: bool) -> None:
-        if not answered:
+    def _pause_unless(self, succeeded: bool) -> None:
+        if not succeeded:
             self._never.wait(_PAUSE_SECONDS)

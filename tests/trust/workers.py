@@ -1,4 +1,4 @@
-"""The worker processes of a running service: which they are, and how much memory they hold."""
+"""The worker processes of a running service, and their memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,19 +11,19 @@ _MIB = 1 << 20
 
 
 def workers(server: Server) -> list[psutil.Process]:
-    """The processes that serve."""
+    """Returns the worker processes."""
     supervisor = psutil.Process(server.process.pid)
-    # They are forked; what else the supervisor starts (PostgreSQL) has a program of its own.
+    # Workers are forked, so they run the same program. Other children (PostgreSQL) run another one.
     return [child for child in supervisor.children() if child.exe() == supervisor.exe()]
 
 
 def memory(server: Server) -> float:
-    """What the workers hold, in MiB."""
+    """Returns the resident memory of all workers, in MiB."""
     return sum(float(worker.memory_info().rss) for worker in workers(server)) / _MIB
 
 
 def connections(server: Server) -> int:
-    """How many of their clients' connections the workers hold."""
+    """Returns how many client connections the workers hold."""
     return sum(
         connection.laddr.port == server.port and connection.status != psutil.CONN_LISTEN
         for worker in workers(server)
@@ -33,7 +33,7 @@ def connections(server: Server) -> int:
 
 @contextmanager
 def unharmed(server: Server) -> Iterator[None]:
-    """Fails unless the same workers live at the end of the block."""
+    """Fails unless the same workers still run at the end of the block."""
     before = {worker.pid for worker in workers(server)}
     assert before
     yield

@@ -1,7 +1,7 @@
 """Typed client of the Conversation Context Service.
 
-`ContextClient` speaks version 1 with an API key, `DocumentClient` version 2 with a user and a
-password. Everything that can go wrong is a `CCSError`; see `ccs_sdk.errors` for the tree.
+`ContextClient` uses version 1 with an API key. `DocumentClient` uses version 2 with a user name and
+a password. Every error is a `CCSError`; `ccs_sdk.errors` shows the tree.
 
 ```python
 from ccs_sdk import ContextClient

@@ -1,4 +1,4 @@
-"""Credentials as `requests` takes them, none of which shows itself; the cache of v2's tokens."""
+"""Credentials in the form that `requests` accepts, with secrets hidden; the cache of v2 tokens."""
 
 import threading
 import time
@@ -18,7 +18,11 @@ _EARLY_SECONDS = 60.0
 
 
 class HeaderAuth(AuthBase):
-    """Sends one header. As the request's `auth` it also keeps a netrc file from overwriting it."""
+    """Sets one header.
+
+    `requests` searches for a netrc file, which could overwrite the header, only if a request has no
+    `auth`.
+    """
 
     __slots__ = ("_header", "_value")
 
@@ -35,30 +39,30 @@ class HeaderAuth(AuthBase):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "A client cannot be pickled: it holds a secret. Make one in each process instead."
+            "A client cannot be pickled: it holds a secret. Create one in each process instead."
         )
 
 
 class NoAuth(AuthBase):
-    """Proves nothing, for what is public; a netrc file does not come into it, either."""
+    """Sends no credentials, for public paths, and ignores netrc files."""
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         return request
 
 
 def api_key_auth(api_key: str) -> HeaderAuth:
-    """The header of v1. Raises ConfigurationError if a header cannot carry the key."""
+    """Returns the header of v1. Raises ConfigurationError if a header cannot contain the key."""
     if not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key):
-        # Said here, without the key: the sentence of `requests` would show it.
-        raise ConfigurationError("The API key has characters that an HTTP header cannot carry.")
+        # The error of `requests` would show the key.
+        raise ConfigurationError("The API key has characters that an HTTP header cannot contain.")
     return HeaderAuth("maven-api-key", api_key)
 
 
 def basic_auth(username: str, password: str) -> HeaderAuth:
-    """HTTP Basic with UTF-8 (RFC 7617), for the login of v2."""
+    """Returns the header for the login of v2: HTTP Basic with UTF-8 (RFC 7617)."""
     try:
         pair = b64encode(f"{username}:{password}".encode()).decode()
-    except UnicodeEncodeError:  # which holds the password
+    except UnicodeEncodeError:  # contains the password, so it must not be chained
         pair = None
     if pair is None:
         raise ConfigurationError("The username or the password holds a lone surrogate.")
@@ -66,15 +70,15 @@ def basic_auth(username: str, password: str) -> HeaderAuth:
 
 
 def bearer_auth(token: Token) -> HeaderAuth:
-    """The header of every other call of v2."""
+    """Returns the header for all other calls of v2."""
     return HeaderAuth("Authorization", f"Bearer {token.value}")
 
 
 class TokenCache:
     """One token for all threads, fetched when first needed and renewed before it expires.
 
-    One thread logs in, and the others wait for what comes of it. It goes by the monotonic clock,
-    which never jumps.
+    One thread logs in, and the others wait for its result. Expiry is measured by the monotonic
+    clock, which never jumps.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -85,26 +89,24 @@ class TokenCache:
         self._renew_at = 0.0
 
     def current(self) -> Token | None:
-        """The token to send now; None if there is none, or it is to be renewed."""
+        """Returns the token to send, or None if there is none or it must be renewed."""
         with self._lock:
             return self._current()
 
-    def renewed(
-        self, log_in: Callable[[], Token], patience: float, *, always: bool = False
-    ) -> Token:
-        """The current token, else that of the login under way, else of `log_in`, which is one attempt.
+    def renew(self, log_in: Callable[[], Token], max_wait: float, *, always: bool = False) -> Token:
+        """Returns the current token, or that of a login in progress, or logs in.
 
-        A failed attempt fails for every thread that waited for it. Each thread then retries by its
-        own policy, so that none waits for the attempts of others one after another.
+        A failed login fails for all threads that waited for it. Each thread then retries by its
+        own policy, so that no thread waits for the attempts of others in turn.
 
         Args:
-            log_in: Asks the service for a token, once.
-            patience: Seconds to wait for another thread's login.
-            always: Do not take the current token.
+            log_in: Requests a token from the service, in one attempt.
+            max_wait: Seconds to wait for another thread's login.
+            always: Whether to log in even if there is a current token.
 
         Raises:
             CCSError: The login failed.
-            TimedOutError: Another thread's login took longer than `patience`.
+            TimedOutError: Another thread's login took longer than `max_wait`.
         """
         with self._lock:
             token = None if always else self._current()
@@ -112,10 +114,10 @@ class TokenCache:
                 return token
             waits = self._login is not None
             login = self._login = self._login or Future()
-        return _outcome(login, patience) if waits else self._lead(login, log_in)
+        return _result(login, max_wait) if waits else self._log_in(login, log_in)
 
     def drop(self, refused: Token) -> None:
-        """Forgets the token that the service refused, unless another one has taken its place."""
+        """Removes the token that the service refused, unless it was replaced meanwhile."""
         with self._lock:
             if self._token is refused:
                 self._token = None
@@ -123,7 +125,7 @@ class TokenCache:
     def _current(self) -> Token | None:
         return None if self._clock() >= self._renew_at else self._token
 
-    def _lead(self, login: "Future[Token]", log_in: Callable[[], Token]) -> Token:
+    def _log_in(self, login: "Future[Token]", log_in: Callable[[], Token]) -> Token:
         asked_at = self._clock()
         try:
             token = log_in()
@@ -142,9 +144,9 @@ class TokenCache:
         return token
 
 
-def _outcome(attempt: "Future[Token]", patience: float) -> Token:
+def _result(attempt: "Future[Token]", max_wait: float) -> Token:
     try:
-        failure = attempt.exception(patience)
+        failure = attempt.exception(max_wait)
     except TimeoutError:
         failure = TimedOutError("The login of another thread took longer than the timeout.")
     if failure is not None:

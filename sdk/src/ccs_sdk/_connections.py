@@ -1,7 +1,7 @@
-"""Connection pools that a process can be forked beside.
+"""Connection pools that are safe to inherit in a fork.
 
-urllib3 keeps idle connections in a queue with a lock, and closes them when the process exits, also
-in a child that has only inherited the pool. If another thread held the lock at the fork, that
+urllib3 keeps idle connections in a queue with a lock. It closes them when the process exits, even
+in a child that only inherited the pool. If another thread held the lock during the fork, the
 child never exits.
 """
 
@@ -13,27 +13,27 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyM
 
 
 class IdleConnections(LifoQueue[Any]):
-    """What urllib3 needs of a queue, without a lock: a list's `append` and `pop` are atomic."""
+    """The part of a queue that urllib3 uses, without a lock: `append` and `pop` of a list are atomic."""
 
-    def __init__(self, maxsize: int) -> None:  # the base's __init__ makes locks
+    def __init__(self, maxsize: int) -> None:  # the base class would create locks
         self.maxsize = maxsize
         self._idle: list[Any] = []
 
     def get(self, block: bool = False, timeout: float | None = None) -> Any:  # noqa: ANN401, ARG002, FBT001, FBT002
-        """The connection that was put in last; raises Empty instead of waiting for one."""
+        """Returns the most recently added connection, or raises Empty instead of waiting for one."""
         try:
             return self._idle.pop()
         except IndexError:
             raise Empty from None
 
     def put(self, item: Any, block: bool = False, timeout: float | None = None) -> None:  # noqa: ANN401, ARG002, FBT001, FBT002
-        """Keeps a connection, or raises Full. Threads that come together may exceed the size."""
+        """Adds a connection, or raises Full. Concurrent calls may exceed the size."""
         if len(self._idle) >= self.maxsize:
             raise Full
         self._idle.append(item)
 
     def qsize(self) -> int:
-        """How many there are."""
+        """Returns the number of idle connections."""
         return len(self._idle)
 
 
@@ -46,15 +46,15 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 class ForkableAdapter(HTTPAdapter):
-    """The adapter of `requests` with pools of this kind."""
+    """The adapter of `requests`, with pools that use `IdleConnections`."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
-        """Makes the pools of direct connections."""
+        """Creates the pools of direct connections."""
         super().init_poolmanager(*arguments, **options)
         _use_our_pools(self.poolmanager)
 
     def proxy_manager_for(self, proxy: Any, **options: Any) -> ProxyManager:  # noqa: ANN401
-        """The pools of connections through a proxy."""
+        """Returns the pools of connections through a proxy."""
         manager: ProxyManager = super().proxy_manager_for(proxy, **options)
         _use_our_pools(manager)
         return manager

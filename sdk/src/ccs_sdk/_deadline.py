@@ -1,4 +1,4 @@
-"""Seconds, and when the total time of a call is over."""
+"""Deadlines of calls, and the check of arguments in seconds."""
 
 import time
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from typing import Self, TypeGuard
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A point in time by the monotonic clock, in seconds, for all requests of one call."""
+    """The time by which all requests of a call must end, in seconds of the monotonic clock."""
 
     at: float
 
     @classmethod
     def after(cls, seconds: float) -> Self:
-        """The deadline that is `seconds` from now."""
+        """Returns the deadline `seconds` from now."""
         return cls(time.monotonic() + seconds)
 
     def remaining(self) -> float:
-        """Seconds that are left, perhaps less than none."""
+        """Returns the seconds left; negative after the deadline."""
         return self.at - time.monotonic()
 
 
 def is_number(seconds: object) -> TypeGuard[float]:
-    """Whether `seconds` can be a number of seconds: an int or a float, but no bool."""
+    """Returns whether `seconds` is an int or a float, and not a bool."""
     return isinstance(seconds, int | float) and not isinstance(seconds, bool)

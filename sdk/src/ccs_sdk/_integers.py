@@ -1,13 +1,14 @@
-"""Integers of any size as decimal digits, in less than quadratic time.
+"""Conversion between integers of any size and decimal digits, in less than quadratic time.
 
-Python refuses `int(text)` and `str(number)` beyond 4,300 digits because they take quadratic time; a
-stored value may have 800,000 digits, which would take half a minute. Halving takes half a second.
+Python refuses `int(text)` and `str(number)` beyond 4,300 digits because they take quadratic time. A
+stored value may have 800,000 digits, which would take half a minute. Converting halves recursively
+takes half a second.
 """
 
 import decimal
 from decimal import Decimal
 
-_PLAIN_DIGITS = 640  # the least that sys.set_int_max_str_digits can be set to
+_PLAIN_DIGITS = 640  # the lowest limit that sys.set_int_max_str_digits accepts
 _PLAIN_BITS = 2_048
 
 _EXACT = decimal.Context(
@@ -19,7 +20,7 @@ _EXACT = decimal.Context(
 
 
 def parse_integer(digits: str) -> int:
-    """The integer that `digits`, which may start with a minus, stands for."""
+    """Parses decimal digits, optionally with a leading minus."""
     if digits.startswith("-"):
         return -parse_integer(digits[1:])
     if len(digits) <= _PLAIN_DIGITS:
@@ -30,7 +31,7 @@ def parse_integer(digits: str) -> int:
 
 
 def integer_digits(number: int) -> str:
-    """The decimal digits of `number`, as JSON writes them."""
+    """Returns `number` in decimal digits, as in JSON."""
     if number.bit_length() <= _PLAIN_BITS:
         return int.__repr__(number)
     sign = "-" if number < 0 else ""

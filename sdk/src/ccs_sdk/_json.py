@@ -1,8 +1,8 @@
-"""JSON without loss: integers of any size, decimals to their last digit, nothing that is not JSON.
+"""Lossless JSON: integers of any size, decimals with all digits, and only valid JSON.
 
-The standard library writes `NaN`, turns the key `1` into `"1"` and can write no `Decimal`; its
-reader turns `1e400` into infinity. So the writer is our own, a page long, and the reader is the
-library's with its numbers ours.
+The encoder of the standard library writes `NaN`, turns the key `1` into `"1"` and cannot encode
+`Decimal`; its decoder turns `1e400` into infinity. So this module has its own encoder, and uses the
+standard decoder with its own functions for numbers.
 """
 
 import json
@@ -17,7 +17,7 @@ from ccs_sdk.errors import InvalidArgumentError
 
 
 class _TypedDict(Protocol):
-    """Any `TypedDict`, which for type checkers is no `Mapping[str, JSON]`."""
+    """Any `TypedDict`. To type checkers, a `TypedDict` is not a `Mapping[str, JSON]`."""
 
     __required_keys__: ClassVar[frozenset[str]]
 
@@ -25,20 +25,20 @@ class _TypedDict(Protocol):
 JSON: TypeAlias = (
     str | int | float | bool | Decimal | Sequence["JSON"] | Mapping[str, "JSON"] | _TypedDict | None
 )
-"""What can be stored: any JSON value, with `Decimal` for exact decimals."""
+"""A value that can be stored: any JSON value, with `Decimal` for exact decimals."""
 
 JSONObject: TypeAlias = Mapping[str, JSON] | _TypedDict
-"""A JSON object: a mapping by strings, or a `TypedDict`."""
+"""A JSON object: a mapping with string keys, or a `TypedDict`."""
 
 Value: TypeAlias = Any
-"""What is read back: any JSON value. Only the caller knows which; type checkers let it be used."""
+"""A value that was read: any JSON value. It is `Any`, because only the caller knows its type."""
 
 MAX_NESTING: Final = 100
 _CONTAINERS: Final[tuple[type[object], ...]] = (Mapping, Sequence)
 _BINARY: Final[tuple[type[object], ...]] = (bytes, bytearray, memoryview)
 
 UNREADABLE: Final = (ValueError, ArithmeticError, RecursionError)
-"""What `decode` raises for what is not JSON, or nests or counts beyond all that is stored."""
+"""The exceptions that `decode` raises for text that is not JSON, nested too deep, or too large a number."""
 
 
 def check_object(properties: object) -> None:
@@ -50,7 +50,11 @@ def check_object(properties: object) -> None:
 
 
 def encode(value: JSON, *, wrapping: int = 0) -> bytes:
-    """The JSON text of `value`, in which `wrapping` levels stand around stored values, as UTF-8.
+    """Encodes `value` as JSON, in UTF-8.
+
+    Args:
+        value: The value, or a request body that contains values.
+        wrapping: The number of levels around the stored values, which do not count as nesting.
 
     Raises:
         InvalidArgumentError: `value` is not JSON: NaN, infinity, a lone surrogate, a key that is
@@ -60,13 +64,13 @@ def encode(value: JSON, *, wrapping: int = 0) -> bytes:
         return _written(value, MAX_NESTING + wrapping).encode()
     except UnicodeEncodeError:
         surrogate = InvalidArgumentError(
-            "The body holds a lone surrogate, which is no character; leave it out."
+            "The body contains a lone surrogate, which is not a character; leave it out."
         )
     raise surrogate
 
 
 def _written(value: object, levels: int) -> str:
-    """`value` as JSON text; containers may nest `levels` deep."""
+    """Returns `value` as JSON text, with at most `levels` of nested containers."""
     if isinstance(value, str):
         return encode_basestring(value)
     if value is None:
@@ -108,7 +112,7 @@ def _object(value: Mapping[object, object], levels: int) -> str:
 
 
 def decode(text: bytes, *, decimals: bool) -> Value:
-    """The value of the JSON `text`; with `decimals`, a number with a point is a `Decimal`.
+    """Decodes JSON. With `decimals`, numbers with a point or an exponent are `Decimal`.
 
     Raises:
         UNREADABLE: `text` is not JSON.
@@ -125,7 +129,7 @@ def decode(text: bytes, *, decimals: bool) -> Value:
 
 
 def _float_or_decimal(digits: str) -> float | Decimal:
-    """A float, unless that would be infinite: what is read must be JSON, too."""
+    """Returns a float, or a `Decimal` if the float would be infinite, which is not JSON."""
     number = float(digits)
     return number if math.isfinite(number) else Decimal(digits)
 

@@ -1,7 +1,7 @@
-"""What the SDK itself must know of names: which of them a path can carry.
+"""Checks of names: whether a path can contain them.
 
-Everything else about names (lengths, characters, reserved ones) is for the service to judge. A name
-refused here would reach another place than the one that it names.
+The service checks everything else about names (lengths, characters, reserved names). The names
+refused here would form the path of something else.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,14 +10,14 @@ from typing import Protocol, TypeAlias
 from ccs_sdk.errors import InvalidArgumentError
 
 DEFAULT_SESSION = "__default__"
-"""The session id that means "no session": a namespace's own properties live there."""
+"""The session id that means "no session": the namespace's own properties."""
 
 PATH_WORDS = frozenset({"properties", "session-ids", "session-properties"})
-"""What stands in a path where a session id may, so that it cannot be one."""
+"""Words that take the place of a session id in paths, so they cannot be session ids."""
 
 
 class _Strings(Protocol):
-    """A collection of strings, but no string: `str.__contains__` takes strings only."""
+    """A collection of strings that is not a `str`: `str.__contains__` only accepts strings."""
 
     def __iter__(self) -> Iterator[str]: ...
     def __len__(self) -> int: ...
@@ -25,16 +25,16 @@ class _Strings(Protocol):
 
 
 Names: TypeAlias = _Strings | Iterator[str]
-"""Several names. A bare string is none of these, for it would be taken for its letters."""
+"""Several names. A single string is excluded, because it would be treated as a list of its letters."""
 
 
 def check_text(name: object, what: str) -> str:
-    """Returns `name` if it is a string that UTF-8 can carry, or raises InvalidArgumentError."""
+    """Returns `name` if it is a string that UTF-8 can encode, or raises InvalidArgumentError."""
     if not isinstance(name, str):
         raise InvalidArgumentError(f"{what} must be a str, not {type(name).__name__}.")
     if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
         raise InvalidArgumentError(
-            f"{what} holds a lone surrogate, which is no character; leave it out."
+            f"{what} contains a lone surrogate, which is not a character; leave it out."
         )
     return name
 
@@ -63,7 +63,7 @@ def check_session(session_id: object) -> str:
 def check_property(name: object) -> str:
     """Returns `name`, or raises InvalidArgumentError."""
     text = check_text(name, "A property name")
-    if not text:  # /properties/ is all properties
+    if not text:  # the path /properties/ means all properties
         raise InvalidArgumentError("A property name must have at least one character.")
     return text
 

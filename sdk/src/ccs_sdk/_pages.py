@@ -1,4 +1,4 @@
-"""Listings that page through everything by themselves."""
+"""Listings that fetch their pages as needed."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -10,11 +10,11 @@ DEFAULT_PAGE_SIZE = 100
 
 
 class Pages(Generic[T]):
-    """A lazy listing: `for item in listing` asks for a page when the one before is used up.
+    """A lazy listing: `for item in listing` requests a page when the previous one is used up.
 
-    Each loop begins anew. A service that knows no `after` finds a page by its position in the
-    list, so what is saved or deleted during a loop may be missed or come twice there; to delete
-    as you go, take `list(listing)` first.
+    Each loop starts from the beginning. A service without the parameter `after` finds a page by its
+    position in the list, so sessions may be missed or repeated if others are saved or deleted
+    during the loop. To delete sessions in the loop, iterate over `list(listing)`.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Pages(Generic[T]):
             yield from page
 
     def page(self, number: int) -> list[T]:
-        """The page of that number, counted from 0; past the end it is empty."""
+        """Returns the page with this number, counted from 0. Past the end it is empty."""
         return self._fetch(number, self._page_size, None)
 
     def pages(self) -> Iterator[list[T]]:
-        """Every page that has something in it, lazily."""
+        """Iterates over all non-empty pages, lazily."""
         after = None
         for number in count():
-            # By its number, for a service that ignores `after`; with it, pages cost the same at any depth.
+            # The number is for a service that ignores `after`. With `after`, all pages cost the same.
             page = self._fetch(number, self._page_size, after)
             if page:
                 yield page

@@ -1,4 +1,4 @@
-"""From the bytes of an answer to values and models; what does not fit is a BadAnswerError."""
+"""Decodes the bytes of a response into values and models."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,32 +12,32 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the service answered when it did what it was asked."""
+class Response:
+    """A successful response of the service."""
 
     status: int
     content: bytes
     request_id: str
 
 
-def read(answer: Answer, convert: Callable[[Value], T], *, decimals: bool) -> T:
-    """What `convert` makes of the answer's JSON.
+def read(response: Response, convert: Callable[[Value], T], *, decimals: bool) -> T:
+    """Decodes the response's JSON and returns the result of `convert`.
 
     Raises:
-        BadAnswerError: The answer is not JSON, or not what `convert` takes.
+        BadAnswerError: The response is not JSON, or `convert` does not accept it.
     """
     try:
-        return convert(_json.decode(answer.content, decimals=decimals))
+        return convert(_json.decode(response.content, decimals=decimals))
     except (*_json.UNREADABLE, *_wire.MALFORMED):
-        failure = not_the_service(answer)
+        failure = not_from_the_service(response)
     raise failure
 
 
-def not_the_service(answer: Answer) -> BadAnswerError:
-    """The error for an answer with a status of success that the contract does not know."""
+def not_from_the_service(response: Response) -> BadAnswerError:
+    """Returns the error for a successful response that does not conform to the contract."""
     return BadAnswerError(
-        "The answer is not that of a context service; check base_url.",
-        status=answer.status,
-        body=answer.content.decode(errors="replace"),
-        request_id=answer.request_id,
+        "The response did not come from a context service; check base_url.",
+        status=response.status,
+        body=response.content.decode(errors="replace"),
+        request_id=response.request_id,
     )

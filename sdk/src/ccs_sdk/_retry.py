@@ -1,10 +1,10 @@
-"""Whether a failed attempt is made again, and how long to wait before.
+"""Decides whether to retry a failed attempt, and how long to wait.
 
-urllib3's `Retry` is not used: it knows no bound on the total time, no full jitter and no hook. It
-stays off, so that this is the only layer that retries.
+urllib3's `Retry` is not used, because it has no limit for the total time, no full jitter and no
+hook. It is turned off, so that this is the only layer that retries.
 
-Every operation of the contract may be repeated: a write puts a property to a value or takes it
-away, so doing it twice leaves what doing it once leaves.
+Every operation of the contract is idempotent, so it may be repeated: a write sets or removes
+properties, and doing that twice has the same result as doing it once.
 """
 
 import random
@@ -23,30 +23,31 @@ from ccs_sdk.errors import (
     TimedOutError,
 )
 
-_PASSING_STATUSES = frozenset({429, 502, 503, 504})
+_RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
-    """How often and how long the SDK tries; all times are in seconds.
+    """How often and how long the SDK retries. All times are in seconds.
 
     Before the n-th retry it waits a random time between 0 and `base_delay * 2 ** (n - 1)`, at most
-    `max_delay` (full jitter: callers that failed together do not come back together). A
-    `Retry-After` of the service takes the place of that time, up to `max_retry_after`.
+    `max_delay` (full jitter: callers that failed together do not retry together). If the response has
+    `Retry-After`, it waits that long instead, at most `max_retry_after`.
 
-    The defaults carry a caller through an outage of some seconds, of the service (no answer, so
+    The defaults bridge an outage of some seconds, whether of the service (no response, so
     the waits grow) or of its database (503 with `Retry-After: 1`).
 
     Attributes:
-        attempts: How many times a call is sent at most, the first one included; 1 never retries.
-        total_time: When a call's attempts and waits have taken this long, no further attempt
-            begins; an attempt that is under way when the time is nearly over gets shorter timeouts.
-        base_delay: The upper bound of the first wait.
-        max_delay: The upper bound of every wait that the service did not ask for.
-        max_retry_after: The upper bound of the waits that it did ask for.
+        attempts: The maximum number of attempts, including the first; 1 means no retries.
+        total_time: The maximum time of a call with all its attempts and waits. No attempt begins
+            after it, and attempts that begin shortly before get shorter timeouts.
+        base_delay: The upper limit of the first wait.
+        max_delay: The upper limit of waits without `Retry-After`.
+        max_retry_after: The upper limit of waits with `Retry-After`.
 
     Raises:
-        ConfigurationError: Fewer attempts than one, a negative time, or something else than numbers.
+        ConfigurationError: An attribute is not a number, `attempts` is less than 1, or a time is
+            negative.
     """
 
     attempts: int = 12
@@ -59,7 +60,7 @@ class RetryPolicy:
         if type(self.attempts) is not int or self.attempts < 1:
             raise ConfigurationError("attempts must be a whole number, 1 or more.")
         times = (self.total_time, self.base_delay, self.max_delay, self.max_retry_after)
-        if not all(is_number(time) and time >= 0 for time in times):  # NaN is not, either
+        if not all(is_number(time) and time >= 0 for time in times):  # false for NaN
             raise ConfigurationError(
                 "The times of a RetryPolicy must be numbers of seconds, 0 or more."
             )
@@ -67,14 +68,14 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RetryEvent:
-    """What `on_retry` is told before the wait.
+    """The argument of `on_retry`: a failed attempt, before the wait.
 
     Attributes:
         method: The HTTP method.
         path: The path with its query, percent-encoded.
-        attempt: Which attempt failed, from 1.
-        delay: Seconds until the next one.
-        error: How it failed.
+        attempt: The number of the failed attempt, from 1.
+        delay: Seconds until the next attempt.
+        error: The error of the attempt.
     """
 
     method: str
@@ -85,13 +86,13 @@ class RetryEvent:
 
 
 OnRetry: TypeAlias = Callable[[RetryEvent], object]
-"""Called before each retry, in the thread of the call; what it raises ends the call."""
+"""A function called before each retry, in the thread of the call. An exception from it ends the call."""
 
 
-def is_passing(error: CCSError) -> bool:
-    """Whether the failure may be over by the next attempt."""
+def is_retryable(error: CCSError) -> bool:
+    """Returns whether another attempt may succeed."""
     if isinstance(error, StatusError):
-        return error.status in _PASSING_STATUSES
+        return error.status in _RETRYABLE_STATUSES
     return isinstance(error, ConnectionFailedError | TimedOutError)
 
 
@@ -101,20 +102,20 @@ def delay_before_retry(
     retry_after: float | None,
     chance: Callable[[], float] = random.random,
 ) -> float:
-    """Seconds to wait after the failed `attempt`, counted from 1.
+    """Returns the seconds to wait after the failed `attempt`, counted from 1.
 
-    `chance` gives a number from 0 to 1.
+    `chance` returns a random number from 0 to 1.
     """
     if retry_after is not None:
         return min(retry_after, policy.max_retry_after)
-    # 2.0 ** 1024 overflows; from 2 ** 60 on, only max_delay can be the smaller one.
+    # 2.0 ** 1024 overflows. From 2 ** 60 on, max_delay is always smaller.
     return chance() * min(policy.max_delay, policy.base_delay * 2.0 ** min(attempt - 1, 60))
 
 
 def parse_retry_after(header: str | None, now: datetime) -> float | None:
-    """The seconds that a `Retry-After` header asks for, as a number or as a date after `now`.
+    """Returns the seconds of a `Retry-After` header, which is a number or a date after `now`.
 
-    None if it is neither.
+    Returns None if it is neither.
     """
     if header is None:
         return None

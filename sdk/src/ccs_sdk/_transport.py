@@ -1,4 +1,4 @@
-"""The one place that sends: paths and bytes in, bytes or one of our errors out."""
+"""Sends requests and retries them. All requests of the SDK go through this module."""
 
 import math
 import time
@@ -11,7 +11,7 @@ import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
-from ccs_sdk import _answers
+from ccs_sdk import _responses
 from ccs_sdk._connections import ForkableAdapter
 from ccs_sdk._deadline import Deadline
 from ccs_sdk._options import (
@@ -23,22 +23,22 @@ from ccs_sdk._options import (
     timeouts,
 )
 from ccs_sdk._process import PerProcess
-from ccs_sdk._reading import Answer
-from ccs_sdk._retry import OnRetry, RetryEvent, RetryPolicy, delay_before_retry, is_passing
+from ccs_sdk._reading import Response
+from ccs_sdk._retry import OnRetry, RetryEvent, RetryPolicy, delay_before_retry, is_retryable
 from ccs_sdk._version import __version__
 from ccs_sdk.errors import CCSError, ClientClosedError, ConfigurationError, TooLargeError
 
 T = TypeVar("T")
 
-# The service need not read a larger body to its end before it refuses it, and a connection that it
-# closes meanwhile looks like one that failed.
+# The service may refuse a larger body without reading all of it and close the connection, which would
+# look like a connection failure. So the SDK refuses it first.
 MAX_BODY_BYTES = 1_048_576
 _SHORTEST_TIMEOUT = 0.001
 _NO_RETRY = RetryPolicy(attempts=1, total_time=math.inf)
 
 
 class Transport:
-    """Sends to one service, over kept-alive connections that threads may share."""
+    """Sends requests to one service, over persistent connections. Threads may share it."""
 
     def __init__(  # noqa: PLR0913 - every option is written out
         self,
@@ -62,41 +62,41 @@ class Transport:
         self._closed = False
 
     def close(self) -> None:
-        """Closes the connections, unless the session was given to us; there are no calls after."""
+        """Closes the connections, unless the caller provided the session. Later calls fail."""
         self._closed = True
         if self._given is None:
             self._http.get().close()
 
     def deadline(self) -> Deadline:
-        """The deadline of a call that begins now."""
+        """Returns the deadline of a call that begins now."""
         return Deadline.after(self._policy.total_time)
 
-    def patience(self, deadline: Deadline) -> float:
-        """Seconds that one attempt may take if nothing comes at all."""
+    def max_wait(self, deadline: Deadline) -> float:
+        """Returns how many seconds one attempt takes at most if the service sends nothing."""
         return min(max(deadline.remaining(), _SHORTEST_TIMEOUT), sum(self._timeouts))
 
     def call(
         self, method: str, path: str, auth: AuthBase, body: bytes | None, deadline: Deadline
-    ) -> Answer:
-        """Sends until the service answers for good, attempts or time run out; returns its answer.
+    ) -> Response:
+        """Sends a request, retries it as the policy says, and returns the response.
 
         Args:
             method: GET, PUT, …
-            path: Path and query, percent-encoded; sent exactly as it stands.
-            auth: Sets the header that proves who asks.
+            path: Path and query, percent-encoded; sent unchanged.
+            auth: Sets the header with the credentials.
             body: JSON text, or None for no body.
-            deadline: Of this call, or of a larger one that it is a part of.
+            deadline: The deadline of this call, or of a larger call that it is part of.
 
         Raises:
-            CCSError: any of its kinds.
+            CCSError: The last attempt failed, or the body is too large.
         """
         attempt = self.attempt(method, path, auth, body, deadline)
-        return self.retried(method, path, attempt, deadline)
+        return self.retry(method, path, attempt, deadline)
 
     def attempt(
         self, method: str, path: str, auth: AuthBase, body: bytes | None, deadline: Deadline
-    ) -> Callable[[], Answer]:
-        """A function that sends once; all its attempts have one request id."""
+    ) -> Callable[[], Response]:
+        """Returns a function that sends the request once. Each time, the request id is the same."""
         if body is not None and len(body) > MAX_BODY_BYTES:
             raise TooLargeError(
                 f"The body has {len(body):,} bytes; send at most {MAX_BODY_BYTES:,} (1 MiB)."
@@ -105,8 +105,8 @@ class Transport:
         request = requests.Request(method, self.base_url, headers, data=body, auth=auth)
         return partial(self._attempt, request, headers["X-Request-ID"], path, deadline)
 
-    def retried(self, method: str, path: str, attempt: Callable[[], T], deadline: Deadline) -> T:
-        """What `attempt` returns, which is called again as the policy says while it fails."""
+    def retry(self, method: str, path: str, attempt: Callable[[], T], deadline: Deadline) -> T:
+        """Calls `attempt` until it succeeds or the policy ends the retries, and returns its result."""
         attempts = 0
         while True:
             attempts += 1
@@ -122,36 +122,39 @@ class Transport:
             time.sleep(delay)
 
     def _delay(self, error: CCSError, attempt: int, deadline: Deadline) -> float | None:
-        """Seconds to wait before the next attempt; None if there shall be none."""
-        if attempt >= self._policy.attempts or not is_passing(error):
+        """Returns the seconds to wait before the next attempt, or None if there is none."""
+        if attempt >= self._policy.attempts or not is_retryable(error):
             return None
         delay = delay_before_retry(self._policy, attempt, error.retry_after)
         return delay if delay < deadline.remaining() else None
 
     def _attempt(
         self, request: requests.Request, request_id: str, path: str, deadline: Deadline
-    ) -> Answer:
+    ) -> Response:
         try:
             response = self._send(request, path, deadline)
-        except (OSError, HTTPError) as error:  # all of `requests` and all of urllib3
-            failure: CCSError = _answers.failure_from(error, request_id)
+        except (OSError, HTTPError) as error:  # every exception of `requests` and of urllib3
+            failure: CCSError = _responses.transport_error(error, request_id)
         else:
-            answer = _answers.answer_of(response, request_id)
-            if isinstance(answer, Answer):
-                return answer
-            failure = answer
-        # Outside of the except block: so the traceback has no word of the exception above, which
-        # holds the request and its headers.
+            result = _responses.read_response(response, request_id)
+            if isinstance(result, Response):
+                return result
+            failure = result
+        # Raised outside of the except block, so that it is not chained to the exception above, which
+        # contains the request and its headers.
         raise failure
 
     def _send(self, request: requests.Request, path: str, deadline: Deadline) -> requests.Response:
-        """One exchange. The path goes in last, or `requests` would make `..` of `%2E%2E`."""
+        """Sends the request once.
+
+        The path is set last, because `requests` would turn `%2E%2E` into `..`.
+        """
         if self._closed:
-            raise ClientClosedError("The client is closed; make another one.")
+            raise ClientClosedError("The client is closed; create another one.")
         http = self._http.get()
         prepared = http.prepare_request(request)
         prepared.url = self.base_url + path
-        # `requests` lets the environment overrule what the session says; here it fills in the rest.
+        # In `requests` the environment overrides the session. Here the session takes precedence.
         settings = http.merge_environment_settings(
             prepared.url,
             proxies={},
@@ -171,12 +174,12 @@ class Transport:
         )
 
     def _new_session(self) -> requests.Session:
-        """The session of this process."""
+        """Creates the session of this process, or returns the one that the caller provided."""
         if self._given is not None:
             if self._http.inherited():
                 raise ConfigurationError(
                     "The http_session was used before this process was forked, so its connections"
-                    " are shared; make the session and the client after the fork."
+                    " are shared; create the session and the client after the fork."
                 )
             return self._given
         session = requests.Session()

@@ -6,11 +6,11 @@ from ccs_sdk.errors import InvalidArgumentError
 
 
 def whole_seconds(ttl: timedelta | int) -> int:
-    """The seconds of `ttl`, or InvalidArgumentError. How many may be is for the service to say."""
+    """Returns the seconds of `ttl`, or raises InvalidArgumentError. The service checks the range."""
     if isinstance(ttl, timedelta):
         seconds, rest = divmod(ttl, timedelta(seconds=1))
         if not rest:
             return seconds
-    elif type(ttl) is int:  # True equals 1, but is no number of seconds that somebody meant
+    elif type(ttl) is int:  # excludes True, which equals 1 but is probably a mistake
         return ttl
     raise InvalidArgumentError("A ttl must be a timedelta or an int of whole seconds.")

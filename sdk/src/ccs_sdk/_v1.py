@@ -1,4 +1,4 @@
-"""Version 1 of the service for one account: its requests, and what counts as their answers."""
+"""Requests to version 1 of the service for one account, and the checks of their responses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from requests.auth import AuthBase
 from ccs_sdk import _json, _paths, _wire
 from ccs_sdk._json import Value
 from ccs_sdk._pages import Pages
-from ccs_sdk._reading import Answer, not_the_service, read
+from ccs_sdk._reading import Response, not_from_the_service, read
 from ccs_sdk._transport import Transport
 from ccs_sdk._ttl import whole_seconds
 from ccs_sdk.models import Namespace, SessionTTL
@@ -29,14 +29,14 @@ class Account:
     decimals: bool
 
     def read(self, path: str, convert: Callable[[Value], T]) -> T:
-        """What `convert` makes of the JSON that a GET answers."""
+        """Sends a GET and returns its JSON, converted with `convert`."""
         return read(self._call("GET", path, None), convert, decimals=self.decimals)
 
     def write(self, method: str, path: str, body: bytes | None = None) -> None:
-        """Sends a write, which succeeded only if the response is 204 (contract, section 3)."""
-        answer = self._call(method, path, body)
-        if answer.status != HTTPStatus.NO_CONTENT:
-            raise not_the_service(answer)
+        """Sends a write, which succeeds only with status 204 (contract, section 3)."""
+        response = self._call(method, path, body)
+        if response.status != HTTPStatus.NO_CONTENT:
+            raise not_from_the_service(response)
 
     def pages(
         self,
@@ -45,7 +45,7 @@ class Account:
         page_size: int,
         session_id: Callable[[T], str],
     ) -> Pages[T]:
-        """A listing, by pages; `session_id` is that of an item, which the next page follows."""
+        """Returns a listing. `session_id` returns an item's session id, after which the next page starts."""
 
         def fetch(page: int, size: int, after: str | None) -> list[T]:
             query = _paths.query(page=page, perPage=size, after=after)
@@ -54,19 +54,19 @@ class Account:
         return Pages(fetch, page_size, session_id, self.path + path)
 
     def list_namespaces(self) -> list[Namespace]:
-        """The namespaces of the account."""
+        """Returns the namespaces of the account."""
         return self.read("", _wire.list_of(_wire.namespace))
 
     def list_session_ttls(self, namespace: str) -> list[SessionTTL]:
-        """The sessions of the namespace that have a TTL of their own."""
+        """Returns the sessions of the namespace that have a TTL."""
         return self.read(_paths.session_ttls(namespace), _wire.list_of(_wire.session_ttl))
 
     def set_session_ttl(self, namespace: str, session_id: str, ttl: timedelta | int | None) -> None:
-        """Sets a session's own TTL; None leaves what is set."""
+        """Sets a session's TTL. None keeps the current one."""
         query = _paths.query(ttlSecond=None if ttl is None else whole_seconds(ttl))
         body = _json.encode({"sessionId": session_id})
         self.write("POST", _paths.session_ttls(namespace) + query, body)
 
-    def _call(self, method: str, path: str, body: bytes | None) -> Answer:
+    def _call(self, method: str, path: str, body: bytes | None) -> Response:
         deadline = self.transport.deadline()
         return self.transport.call(method, self.path + path, self.auth, body, deadline)

@@ -1,4 +1,4 @@
-"""From the JSON of the wire to models. What does not fit raises one of MALFORMED."""
+"""Converts JSON of the wire format to models. Malformed JSON raises one of MALFORMED."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -15,49 +15,49 @@ from ccs_sdk.models import (
 )
 
 MALFORMED: Final = (KeyError, TypeError, ValueError, OverflowError)
-"""What these functions raise for JSON that is not what the contract says."""
+"""The exceptions that these functions raise for JSON that does not conform to the contract."""
 
 T = TypeVar("T")
 
 
 def typed(value: Value, kind: type[T]) -> T:
-    """`value`, which must be a `kind`."""
+    """Returns `value` if it is a `kind`."""
     if not isinstance(value, kind):
         raise TypeError(f"{kind.__name__} expected")
     return value
 
 
 def anything(value: Value) -> Value:
-    """`value`, whatever it is."""
+    """Returns `value`, of any type."""
     return value
 
 
 def text(value: Value) -> str:
-    """A string."""
+    """Returns `value` if it is a string."""
     return typed(value, str)
 
 
 def properties(value: Value) -> dict[str, Value]:
-    """Values by name."""
+    """Returns `value` if it is an object: values by name."""
     if not _is_object(value):
         raise TypeError("object expected")
     return value
 
 
 def values(value: Value) -> list[Value]:
-    """A list of values."""
+    """Returns `value` if it is a list."""
     if not _is_list(value):
         raise TypeError("list expected")
     return value
 
 
 def list_of(read_item: Callable[[Value], T]) -> Callable[[Value], list[T]]:
-    """A reader of lists of what `read_item` reads."""
+    """Returns a function that converts each item of a list with `read_item`."""
     return lambda value: [read_item(item) for item in values(value)]
 
 
 def namespace(value: Value) -> Namespace:
-    """A namespace of the listing."""
+    """Converts an item of the list of namespaces."""
     wire = properties(value)
     return Namespace(
         name=text(wire["name"]),
@@ -67,7 +67,7 @@ def namespace(value: Value) -> Namespace:
 
 
 def session_ttl(value: Value) -> SessionTTL:
-    """A session of the listing of TTLs."""
+    """Converts an item of the list of session TTLs."""
     wire = properties(value)
     return SessionTTL(
         session_id=text(wire["sessionId"]),
@@ -77,13 +77,13 @@ def session_ttl(value: Value) -> SessionTTL:
 
 
 def session_properties(value: Value) -> SessionProperties:
-    """A session with its properties."""
+    """Converts an item of the list of sessions with their properties."""
     wire = properties(value)
     return SessionProperties(text(wire["sessionId"]), properties(wire["property"]))
 
 
 def document(value: Value) -> Document:
-    """A document of version 2."""
+    """Converts a document of version 2."""
     wire = properties(value)
     return Document(
         account_id=text(wire["accountId"]),
@@ -98,7 +98,7 @@ def document(value: Value) -> Document:
 
 
 def document_receipt(value: Value) -> DocumentReceipt:
-    """The answer to a write of version 2, which says that it is done."""
+    """Converts the response to a write of version 2, which must say `"success": true`."""
     wire = properties(value)
     if wire["success"] is not True:
         raise ValueError("success expected")
@@ -106,13 +106,13 @@ def document_receipt(value: Value) -> DocumentReceipt:
 
 
 def token(value: Value) -> Token:
-    """The answer to a log-in."""
+    """Converts the response to a login."""
     wire = properties(value)
     return Token(text(wire["access_token"]), _seconds(wire["expires_in"]))
 
 
 def json_web_keys(value: Value) -> list[dict[str, Value]]:
-    """The keys of a JSON Web Key Set (RFC 7517)."""
+    """Returns the keys of a JSON Web Key Set (RFC 7517)."""
     return list_of(properties)(properties(value)["keys"])
 
 

@@ -22,12 +22,12 @@ from ccs_sdk.scopes import Scopes
 class ContextClient:
     """A client of version 1, with the account's API key.
 
-    Threads may share it, and so may the processes of a server that forks: each opens connections of
-    its own. Close it, or use it in a `with`; after that every call is a `ClientClosedError`. It
+    Threads may share it, and so may the processes of a server that forks: each process opens its own
+    connections. Close it, or use it in a `with` statement; later calls raise `ClientClosedError`. It
     cannot be pickled, because it holds the key.
 
-    The methods here are the operations of the service. To work with one namespace or one session,
-    `namespace()` and `scopes()` give handles that read better:
+    The methods of this class are the operations of the service. To work with one namespace or one
+    session, use the handles that `namespace()` and `scopes()` return:
 
     ```python
     with ContextClient("http://127.0.0.1:8000", "acme", api_key="…") as client:
@@ -35,31 +35,32 @@ class ContextClient:
         call["intent"] = "rebook"
     ```
 
-    Where a method takes `session_id`, leaving it out means the namespace itself.
+    If a method accepts `session_id`, omitting it means the namespace's own properties.
 
-    Every method raises `InvalidArgumentError` before anything is sent if an argument cannot be sent
-    as it is meant; after that, one of the `StatusError` and `TransportError` classes if the service
-    cannot be reached or says no, `BadRequestError` for example to a name that breaks a rule.
+    A method raises `InvalidArgumentError`, before it sends anything, if an argument cannot be sent as
+    the caller means it. It raises a `TransportError` if the service cannot be reached, and a
+    `StatusError` if the service refuses the request: for example `BadRequestError` if a name is
+    not allowed.
 
     Args:
-        base_url: Where the service is; else `CCS_URL`.
-        account_id: The account; else `CCS_ACCOUNT`.
-        api_key: The account's key; else `CCS_API_KEY`.
-        timeout: Seconds to wait for a connection and then for each part of the answer: one number
-            for both, or a pair `(connect, read)`; each at most 86,400, a day.
-        retry: When to try again; None never retries.
+        base_url: The URL of the service. The default is the environment variable `CCS_URL`.
+        account_id: The account. The default is `CCS_ACCOUNT`.
+        api_key: The account's key. The default is `CCS_API_KEY`.
+        timeout: Seconds to wait for a connection and then for each part of the response: one number
+            for both, or a pair `(connect, read)`. Each is at most 86,400 (a day).
+        retry: The retry policy; None disables retries.
         on_retry: Called with a `RetryEvent` before each retry, for logs and metrics.
-        pool_size: How many connections are kept open; give it the number of threads that share the
-            client. More threads still work, with connections that are closed after use.
-        decimals: Read numbers with a point or an exponent as `decimal.Decimal`, to their last
-            digit, instead of as floats.
-        http_session: A `requests.Session` to send with, for proxies, certificates or tests. It
-            stays yours: its own retries and pool are as you set them, and `close()` leaves it open.
-            What it says goes before what the environment says. Used before a fork, it cannot be
-            used after it.
+        pool_size: How many connections are kept open. Set it to the number of threads that share
+            the client. Additional threads work too, but their connections are closed after use.
+        decimals: Whether to read numbers with a point or an exponent as `decimal.Decimal`, with all
+            digits, instead of as floats.
+        http_session: A `requests.Session` to send with, for proxies, certificates or tests. Its
+            retries and pool are not changed, and `close()` leaves it open. Its settings take
+            precedence over the environment. A session that was used before a fork cannot be used
+            after it.
 
     Raises:
-        ConfigurationError: A setting is missing or cannot work.
+        ConfigurationError: A setting is missing or invalid.
     """
 
     def __init__(  # noqa: PLR0913 - every option is written out
@@ -100,19 +101,19 @@ class ContextClient:
         self.close()
 
     def close(self) -> None:
-        """Closes the connections, unless they belong to an `http_session` of yours."""
+        """Closes the connections, except those of a given `http_session`."""
         self._transport.close()
 
     # Handles
 
     def namespace(self, namespace: str) -> NamespaceHandle:
-        """A handle of the namespace; nothing is sent."""
+        """Returns a handle of the namespace, without sending a request."""
         return NamespaceHandle(self._account, namespace)
 
     def scopes(
         self, namespace: str, *, user_id: str | None = None, conversation_id: str | None = None
     ) -> Scopes:
-        """Handles of a bot's scopes: global, one user's, one conversation's; nothing is sent."""
+        """Returns handles of the scopes global, user and conversation, without sending a request."""
         return Scopes(self.namespace(namespace), user_id, conversation_id)
 
     # Namespaces
@@ -120,22 +121,22 @@ class ContextClient:
     def register_namespace(self, namespace: str, *, ttl: timedelta | int | None = None) -> None:
         """Registers a namespace, and sets its TTL if one is given.
 
-        Registering twice is harmless, and so is not registering at all: saving a property brings
-        its namespace into being.
+        Registering a namespace again is harmless. Registering it is optional: saving a property
+        creates its namespace.
 
         Args:
-            namespace: Its name.
-            ttl: How long properties live after each write that comes from now on, in whole seconds;
-                0 is forever. None leaves what is set.
+            namespace: The name of the namespace.
+            ttl: How long properties live after each future write, as a timedelta or in whole
+                seconds; 0 means forever. None keeps the current TTL.
         """
         self.namespace(namespace).register(ttl=ttl)
 
     def list_namespaces(self) -> list[Namespace]:
-        """Every namespace that was registered or brought into being, and not deleted."""
+        """Returns all namespaces of the account."""
         return self._account.list_namespaces()
 
     def delete_namespace(self, namespace: str) -> None:
-        """Deletes a namespace, its properties, its sessions and every TTL in it. Absent is fine."""
+        """Deletes a namespace with its properties, sessions and TTLs, if it exists."""
         self.namespace(namespace).drop()
 
     # Properties
@@ -143,87 +144,88 @@ class ContextClient:
     def set_properties(
         self, namespace: str, properties: JSONObject, *, session_id: str | None = None
     ) -> None:
-        """Saves each of `properties`, all or none; those that are not named stay."""
+        """Saves `properties` atomically. Other properties are not changed."""
         self._place(namespace, session_id).update(properties)
 
     def set_property(
         self, namespace: str, name: str, value: JSON, *, session_id: str | None = None
     ) -> None:
-        """Saves one property. None is a value (`null`) that is stored, not a deletion."""
+        """Saves one property. None is stored as the value `null`."""
         self._place(namespace, session_id).set(name, value)
 
     def get_properties(
         self, namespace: str, *, only: Names | None = None, session_id: str | None = None
     ) -> dict[str, Value]:
-        """Values by name: of all properties, or of those named in `only` that exist."""
+        """Returns all properties, or those named in `only` that exist, as values by name."""
         place = self._place(namespace, session_id)
         return place.all() if only is None else place.only(only)
 
     def get_property(self, namespace: str, name: str, *, session_id: str | None = None) -> Value:
-        """The value of one property.
+        """Returns the value of one property.
 
         Raises:
-            PropertyNotFoundError: It is not there, or has expired.
+            PropertyNotFoundError: It does not exist, or has expired.
         """
         return self._place(namespace, session_id)[name]
 
     def delete_properties(self, namespace: str, *, session_id: str | None = None) -> None:
-        """Deletes all properties of the namespace itself or of the session, and keeps its TTL."""
+        """Deletes all properties of the session, or the namespace's own, and keeps the TTL."""
         self._place(namespace, session_id).clear()
 
     def delete_property(self, namespace: str, name: str, *, session_id: str | None = None) -> None:
-        """Deletes one property. Absent is fine.
+        """Deletes one property, if it exists.
 
         Raises:
-            InvalidArgumentError: Also for the names `.` and `..`: a path cannot carry them, and
-                version 1 deletes by path only. `DocumentClient.delete_properties` can.
+            InvalidArgumentError: The name is invalid, or it is `.` or `..`. No path can contain these
+                two, and version 1 deletes by path. Use `DocumentClient.delete_properties`.
         """
         self._place(namespace, session_id).delete(name)
 
     # Sessions
 
     def iter_sessions(self, namespace: str, *, page_size: int = DEFAULT_PAGE_SIZE) -> Pages[str]:
-        """The ids of all sessions with live properties, in order.
+        """Returns the ids of all sessions with live properties, in order.
 
-        `DEFAULT_SESSION` among them stands for the namespace itself.
+        `DEFAULT_SESSION` is included if the namespace has its own properties.
 
         Args:
-            namespace: Its name.
-            page_size: How many to ask for at a time, 1 to 1,000.
+            namespace: The name of the namespace.
+            page_size: The number of sessions for each request, 1 to 1,000.
         """
         return self.namespace(namespace).iter_sessions(page_size=page_size)
 
     def iter_session_properties(
         self, namespace: str, *, page_size: int = DEFAULT_PAGE_SIZE
     ) -> Pages[SessionProperties]:
-        """All sessions with their live properties, in the order of their ids.
+        """Returns all sessions with their live properties, in the order of their ids.
 
         Args:
-            namespace: Its name.
-            page_size: How many to ask for at a time, 1 to 1,000; a session may hold 800,000
-                characters.
+            namespace: The name of the namespace.
+            page_size: The number of sessions for each request, 1 to 1,000. A session may have
+                800,000 characters.
         """
         return self.namespace(namespace).iter_session_properties(page_size=page_size)
 
     def set_session_ttl(
         self, namespace: str, session_id: str, ttl: timedelta | int | None = None
     ) -> None:
-        """Sets a TTL of the session's own, which goes before the namespace's.
+        """Sets the TTL of a session, which takes precedence over the namespace's.
 
         Args:
-            namespace: Its name.
+            namespace: The name of the namespace.
             session_id: The session, which need not exist yet.
-            ttl: How long its properties live after each write that comes from now on, in whole
-                seconds; 0 is forever, whatever the namespace says. None leaves what is set.
+            ttl: How long its properties live after each future write, as a timedelta or in whole
+                seconds; 0 means forever, even if the namespace has a TTL. None keeps the current
+                TTL.
         """
         self._account.set_session_ttl(check_namespace(namespace), check_session(session_id), ttl)
 
     def list_session_ttls(self, namespace: str) -> list[SessionTTL]:
-        """The sessions that have a TTL of their own."""
+        """Returns the sessions that have a TTL."""
         return self.namespace(namespace).list_session_ttls()
 
     def delete_session(self, namespace: str, session_id: str) -> None:
-        """Deletes a session's properties and its TTL. Absent is fine."""
+        """Deletes a session's properties and its TTL, if it exists."""
         self.namespace(namespace).session(session_id).drop()
 
     def _place(self, namespace: str, session_id: str | None) -> PropertiesHandle:

@@ -13,7 +13,7 @@ from ccs_sdk._json import JSON, JSONObject, Value
 from ccs_sdk._names import Names, check_namespace, check_properties, check_segment, check_session
 from ccs_sdk._options import DEFAULT_POOL_SIZE, DEFAULT_RETRY, DEFAULT_TIMEOUT, option, setting
 from ccs_sdk._process import PerProcess
-from ccs_sdk._reading import Answer, read
+from ccs_sdk._reading import Response, read
 from ccs_sdk._retry import OnRetry, RetryPolicy
 from ccs_sdk._transport import Transport
 from ccs_sdk._ttl import whole_seconds
@@ -27,36 +27,38 @@ _LOGIN = "/v2/authenticate/login"
 
 
 class DocumentClient:
-    """A client of version 2, with a user and a password.
+    """A client of version 2, with a user name and a password.
 
-    Threads may share it, and so may the processes of a server that forks: each logs in and opens
-    connections of its own. Close it, or use it in a `with`; after that every call is a
-    `ClientClosedError`. It cannot be pickled, because it holds the password.
+    Threads may share it, and so may the processes of a server that forks: each process logs in
+    separately and opens its own connections. Close it, or use it in a `with` statement; later calls
+    raise `ClientClosedError`. It cannot be pickled, because it holds the password.
 
-    Version 2 sees the properties of one namespace and session as one document. It reads and writes
-    the same store as version 1. The client logs in when it is first used, keeps the token, renews
-    it before it expires and, once, when it is refused.
+    Version 2 treats the properties of one namespace and session as one document. It reads and
+    writes the same store as version 1. The client logs in when it is first used, keeps the token,
+    and renews it before it expires. If the service refuses the token early, the client logs in
+    again once.
 
-    Where a method takes `session_id`, leaving it out means the namespace itself.
+    If a method accepts `session_id`, omitting it means the namespace's own properties.
 
-    Every method raises `InvalidArgumentError` before anything is sent if an argument cannot be sent
-    as it is meant; after that, one of the `StatusError` and `TransportError` classes if the service
-    cannot be reached or says no, `BadRequestError` for example to a name that breaks a rule.
+    A method raises `InvalidArgumentError`, before it sends anything, if an argument cannot be sent as
+    the caller means it. It raises a `TransportError` if the service cannot be reached, and a
+    `StatusError` if the service refuses the request: for example `BadRequestError` if a name is
+    not allowed.
 
     Args:
-        base_url: Where the service is; else `CCS_URL`.
-        account_id: The account; else `CCS_ACCOUNT`.
-        username: A user of the account; else `CCS_USERNAME`.
-        password: The user's password; else `CCS_PASSWORD`.
-        timeout: See `ContextClient`, as for all that follow.
-        retry: When to try again.
+        base_url: The URL of the service. The default is the environment variable `CCS_URL`.
+        account_id: The account. The default is `CCS_ACCOUNT`.
+        username: A user of the account. The default is `CCS_USERNAME`.
+        password: The user's password. The default is `CCS_PASSWORD`.
+        timeout: Seconds to wait. For this option and the following ones, see `ContextClient`.
+        retry: The retry policy; None disables retries.
         on_retry: Called before each retry.
         pool_size: How many connections are kept open.
-        decimals: Read numbers with a point as `decimal.Decimal`.
+        decimals: Whether to read numbers with a point or an exponent as `decimal.Decimal`.
         http_session: A `requests.Session` to send with.
 
     Raises:
-        ConfigurationError: A setting is missing or cannot work.
+        ConfigurationError: A setting is missing or invalid.
     """
 
     def __init__(  # noqa: PLR0913 - every option is written out
@@ -101,13 +103,13 @@ class DocumentClient:
         self.close()
 
     def close(self) -> None:
-        """Closes the connections, unless they belong to an `http_session` of yours."""
+        """Closes the connections, except those of a given `http_session`."""
         self._transport.close()
 
     def login(self) -> Token:
         """Logs in now and returns the new token.
 
-        There is no need to, but a program that starts may want to prove its credentials.
+        Calling it is optional. It checks the credentials, for example when a program starts.
 
         Raises:
             AuthenticationError: The user or the password is wrong.
@@ -115,10 +117,10 @@ class DocumentClient:
         return self._log_in(self._transport.deadline(), always=True)
 
     def signing_keys(self) -> list[dict[str, Value]]:
-        """The public keys, as JSON Web Keys, that verify the service's tokens. They are no secret."""
+        """Returns the public keys that verify the service's tokens, as JSON Web Keys."""
         path = "/.well-known/jwks.json"
-        answer = self._transport.call("GET", path, NoAuth(), None, self._transport.deadline())
-        return self._read(answer, _wire.json_web_keys)
+        response = self._transport.call("GET", path, NoAuth(), None, self._transport.deadline())
+        return self._read(response, _wire.json_web_keys)
 
     def save(
         self,
@@ -128,15 +130,15 @@ class DocumentClient:
         session_id: str | None = None,
         ttl: timedelta | int | None = None,
     ) -> DocumentReceipt:
-        """Saves each property of `payload`, all or none; those that are not named stay.
+        """Saves the properties in `payload` atomically. Other properties keep their values.
 
         Args:
-            namespace: Letters, digits and `_`; version 2 knows no hyphen.
+            namespace: The namespace: letters, digits and `_`. Version 2 does not allow hyphens.
             payload: Values by name.
             session_id: The session.
-            ttl: From now, in whole seconds, for every property of the document. None or 0: the TTL
-                in force; if that is forever, the service's maximum retention, which is also the
-                most it grants.
+            ttl: How long all properties of the document live from now on, as a timedelta or in whole
+                seconds. If None or 0, the TTL in force applies. If that is forever, or the TTL is
+                longer than the service's maximum retention, the maximum retention applies.
         """
         _json.check_object(payload)
         more: dict[str, JSON] = {"payload": payload}
@@ -145,10 +147,10 @@ class DocumentClient:
         return self._receipt("POST", "/create", self._body(namespace, session_id, more))
 
     def get(self, namespace: str, *, session_id: str | None = None) -> Document:
-        """The document with all of its live properties.
+        """Returns the document with all its live properties.
 
         Raises:
-            NotFoundError: It has none.
+            NotFoundError: It has no live properties.
         """
         place = [self._account_id, check_namespace(namespace)]
         if session_id is not None:
@@ -159,32 +161,31 @@ class DocumentClient:
     def get_properties(
         self, namespace: str, names: Names, *, session_id: str | None = None
     ) -> dict[str, Value]:
-        """Values by name, of those of `names` that exist."""
+        """Returns the properties in `names` that exist, as values by name."""
         filters = [f"{namespace}.{name}" for name in check_properties(names)]
         body = self._body(namespace, session_id, {"filter": filters})
-        answer = self._call("POST", f"{_DOCUMENTS}/properties", body)
-        found = self._read(answer, _wire.properties)
+        response = self._call("POST", f"{_DOCUMENTS}/properties", body)
+        found = self._read(response, _wire.properties)
         return {key.removeprefix(f"{namespace}."): value for key, value in found.items()}
 
     def delete(self, namespace: str, *, session_id: str | None = None) -> DocumentReceipt:
-        """Deletes the whole document. Absent is fine."""
+        """Deletes the whole document, if it exists."""
         return self._receipt("DELETE", "/delete", self._body(namespace, session_id, {}))
 
     def delete_properties(
         self, namespace: str, names: Names, *, session_id: str | None = None
     ) -> DocumentReceipt:
-        """Deletes the properties `names`, at least one; whatever their names. Absent is fine.
+        """Deletes the properties in `names` that exist. Any name is allowed.
 
         Raises:
-            InvalidArgumentError: Also if `names` is empty, which the service would take for the
-                whole document.
+            InvalidArgumentError: A name is invalid, or `names` is empty.
         """
-        doomed = check_properties(names)
-        if not doomed:
+        deleted = check_properties(names)
+        if not deleted:
             raise InvalidArgumentError(
                 "Name at least one property; delete() deletes the whole document."
             )
-        body = self._body(namespace, session_id, {"propertyToDelete": doomed})
+        body = self._body(namespace, session_id, {"propertyToDelete": deleted})
         return self._receipt("DELETE", "/property/delete", body)
 
     def _body(self, namespace: str, session_id: str | None, more: Mapping[str, JSON]) -> bytes:
@@ -198,14 +199,14 @@ class DocumentClient:
         return _json.encode(body, wrapping=2)
 
     def _receipt(self, method: str, path: str, body: bytes) -> DocumentReceipt:
-        answer = self._call(method, _DOCUMENTS + path, body)
-        return self._read(answer, _wire.document_receipt)
+        response = self._call(method, _DOCUMENTS + path, body)
+        return self._read(response, _wire.document_receipt)
 
-    def _read(self, answer: Answer, convert: Callable[[Value], T]) -> T:
-        return read(answer, convert, decimals=self._decimals)
+    def _read(self, response: Response, convert: Callable[[Value], T]) -> T:
+        return read(response, convert, decimals=self._decimals)
 
-    def _call(self, method: str, path: str, body: bytes | None = None) -> Answer:
-        """Sends with the token; once more, with a new one, if that is refused before its time."""
+    def _call(self, method: str, path: str, body: bytes | None = None) -> Response:
+        """Sends a request with the token. If the token is refused early, repeats it with a new one."""
         deadline = self._transport.deadline()
         token = self._token(deadline)
         try:
@@ -223,7 +224,7 @@ class DocumentClient:
         tokens = self._tokens.get()
 
         def attempt() -> Token:
-            patience = self._transport.patience(deadline)
-            return tokens.renewed(lambda: self._read(send(), _wire.token), patience, always=always)
+            max_wait = self._transport.max_wait(deadline)
+            return tokens.renew(lambda: self._read(send(), _wire.token), max_wait, always=always)
 
-        return self._transport.retried("POST", _LOGIN, attempt, deadline)
+        return self._transport.retry("POST", _LOGIN, attempt, deadline)

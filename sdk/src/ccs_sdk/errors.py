@@ -1,18 +1,18 @@
-"""Everything that can go wrong, as one tree. Nothing of `requests` or `urllib3` leaves the SDK.
+"""The errors of the SDK, as one tree. It lets no exception of `requests` or `urllib3` through.
 
 ```text
 CCSError
-├── ConfigurationError (ValueError)       a client cannot work with these settings
-├── ClientClosedError (RuntimeError)      a client is used after close()
-├── TransportError                        no answer that could be used
+├── ConfigurationError (ValueError)       the settings of a client are missing or invalid
+├── ClientClosedError (RuntimeError)      the client was closed before the call
+├── TransportError                        there is no usable response
 │   ├── ConnectionFailedError             refused, reset, cut off, TLS, name resolution
-│   ├── TimedOutError (TimeoutError)      nothing came within the timeout
-│   └── BadAnswerError                    an answer, but not of this service
-└── StatusError                           the service said no
+│   ├── TimedOutError (TimeoutError)      nothing arrived within the timeout
+│   └── BadAnswerError                    the response did not come from the service
+└── StatusError                           the service returned an error
     ├── BadRequestError (ValueError) 400
-    │   └── InvalidArgumentError          an argument that cannot be sent as it is meant
-    ├── AuthenticationError 401           credentials missing or wrong
-    ├── PermissionDeniedError 403         credentials of nobody or of another account
+    │   └── InvalidArgumentError          the argument cannot be sent as the caller means it
+    ├── AuthenticationError 401           the credentials are missing or wrong
+    ├── PermissionDeniedError 403         the credentials are unknown or another account's
     ├── NotFoundError 404
     │   └── PropertyNotFoundError (KeyError)
     ├── MethodNotAllowedError 405
@@ -32,11 +32,11 @@ class CCSError(Exception):
 
     Attributes:
         message: One sentence that says what to change.
-        status: The HTTP status, or None when there was no answer.
-        body: The answer's body, parsed if it was JSON, else its text; None when there was no
-            answer.
-        request_id: The id under which the service logged the request; None when nothing was sent.
-        retry_after: Seconds the service asked to wait before another try, or None.
+        status: The HTTP status, or None if there was no response.
+        body: The body of the response, decoded if it is JSON, else as text; None if there was no
+            response.
+        request_id: The id with which the service logged the request; None if nothing was sent.
+        retry_after: How many seconds to wait before a retry, as requested by the service, or None.
     """
 
     status: int | None = None
@@ -65,97 +65,97 @@ class CCSError(Exception):
 
 
 class ConfigurationError(CCSError, ValueError):
-    """A client cannot work with these arguments and environment variables."""
+    """An argument or environment variable of a client is missing or invalid."""
 
 
 class ClientClosedError(CCSError, RuntimeError):
-    """The client was closed; nothing was sent."""
+    """The client was closed before the call. Nothing was sent."""
 
 
 class TransportError(CCSError):
-    """No answer came that could be used; whether the service acted is not known."""
+    """There is no usable response. It is unknown whether the service processed the request."""
 
 
 class ConnectionFailedError(TransportError):
-    """The connection could not be made, or broke before the whole answer was there."""
+    """The connection could not be opened, or broke before the response was complete."""
 
 
 class TimedOutError(TransportError, TimeoutError):
-    """Nothing came within the connect or the read timeout."""
+    """Nothing arrived within the connect or the read timeout."""
 
 
 class BadAnswerError(TransportError):
-    """What answered is not this service: it redirects, or its body is not the contract's."""
+    """The response did not come from the service: a redirect, or a body outside the contract."""
 
 
 class StatusError(CCSError):
-    """The service answered with an error; statuses outside of the contract have this very class."""
+    """The service returned an error. Statuses outside the contract raise this class itself."""
 
 
 class BadRequestError(StatusError, ValueError):
-    """400: a name, number, value or body breaks a rule; `body["errors"]` names the field."""
+    """400: a name, number, value or body is invalid; `body["errors"]` names the field."""
 
     status = 400
 
 
 class InvalidArgumentError(BadRequestError):
-    """An argument that cannot be sent, or would be taken for another; nothing was sent."""
+    """An argument cannot be sent, or would be sent as something else. Nothing was sent."""
 
     def __str__(self) -> str:
         return self.message
 
 
 class AuthenticationError(StatusError):
-    """401: credentials are missing, wrong or expired."""
+    """401: the credentials are missing, wrong or expired."""
 
     status = 401
 
 
 class PermissionDeniedError(StatusError):
-    """403: the key is unknown or revoked, or the credentials are another account's."""
+    """403: the key is unknown or revoked, or the credentials belong to another account."""
 
     status = 403
 
 
 class NotFoundError(StatusError):
-    """404: the document or the path is not there."""
+    """404: the document or the path does not exist."""
 
     status = 404
 
 
 class PropertyNotFoundError(NotFoundError, KeyError):
-    """404: the property is not there, or not any more; a `KeyError` for the mapping protocol."""
+    """404: the property does not exist, or no longer. It is a `KeyError`, as of a mapping."""
 
 
 class MethodNotAllowedError(StatusError):
-    """405: this path does not know this method."""
+    """405: the path does not have this method."""
 
     status = 405
 
 
 class TooLargeError(StatusError):
-    """413: the body is over 1 MiB, or the document would hold more than 800,000 characters."""
+    """413: the body exceeds 1 MiB, or the document would exceed 800,000 characters."""
 
     status = 413
 
 
 class UnsupportedMediaTypeError(StatusError):
-    """415: the body does not call itself JSON."""
+    """415: the Content-Type of the body is not `application/json`."""
 
     status = 415
 
 
 class TooManyRequestsError(StatusError):
-    """429: more requests than are allowed; `retry_after` says how long to wait."""
+    """429: too many requests; `retry_after` says how long to wait."""
 
     status = 429
 
 
 class ServerError(StatusError):
-    """5xx: the service, or a proxy before it, failed."""
+    """5xx: the service, or a proxy in front of it, failed."""
 
 
 class ServiceUnavailableError(ServerError):
-    """503: the service or its database cannot be used now."""
+    """503: the service or its database is unavailable."""
 
     status = 503

@@ -1,14 +1,14 @@
-"""Handles that read like the model: a namespace, a session, the properties that they hold."""
+"""Handles of a namespace, of a session, and of their properties."""
 
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from datetime import timedelta
 from typing import Final
 
 from ccs_sdk import _json, _paths, _wire
-from ccs_sdk._answers import is_envelope
 from ccs_sdk._json import JSON, JSONObject, Value
 from ccs_sdk._names import Names, check_namespace, check_properties, check_property, check_session
 from ccs_sdk._pages import DEFAULT_PAGE_SIZE, Pages
+from ccs_sdk._responses import is_envelope
 from ccs_sdk._ttl import whole_seconds
 from ccs_sdk._v1 import Account
 from ccs_sdk.errors import InvalidArgumentError, NotFoundError, PropertyNotFoundError
@@ -19,19 +19,21 @@ _REQUIRED: Final = object()
 
 
 class PropertiesHandle:
-    """The properties of one place, by method or as a mapping; each use asks the service.
+    """The properties of a session, or a namespace's own. Each use sends a request.
+
+    It can be used like a mapping:
 
     ```python
-    place["intent"] = "rebook"    # set
-    place["intent"]               # get, or PropertyNotFoundError, which is a KeyError
+    place["intent"] = "rebook"    # saves
+    place["intent"]               # reads, or raises PropertyNotFoundError, which is a KeyError
     "intent" in place
-    del place["intent"]           # absent is fine, unlike with a dict
+    del place["intent"]           # no error if it does not exist, unlike a dict
     for name in place: ...
-    place.items()                 # keys() and values() too: what was there when they were called
+    place.items()                 # also keys() and values(): a snapshot at the time of the call
     ```
 
-    `dict(place)` makes one request for each property; `all()` is the same in one request. There is
-    no `len()` and so no truth value, for `if place:` would ask the service.
+    `dict(place)` sends one request for each property; `all()` returns the same with one request. There
+    is no `len()` and so no truth value, because `if place:` would send a request.
     """
 
     __slots__ = ("_account", "_namespace", "_path", "_session_id")
@@ -48,28 +50,29 @@ class PropertiesHandle:
         return f"{type(self).__name__}({', '.join(place)})"
 
     def set(self, name: str, value: JSON) -> None:
-        """Saves one property. None is a value (`null`) that is stored, not a deletion."""
+        """Saves one property. None is stored as the value `null`."""
         if _paths.fits_path(check_property(name)):
             self._account.write("PUT", self._property(name), _json.encode(value))
         else:
             self.update({name: value})
 
     def update(self, properties: JSONObject) -> None:
-        """Saves several properties, all or none, in one request; the others stay."""
+        """Saves several properties atomically, in one request. Others are not changed."""
         _json.check_object(properties)
         self._account.write("PATCH", self._path, _json.encode(properties, wrapping=1))
 
     def get(self, name: str, default: Value = None) -> Value:
-        """The value of one property, or `default` if it is not there."""
-        # Not by a path: its 404 may also mean a wrong base_url, which must not pass for absence.
+        """Returns the value of one property, or `default` if it does not exist."""
+        # The path of the property is not used: a 404 may also mean a wrong base_url, which must not be
+        # treated as absence.
         return self.only([name]).get(name, default)
 
     def all(self) -> dict[str, Value]:
-        """Every property, by name."""
+        """Returns all properties, as values by name."""
         return self._account.read(self._path, _wire.properties)
 
     def only(self, names: Names) -> dict[str, Value]:
-        """Those properties of `names` that exist, in one request."""
+        """Returns the properties in `names` that exist, with one request."""
         wanted = set(check_properties(names))
         if not wanted:
             return {}
@@ -78,42 +81,42 @@ class PropertiesHandle:
         return {name: value for name, value in found.items() if name in wanted}
 
     def delete(self, name: str) -> None:
-        """Deletes one property. Absent is fine.
+        """Deletes one property, if it exists.
 
         Raises:
-            InvalidArgumentError: Also for the names `.` and `..`: a path cannot carry them, and
-                version 1 deletes by path only. `DocumentClient.delete_properties` can.
+            InvalidArgumentError: The name is invalid, or it is `.` or `..`. No path can contain these
+                two, and version 1 deletes by path. Use `DocumentClient.delete_properties`.
         """
         if not _paths.fits_path(check_property(name)):
             raise InvalidArgumentError(
-                f"Version 1 cannot delete the property '{name}' alone, for no path can carry its"
-                " name; use DocumentClient.delete_properties."
+                f"Version 1 cannot delete the property '{name}' by itself, because no path can"
+                " contain its name; use DocumentClient.delete_properties."
             )
         self._account.write("DELETE", self._property(name))
 
     def clear(self) -> None:
-        """Deletes all properties of this place, and keeps its TTL."""
+        """Deletes all properties of the session, or the namespace's own, and keeps the TTL."""
         self._account.write("DELETE", self._path)
 
     def keys(self) -> KeysView[str]:
-        """The names of all properties, read now."""
+        """Returns the names of all properties, read at the time of the call."""
         return self.all().keys()
 
     def values(self) -> ValuesView[Value]:
-        """The values of all properties, read now."""
+        """Returns the values of all properties, read at the time of the call."""
         return self.all().values()
 
     def items(self) -> ItemsView[str, Value]:
-        """All properties with their values, read now."""
+        """Returns all properties with their values, read at the time of the call."""
         return self.all().items()
 
     def pop(self, name: str, default: Value = _REQUIRED) -> Value:
-        """Deletes one property and returns its value, or `default` if it is not there.
+        """Deletes one property and returns its value, or `default` if it does not exist.
 
-        These are two requests: two callers may both get the value.
+        It sends two requests, so two concurrent callers may both get the value.
 
         Raises:
-            PropertyNotFoundError: It is not there, and no default was given.
+            PropertyNotFoundError: It does not exist, and no default was given.
         """
         value = self[name] if default is _REQUIRED else self.get(name, _REQUIRED)
         if value is _REQUIRED:
@@ -122,9 +125,9 @@ class PropertiesHandle:
         return value
 
     def setdefault(self, name: str, default: JSON = None) -> Value:
-        """The value of one property, which is set to `default` first if it is not there.
+        """Returns the value of one property, and saves `default` first if it does not exist.
 
-        These are two requests if it is not: of two callers, both may set it, and the last one wins.
+        It then sends two requests, so two concurrent callers may both save, and the last one wins.
         """
         value = self.get(name, _REQUIRED)
         if value is not _REQUIRED:
@@ -161,7 +164,7 @@ class PropertiesHandle:
 
 
 class SessionHandle(PropertiesHandle):
-    """One session of a namespace: what belongs to one conversation, user or task."""
+    """One session of a namespace, for example a conversation, a user or a task."""
 
     __slots__ = ()
 
@@ -174,10 +177,11 @@ class SessionHandle(PropertiesHandle):
 
     @property
     def ttl(self) -> timedelta | None:
-        """The session's own TTL, which may be `FOREVER` (zero); None: the namespace's is in force.
+        """The session's TTL, or None if it has none and the namespace's TTL is in force.
 
-        Setting it takes a timedelta or whole seconds. It counts from the next write of each
-        property. None cannot be set: the service takes a session's TTL away only with the session.
+        Set it to a timedelta or whole seconds; `FOREVER` (zero) means forever, even if the namespace
+        has a TTL. It applies from the next write of each property. None cannot be set, because
+        the service removes a session's TTL only together with the session.
         """
         for session in self._account.list_session_ttls(self._namespace):
             if session.session_id == self._session_id:
@@ -196,7 +200,7 @@ class SessionHandle(PropertiesHandle):
 
 
 class NamespaceHandle(PropertiesHandle):
-    """One namespace: its own properties, and the way to its sessions."""
+    """One namespace: its own properties, its sessions and its TTL."""
 
     __slots__ = ()
 
@@ -209,15 +213,14 @@ class NamespaceHandle(PropertiesHandle):
         return self._namespace
 
     def session(self, session_id: str) -> SessionHandle:
-        """A handle of one of its sessions, which need not exist yet; nothing is sent."""
+        """Returns a handle of a session, which need not exist yet, without sending a request."""
         return SessionHandle(self._account, self._namespace, session_id)
 
     @property
     def ttl(self) -> timedelta:
-        """The namespace's TTL; `FOREVER` (zero) if none is set.
+        """The namespace's TTL, or `FOREVER` (zero) if it has none.
 
-        Setting it takes a timedelta or whole seconds. It counts from the next write of each
-        property.
+        Set it to a timedelta or whole seconds. It applies from the next write of each property.
         """
         for namespace in self._account.list_namespaces():
             if namespace.name == self._namespace:
@@ -226,7 +229,7 @@ class NamespaceHandle(PropertiesHandle):
 
     @ttl.setter
     def ttl(self, ttl: timedelta | int) -> None:
-        _refuse_none(ttl, "A namespace's TTL", "set FOREVER, which is none")
+        _refuse_none(ttl, "A namespace's TTL", "set FOREVER, which removes it")
         self.register(ttl=ttl)
 
     def register(self, *, ttl: timedelta | int | None = None) -> None:
@@ -235,25 +238,25 @@ class NamespaceHandle(PropertiesHandle):
         self._account.write("POST", query, _json.encode({"name": self._namespace}))
 
     def iter_sessions(self, *, page_size: int = DEFAULT_PAGE_SIZE) -> Pages[str]:
-        """The ids of all its sessions with live properties, in order."""
+        """Returns the ids of all sessions with live properties, in order."""
         path = f"/{_paths.segment(self._namespace)}/session-ids"
         return self._account.pages(path, _wire.text, page_size, str)
 
     def iter_session_properties(
         self, *, page_size: int = DEFAULT_PAGE_SIZE
     ) -> Pages[SessionProperties]:
-        """All its sessions with their live properties, in the order of their ids."""
+        """Returns all sessions with their live properties, in the order of their ids."""
         path = f"/{_paths.segment(self._namespace)}/session-properties"
         return self._account.pages(
             path, _wire.session_properties, page_size, lambda session: session.session_id
         )
 
     def list_session_ttls(self) -> list[SessionTTL]:
-        """Its sessions that have a TTL of their own."""
+        """Returns the sessions that have a TTL."""
         return self._account.list_session_ttls(self._namespace)
 
     def drop(self) -> None:
-        """Deletes the namespace: its properties, those of all its sessions, and every TTL in it."""
+        """Deletes the namespace with its properties, sessions and TTLs."""
         self._account.write("DELETE", f"/{_paths.segment(self._namespace)}")
 
 
@@ -263,7 +266,7 @@ def _refuse_none(ttl: object, whose: str, instead: str) -> None:
 
 
 def _property_not_found(error: NotFoundError) -> NotFoundError:
-    """The service's own "not found" is about the property; any other, a proxy's, is not."""
+    """Returns a PropertyNotFoundError if the 404 is the service's, and `error` if it is a proxy's."""
     if not is_envelope(error.body):
         return error
     return PropertyNotFoundError(

@@ -1,4 +1,4 @@
-"""What the service answers, as frozen dataclasses: datetimes are aware and in UTC."""
+"""Responses of the service, as frozen dataclasses. Datetimes are aware and in UTC."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -6,17 +6,17 @@ from datetime import datetime, timedelta
 from ccs_sdk._json import Value
 
 FOREVER = timedelta(0)
-"""The TTL that means "until it is deleted"."""
+"""The TTL of properties that never expire."""
 
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace that was registered or brought into being.
+    """A namespace, created by registering it or by saving a property.
 
     Attributes:
-        name: Its name.
-        created_at: When it came into being.
-        ttl: How long its properties live after each write; `FOREVER` (zero) if none is set.
+        name: The name.
+        created_at: When it was created.
+        ttl: How long its properties live after each write; `FOREVER` (zero) if it has no TTL.
     """
 
     name: str
@@ -26,13 +26,13 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class SessionTTL:
-    """A session that has a TTL of its own.
+    """A session that has a TTL.
 
     Attributes:
-        session_id: The session.
-        created_at: When it got a TTL of its own.
-        ttl: How long its properties live after each write; `FOREVER` (zero) means that, whatever
-            the namespace says.
+        session_id: The session's id.
+        created_at: When its TTL was first set.
+        ttl: How long its properties live after each write. `FOREVER` (zero) means forever, even if
+            the namespace has a TTL.
     """
 
     session_id: str
@@ -42,10 +42,10 @@ class SessionTTL:
 
 @dataclass(frozen=True, slots=True)
 class SessionProperties:
-    """A session with all of its live properties.
+    """A session with all its live properties.
 
     Attributes:
-        session_id: The session; `DEFAULT_SESSION` for the namespace's own properties.
+        session_id: The session's id; `DEFAULT_SESSION` for the namespace's own properties.
         properties: Values by name.
     """
 
@@ -55,18 +55,17 @@ class SessionProperties:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """All live properties of one namespace and session, as version 2 shows them.
+    """A document of version 2: all live properties of one namespace and session.
 
     Attributes:
-        account_id: The account it belongs to.
-        document_key: `account:namespace:session`, with nothing after the last colon if no session
-            was named.
+        account_id: The account.
+        document_key: `account:namespace:session`; the session is empty if none was named.
         document_type: Always `CONTEXT`.
-        namespace: Its namespace.
-        session_id: Its session, or None if none was named.
+        namespace: The namespace.
+        session_id: The session, or None if none was named.
         payload: Values by name.
-        tenant_id: The account, once more.
-        expires_at: When the last of its properties expires; None if one of them never does.
+        tenant_id: The account, as in `account_id`.
+        expires_at: When the last of its properties expires; None if one of them never expires.
     """
 
     account_id: str
@@ -81,7 +80,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class DocumentReceipt:
-    """The answer to a write of version 2: which document was written.
+    """The response to a write of version 2, which names the document.
 
     Attributes:
         document_key: `account:namespace:session`.
@@ -97,8 +96,8 @@ class Token:
     """A token of version 2.
 
     Attributes:
-        value: The JWT; `repr` does not show it.
-        expires_in: How long it was valid when it was issued.
+        value: The JWT. It is not part of the `repr`.
+        expires_in: How long the token is valid after it was issued.
     """
 
     value: str = field(repr=False)

@@ -1,14 +1,14 @@
-"""The three scopes that builders of bots know: global, one user's, one conversation's.
+"""The three usual scopes of bots: global, user and conversation.
 
-They are a convention over sessions, the same for every program that uses one namespace:
+They are a convention for session ids, shared by all programs that use a namespace:
 
-| scope | lives in |
+| scope | stored in |
 |---|---|
 | global | the namespace's own properties |
 | user | the session `user:` + the user's id |
 | conversation | the session `conversation:` + the conversation's id |
 
-The prefixes keep the user `7` and the conversation `7` apart.
+The prefixes distinguish the user `7` from the conversation `7`.
 """
 
 from ccs_sdk._names import check_segment
@@ -20,7 +20,7 @@ CONVERSATION_PREFIX = "conversation:"
 
 
 class Scopes:
-    """The scopes of one bot in one namespace, each of them a handle of properties."""
+    """The scopes of one bot in one namespace. Each scope is a handle of properties."""
 
     __slots__ = ("_conversation_id", "_namespace", "_user_id")
 
@@ -39,12 +39,12 @@ class Scopes:
 
     @property
     def global_(self) -> NamespaceHandle:
-        """What all bots of the namespace share."""
+        """The properties that all bots of the namespace share."""
         return self._namespace
 
     @property
     def user(self) -> SessionHandle:
-        """What is known about the user, whatever the conversation.
+        """The properties of the user, in all conversations.
 
         Raises:
             ConfigurationError: No `user_id` was given.
@@ -53,7 +53,7 @@ class Scopes:
 
     @property
     def conversation(self) -> SessionHandle:
-        """What belongs to this conversation.
+        """The properties of this conversation.
 
         Raises:
             ConfigurationError: No `conversation_id` was given.

@@ -1,4 +1,4 @@
-"""From an HTTP answer, or the lack of one, to bytes or one of our errors."""
+"""Turns HTTP responses and exceptions of `requests` into bytes or errors of the SDK."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,7 +10,7 @@ from urllib3.exceptions import ReadTimeoutError
 
 from ccs_sdk import _json, errors
 from ccs_sdk._json import Value
-from ccs_sdk._reading import Answer
+from ccs_sdk._reading import Response
 from ccs_sdk._retry import parse_retry_after
 from ccs_sdk.errors import (
     BadAnswerError,
@@ -35,14 +35,14 @@ _BY_STATUS: Final[dict[int, type[StatusError]]] = {
 }
 
 
-def answer_of(response: requests.Response, request_id: str) -> Answer | CCSError:
-    """What the service answered, or the error that its answer stands for."""
+def read_response(response: requests.Response, request_id: str) -> Response | CCSError:
+    """Returns a successful response, or the error that the response means."""
     request_id = response.headers.get("X-Request-ID", request_id)
-    if getattr(response.raw, "length_remaining", None):  # urllib3 1.26 does not look at it itself
-        return ConnectionFailedError("The answer was cut off.", request_id=request_id)
+    if getattr(response.raw, "length_remaining", None):  # urllib3 1.26 does not check it
+        return ConnectionFailedError("The response was cut off.", request_id=request_id)
     status = response.status_code
     if status < HTTPStatus.MULTIPLE_CHOICES:
-        return Answer(status, response.content, request_id)
+        return Response(status, response.content, request_id)
     if status < HTTPStatus.BAD_REQUEST:
         return BadAnswerError(
             "The server redirects to another address; correct base_url.",
@@ -68,7 +68,7 @@ def _body(response: requests.Response) -> Value:
 
 
 def is_envelope(body: Value) -> bool:
-    """Whether this is the service's own JSON of an error, not that of a proxy on the way."""
+    """Whether `body` is an error of the service, and not of a proxy in between."""
     return isinstance(body, dict) and "code" in body and "message" in body
 
 
@@ -76,19 +76,19 @@ def _message(body: Value, response: requests.Response) -> str:
     status = response.status_code
     message: object = body.get("message") if is_envelope(body) else None
     if not isinstance(message, str):
-        return f"The server answered {status}."
+        return f"The server returned {status}."
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return message + _size(response.request.body)
     return message
 
 
 def _size(body: object) -> str:
-    """How large the refused body was. How large the document is, only the service knows."""
+    """The size of the refused body. Only the service knows the size of the document."""
     return f"; the body of this request has {len(body):,} bytes" if isinstance(body, bytes) else ""
 
 
 def _sent_at(response: requests.Response) -> datetime:
-    """The server's time, to which its dates refer; ours if it does not say."""
+    """When the server sent the response, by its own clock if it has a `Date` header, else by ours."""
     try:
         date = parsedate_to_datetime(response.headers.get("Date", ""))
     except ValueError:
@@ -96,25 +96,25 @@ def _sent_at(response: requests.Response) -> datetime:
     return date.replace(tzinfo=date.tzinfo or UTC)
 
 
-def failure_from(error: Exception, request_id: str) -> TransportError:
-    """Our error for an exception of the transport.
+def transport_error(error: Exception, request_id: str) -> TransportError:
+    """Returns the SDK's error for an exception of `requests` or urllib3.
 
-    It does not refer to that one, which holds the request and its headers.
+    It does not refer to the exception, which contains the request and its headers.
     """
     root = _root(error)
     if isinstance(error, requests.Timeout) or isinstance(root, ReadTimeoutError):
         return TimedOutError(
-            "The service did not answer within the timeout.", request_id=request_id
+            "The service did not respond within the timeout.", request_id=request_id
         )
-    # The words of `requests` itself may quote a header; those below it tell of sockets only.
-    words = "" if isinstance(root, requests.RequestException) else f": {root}"
+    # A message of `requests` may quote a header; exceptions of lower layers only mention sockets.
+    details = "" if isinstance(root, requests.RequestException) else f": {root}"
     return ConnectionFailedError(
-        f"The connection failed: {type(root).__name__}{words}", request_id=request_id
+        f"The connection failed: {type(root).__name__}{details}", request_id=request_id
     )
 
 
 def _root(error: BaseException) -> BaseException:
-    """The innermost of exceptions that wrap each other as arguments."""
+    """Returns the innermost exception; urllib3 and `requests` pass wrapped ones as arguments."""
     reasons = [getattr(error, "reason", None), *error.args]
     inner = next((reason for reason in reasons if isinstance(reason, BaseException)), None)
     return error if inner is None else _root(inner)
