@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from ccs_server.serving.listener import ListenError, address_of, listen, open_no_more
+from ccs_server.serving.listener import ListenError, address_of, listen, stop_accepting
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels cannot be told to")
@@ -14,7 +14,7 @@ def test_connections_that_have_begun_are_accepted_and_no_new_ones_begin() -> Non
     (listener,) = listen("127.0.0.1", 0)
     with listener, socket.socket() as early, socket.socket() as late:
         early.connect(address_of(listener))
-        open_no_more(listener)
+        stop_accepting(listener)
         late.settimeout(0.2)
         with pytest.raises(TimeoutError):
             late.connect(address_of(listener))

@@ -1,4 +1,4 @@
-"""Whether the service lives, and whether it can serve: for load balancers and process managers."""
+"""Liveness and readiness, for load balancers and process managers."""
 
 from flask import Blueprint, Response, request
 
@@ -14,16 +14,16 @@ _OK = b'{"status":"ok"}'
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """The process lives; it asks nobody else, so an outage of the database restarts no service."""
+    """Responds while the process is alive. The database is not asked, so its outage restarts no service."""
     return Response(_OK, content_type="application/json")
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """The database answers and its schema is current.
+    """Responds 200 while the database can be used and its schema is current.
 
     Raises:
-        Unavailable: it does not, it is not, or the service is about to end.
+        Unavailable: the database or its schema is not ready, or the service drains.
     """
     if DRAINING in request.environ:
         raise Unavailable(ENDING)

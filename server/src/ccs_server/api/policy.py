@@ -1,6 +1,6 @@
-"""What the server asks about a request before the application handles it: whose it is, and what it will cost.
+"""What admission has to know of a request before the application handles it: its account, and its kind.
 
-It decides nothing about access: the blueprints check credentials themselves, whatever was found here.
+This is no access control: the blueprints check credentials themselves.
 """
 
 from urllib.parse import parse_qs

@@ -1,4 +1,4 @@
-"""How many requests an account may make: by its quota, or by CCS_RATE_LIMIT; without either, as many as it likes."""
+"""Rate limits of accounts: by their quota, else by CCS_RATE_LIMIT, else none."""
 
 import logging
 from threading import Lock

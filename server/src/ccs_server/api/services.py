@@ -1,4 +1,4 @@
-"""What the views need, made once for an app and found through it."""
+"""The objects that views need: one of each for an application, found through it."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -21,7 +21,7 @@ _DIGEST = "ccs.credential_digest"
 
 @dataclass(frozen=True)
 class Services:
-    """One app's settings, database and memories."""
+    """The settings, database, caches and rates of an application."""
 
     settings: Settings
     database: Database
@@ -77,14 +77,14 @@ def database() -> Database:
 
 
 def digest_of(environ: WSGIEnvironment, secret: str) -> bytes:
-    """The hash by which the memories know a credential of this request; it is taken once for a request."""
+    """The hash by which caches know a credential of the request. It is computed once for each request."""
     known: tuple[str, bytes] | None = environ.get(_DIGEST)
-    # A request may carry two credentials, and one must never pass for the other.
+    # A request may have two credentials, which must not be confused.
     if known is None or known[0] != secret:
         known = environ[_DIGEST] = secret, hash_secret(secret)
     return known[1]
 
 
 def actor() -> str:
-    """Who makes the current request, as the audit names it."""
+    """The credential of the current request, as the audit names it."""
     return current_account().actor

@@ -1,4 +1,4 @@
-"""A memory of a few seconds, so that a credential is looked up seldom and its revocation is noticed soon."""
+"""A cache of a few seconds: credentials are looked up seldom, and a revocation takes effect soon."""
 
 from time import monotonic
 from typing import Generic, TypeVar
@@ -7,7 +7,7 @@ Value = TypeVar("Value")
 
 
 class TTLCache(Generic[Value]):
-    """Values by the hash of what they were found for, each for `seconds`; safe to share between threads."""
+    """Values by a hash, each kept for `seconds`. Safe to share between threads."""
 
     def __init__(self, seconds: float, most: int = 10_000) -> None:
         self._seconds = seconds
@@ -20,7 +20,7 @@ class TTLCache(Generic[Value]):
         return known[1] if known is not None and known[0] > monotonic() else None
 
     def get_expired(self, key: bytes) -> Value | None:
-        """The value that was put last, however old: for what a wrong one does no harm to."""
+        """The value, even if it is too old; for uses where an outdated one does no harm."""
         known = self._known.get(key)
         return known[1] if known is not None else None
 

@@ -14,7 +14,7 @@ logger = logging.getLogger("ccs.access")
 # CCS_ACCESS_LOG switches it, whatever CCS_LOG_LEVEL says of all else.
 logger.setLevel(logging.INFO)
 
-# What asks these asks all the time, and is of interest to nobody.
+# Probes call these every few seconds.
 _PROBES = {"/healthz", "/readyz"}
 
 

@@ -36,7 +36,7 @@ class _NoSessions(SessionInterface):
 
 
 def _current_context() -> Any:  # noqa: ANN401
-    """The request's context, which Flask 3.1 does not pass. The next one warns of whoever imports this proxy."""
+    """The request's context, which Flask 3.1 does not pass. The next version warns where this proxy is imported."""
     proxy: Any = flask.globals.request_ctx
     return proxy._get_current_object()  # noqa: SLF001 - documented by Flask for such uses
 

@@ -1,4 +1,4 @@
-"""How queries and fixed bodies reach their schemas: every refusal is a 400 (webargs would answer 422)."""
+"""Validation of queries and small bodies by marshmallow. Invalid input is a 400; webargs alone would respond 422."""
 
 from collections.abc import Callable
 from functools import wraps

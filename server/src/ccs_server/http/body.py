@@ -1,7 +1,7 @@
 """Reading JSON bodies without turning their values into Python objects.
 
-What must be looked at is: that it is JSON, its type, the nesting. Values stay the bytes that the client sent, so
-numbers keep every digit. Only a body that may repeat a member or hold U+0000 is rewritten.
+A body is checked to be JSON, of the right type, and not nested too deep. Values stay the bytes that the client sent,
+so numbers keep every digit. Only a body that may repeat a member or hold U+0000 is rewritten.
 """
 
 import json
@@ -43,7 +43,7 @@ _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def current_request() -> Request:
-    """The request at hand: what Flask's proxy stands for, which takes seven times as long for each attribute."""
+    """The current request itself. Each attribute of Flask's proxy takes seven times as long."""
     proxy: Any = request
     found: Request = proxy._get_current_object()  # noqa: SLF001 - documented by Flask for such uses
     return found
@@ -76,7 +76,7 @@ def read_body() -> bytes:
 
     Raises:
         UnsupportedMediaType: its Content-Type is not application/json.
-        InvalidInput: it ended before its time.
+        InvalidInput: it is incomplete.
         RequestEntityTooLarge: it is over MAX_BODY_BYTES.
         Unavailable: the server has not received it.
     """
@@ -93,7 +93,7 @@ def read_body() -> bytes:
         body = _read_chunks(environ) if length is None else environ["wsgi.input"].read(length)
     except OSError:
         raise InvalidInput(_CUT_OFF, "body") from None
-    # Some servers hand over what has come when the client went away: of `1234` that may be `12`, which is JSON too.
+    # Some servers return what has arrived when the client disconnects: of `1234` that may be `12`, which is JSON too.
     if length is not None and len(body) != length:
         raise InvalidInput(_CUT_OFF, "body")
     return bytes(body)
@@ -152,7 +152,7 @@ def _storable(body: bytes, wrapping: int) -> bytes:
         raise InvalidInput(_TOO_DEEP, "body")
     if objects > wrapping or _NUL_ESCAPE in body:
         return _rewritten(body)
-    # White space between tokens is nobody's value: it is neither stored nor counted.
+    # White space between tokens is part of no value: it is neither stored nor counted.
     return compact(body, indent=-1)
 
 

@@ -1,4 +1,4 @@
-"""How the service takes its leave: every answer asks the client to close the connection."""
+"""Draining before a shutdown: every response asks the client to close its connection."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 ENDING = "The service is about to end; use another instance."
 
 DRAINING = "ccs.draining"
-"""Stands in the WSGI environment of requests that arrive while the service is about to end."""
+"""A key in the WSGI environment of requests that arrive while the service drains."""
 
 
 class Drainable:
-    """An application that passes every request on, and once `drain` was called asks clients to go elsewhere."""
+    """Wraps an application; after `drain` its responses ask clients to close their connections."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
@@ -35,5 +35,5 @@ class Drainable:
         return self._app(environ, start_last)
 
     def drain(self, *_: object) -> None:
-        """From now on, ask clients to go elsewhere. Takes whatever a signal's handler is given."""
+        """Starts to drain. It can be a signal handler."""
         self._draining = True

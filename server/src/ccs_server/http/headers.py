@@ -43,8 +43,8 @@ _ANY = "*"
 class CrossOrigin:
     """An application that pages of other origins may call (CORS); without it, browsers let only its own pages.
 
-    Credentials of v1 and v2 are headers that a page's script must set itself. Cookies play no part, so the answers
-    never allow credentials in the sense of CORS, and `*` gives nobody what he could not have without a browser.
+    Credentials of v1 and v2 are headers that a page's script must set itself. There are no cookies, so responses
+    never allow credentials in the sense of CORS, and `*` grants nothing that is not possible without a browser.
     """
 
     def __init__(self, app: WSGIApplication, origins: Collection[str]) -> None:

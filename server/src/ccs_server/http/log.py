@@ -1,8 +1,8 @@
 """The log of a process: lines on standard error, which never keep the process waiting.
 
 All modules log through `logging`. The handler here leaves each line in a buffer, and one thread writes the buffer to
-standard error; where nobody reads it, that thread alone waits. Lines that find the buffer full are dropped and counted,
-and the log says how many as soon as it can be written again.
+standard error; if standard error is not read, only that thread waits. Lines that do not fit into the buffer are
+dropped and counted, and the log says how many as soon as it can be written again.
 
 Standard error is not made non-blocking for that: it may be shared with other programs, a terminal's shell for one, and
 they would share the change.

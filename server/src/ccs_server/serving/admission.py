@@ -1,7 +1,7 @@
 """Admission: which of the requests that have arrived run now, which wait for their turn, and which are refused.
 
-These are decisions alone, made under a lock: no thread, no socket and no clock is touched here, so they can be read and
-tested by themselves. `dispatcher` carries them out.
+This module only decides, under a lock. It starts no thread and reads no socket or clock, so that it can be
+tested alone; `dispatcher` acts on its decisions.
 """
 
 from collections import deque
@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 STANDING_SECONDS = 0.2
-"""A queue that has been slow for no longer than this was held up by a stall, of a disk for example, and not by load."""
+"""A queue that has been slow for no longer than this was stalled, by a disk for example; that is no overload."""
 
 MOVING_SECONDS = 0.01
 """Requests make progress if one has ended within this time: ten times what one takes."""
@@ -25,7 +25,7 @@ class Request(Protocol):
 
     @property
     def account(self) -> str:
-        """Whose request it is: an account, or an address where no account is known."""
+        """The account of the request, or its address where no account is known."""
 
     @property
     def is_listing(self) -> bool:
@@ -70,9 +70,9 @@ class _Account(Generic[R]):
 class Admission(Generic[R]):
     """Requests of many accounts, of which a few run at once.
 
-    - `slots` requests run at once, of one account at most `share`: however slow its requests are, a slot is left for
-      another account. Accounts that wait take turns.
-    - Of one account, at most `LISTINGS` listings run at once.
+    - At most `slots` requests run at once, and at most `share` of one account: one account cannot take every slot.
+      Accounts with waiting requests take turns.
+    - At most `LISTINGS` listings of one account run at once.
     - A request is refused when it has waited longer than `queue_time` seconds, at least `queue_length` requests of its
       account wait, and this has gone on for `STANDING_SECONDS`. Each condition alone would be wrong: a long queue that
       moves fast is no overload, nor is a slow database with a few clients, nor a moment's stall (as in CoDel, RFC 8289:

@@ -49,7 +49,7 @@ class Truncated(BytesIO):
 
 
 class Outcome(Protocol):
-    """What becomes of a body."""
+    """Callbacks for the outcome of a body."""
 
     def complete(self, exchange: Exchange) -> None:
         """The body is in `wsgi.input`, or a `Truncated`."""
@@ -75,7 +75,7 @@ class Bodies:
     """The bodies of a worker that are on their way. Safe to share between threads.
 
     Args:
-        outcome: is told what becomes of each; once for each.
+        outcome: is called once for each body.
         longest: seconds that a body may take.
         largest: bytes that are received of a body of unknown length: one more than may be accepted.
         clock: the monotonic clock, in seconds.

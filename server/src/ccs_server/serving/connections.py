@@ -1,7 +1,7 @@
 """Closes connections that keep others out, or that will never be of use again.
 
 Granian (2.8) limits the time for a request's head and between requests, but not for taking a response; and when as many
-connections as it may have are open, it accepts no more until one is closed. It tells nobody which connection a request
+connections as it may have are open, it accepts no more until one is closed. It does not tell which connection a request
 came on, but the kernel knows of each what it has sent and received, and when (`struct tcp_info`). Linux alone tells so.
 """
 

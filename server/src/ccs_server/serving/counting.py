@@ -1,4 +1,4 @@
-"""Counts what accounts with a quota have, beside serving. It has a thread of its own: a purge may take minutes."""
+"""Counts what accounts with a quota store. It runs in its own thread, because a purge may take minutes."""
 
 from ccs_server.serving.background import Background
 from ccs_server.serving.ending import Ending

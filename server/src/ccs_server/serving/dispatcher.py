@@ -1,4 +1,4 @@
-"""The way of a request through a worker: its head, its turn, its body, the application, its response.
+"""Runs the requests of a worker: checks the head, receives the body, queues for a slot, calls the application.
 
 The HTTP server calls `Dispatcher` in a thread of its pool, once for each request and again when a body has come. The
 thread runs the request if admission lets it, and then those that waited, until admission lets nothing more run.
@@ -44,7 +44,7 @@ _PAUSE_SECONDS = 0.005
 """How long a thread whose request has to wait leaves fetching to those that run, while they make progress: a request
 that is run by the thread that brings it costs a tenth less than one that passes through two."""
 
-# An orchestrator that is told that a busy service is dead restarts it, which helps nobody.
+# A busy service is alive: it must not be restarted.
 _NEVER_QUEUED = "/healthz"
 
 # A body that was not read can be followed by no other request.
@@ -69,7 +69,7 @@ class Policy(Protocol):
         """The account of a request whose credential is valid; None if it is not, or cannot be checked now."""
 
     def turn_of(self, environ: WSGIEnvironment) -> str:
-        """Whose turn a request takes: that of its credential's account if that was ever known, else its address."""
+        """The queue of a request: its credential's account if that was ever known, else its address."""
 
     def is_listing(self, environ: WSGIEnvironment) -> bool:
         """Whether a request reads many sessions rather than one document."""
@@ -101,7 +101,7 @@ class Dispatcher:
         self.bodies = Bodies(self, longest=request_time, largest=MAX_BODY_BYTES + 1)
 
     def __call__(self, scope: dict[str, Any], channel: Channel) -> None:
-        """Takes a request; another thread may send its response, later."""
+        """Takes a request. Another thread may send its response later."""
         environ, refusal = environ_of(scope, self._header_limit)
         exchange = Exchange(environ, channel)
         if refusal is not None:

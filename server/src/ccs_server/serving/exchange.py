@@ -83,7 +83,7 @@ class Exchange:
     """A request and the way back for its response.
 
     Attributes:
-        account: whose turn it takes in admission.
+        account: the queue that it waits in.
         is_listing: see `admission.Request`.
     """
 
@@ -106,7 +106,7 @@ class Exchange:
 
     @property
     def body_length(self) -> int | None:
-        """The length of the body in bytes; None where it comes in chunks and nobody knows."""
+        """The length of the body in bytes; None if it comes in chunks."""
         if "HTTP_TRANSFER_ENCODING" in self.environ:
             return None
         return int(self.environ.get("CONTENT_LENGTH", "0"))

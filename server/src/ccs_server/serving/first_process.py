@@ -1,7 +1,7 @@
 """What the first process of a container owes to the others: to reap those whose parents have ended.
 
 The embedded PostgreSQL outlives what starts it, so in a container it becomes a child of process 1, as its own children
-do if it is killed. A process that nobody reaps keeps its id as a zombie for ever. And the kernel delivers to process 1
+do if it is killed. A process that is not reaped keeps its id as a zombie for ever. And the kernel delivers to process 1
 only signals that it handles.
 """
 
@@ -45,7 +45,7 @@ def _reap_until_end_of(child: int, awaited: set[signal.Signals]) -> NoReturn:
 
 
 def _reap(child: int) -> int | None:
-    """Reaps all that have ended; returns the exit code of `child` if it is among them."""
+    """Reaps all children that have ended; returns the exit code of `child` if it is one of them."""
     while True:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == child:

@@ -95,7 +95,7 @@ def _with_others(first: socket.socket, count: int) -> list[socket.socket]:
             for _ in range(count - 1)
         )
     for listener in listeners:
-        # Accepted connections inherit it: an answer is one packet, and nothing is gained by waiting for more.
+        # Accepted connections inherit it: a response is one packet, and waiting for more gains nothing.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listeners
 
@@ -118,7 +118,7 @@ def address_of(listener: socket.socket) -> tuple[str, int]:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - not bound here
 
 
-def open_no_more(listener: socket.socket) -> None:
+def stop_accepting(listener: socket.socket) -> None:
     """Lets no new connection begin, while those that have are still accepted.
 
     A listener that is closed resets the connections that wait in its queue, though their clients have been told that

@@ -8,13 +8,13 @@ pool for each request; ours is the dispatcher, which runs the WSGI application i
 server, its ASGI server tells header names as they were sent, the path before it was decoded, and a body that broke
 off from one that is complete; and no thread waits for a body, since its parts are brought by calls of their own.
 
-**The end.** Granian (2.8) closes the listener of a worker that is told to end, and its idle connections, at once. Both
-lose requests that are on their way: those of connections in the listener's queue, and those on kept-alive connections
-whose clients do not know yet. So the listeners are ours, and the end has four steps:
+**Shutdown.** Granian (2.8) closes the listener and the idle connections of a worker as soon as it is asked to stop.
+Both lose requests: those in the listener's queue, and those that clients are sending on idle connections. So we own the
+listeners, and a shutdown has four steps:
 
-1. Workers say `Connection: close` with every answer and /readyz says 503, for `drain_time`: clients and proxies that
-   are at work learn that they must go elsewhere, each by an answer.
-2. No new connection may begin (`open_no_more`); those that have begun are accepted and served.
+1. For `drain_time`, workers send `Connection: close` with every response, and /readyz is 503: clients and proxies
+   move to other instances.
+2. No new connection may begin (`stop_accepting`); those that have begun are accepted and served.
 3. The workers are told to end: they finish the requests at hand and close the connections that are idle.
 4. Whatever still runs after three quarters of `shutdown_timeout` is killed: the rest is for the database.
 """
@@ -44,7 +44,7 @@ from ccs_server.http.log import logging_of
 from ccs_server.serving.connections import keep_closing
 from ccs_server.serving.dispatcher import THREADS, Dispatcher, Policy
 from ccs_server.serving.ending import Ending
-from ccs_server.serving.listener import BACKLOG, address_of, open_no_more
+from ccs_server.serving.listener import BACKLOG, address_of, stop_accepting
 from ccs_server.settings import LogLevel, SettingError, Settings
 
 # Ignored by processes that have no handler for it (yet), as a new worker.
@@ -149,11 +149,11 @@ class Workers(MPServer):
         return super()._spawn_worker(idx, *args, **options)
 
     def _load_in_worker(self) -> Dispatcher:
-        # Until granian sets its own handler, the one of the supervisor is in force, which would swallow the signal.
+        # Until granian sets its own handler, the supervisor's is inherited, which would ignore the signal.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # A terminal sends ^C to the whole group, but the supervisor alone decides when workers end.
         os.setpgid(0, 0)
-        _take_turns_calmly()
+        _schedule_as_batch()
         follow_parent(*self._lifeline)
         settings = self._settings
         keep_closing(
@@ -188,14 +188,14 @@ class Workers(MPServer):
         self.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
     def shutdown(self, exit_code: int = 0) -> None:
-        """Ends the workers in the four steps above."""
+        """Stops the workers in the four steps above."""
         self._ending.ask()
         for worker in self.wrks:
             if worker.is_alive():
                 os.kill(worker.inner.pid, _DRAIN_SIGNAL)
         sleep(self._settings.drain_time)
         for listener in self._listeners:
-            open_no_more(listener)
+            stop_accepting(listener)
         sleep(_HANDSHAKE_SECONDS)
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
 
@@ -280,7 +280,7 @@ def _schedule(dispatcher: Dispatcher) -> Callable[[Any], None]:
 
 
 def _granian_level(level: LogLevel) -> LogLevels:
-    """Granian's part of the log: what it calls information is told by `ccs serve` itself."""
+    """Granian's log level. `ccs serve` itself logs what granian calls information."""
     return LogLevels.warning if level == "info" else LogLevels(level)
 
 
@@ -295,14 +295,14 @@ def _allow_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
-def _take_turns_calmly() -> None:
-    """Lets whoever runs finish when a thread of this process wakes: fewer switches, an eighth less CPU a request."""
+def _schedule_as_batch() -> None:
+    """A thread that wakes does not preempt the one that runs: fewer switches, an eighth less CPU a request."""
     if sys.platform == "linux":
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def follow_parent(read_end: int, write_end: int) -> None:
-    """Ends this process when its parent has ended without telling it: nobody else holds the pipe's write end."""
+    """Ends this process when its parent has died: the parent alone holds the pipe's write end."""
     os.close(write_end)
 
     def wait() -> None:

@@ -1,4 +1,4 @@
-"""Who may use v1: whoever holds a key of the account in the path."""
+"""Authentication of v1: a key of the account in the path."""
 
 from ccs_server.api.accounts import Account, current_request
 from ccs_server.api.services import digest_of, services
@@ -12,7 +12,7 @@ _FORBIDDEN = "The key is unknown, revoked or of another account; use a valid key
 
 
 def check_key() -> None:
-    """Lets the request pass if its key is one of the account in its path.
+    """Checks that the request's key is one of the account in its path.
 
     Raises:
         Unauthenticated: there is no key.

@@ -1,4 +1,4 @@
-"""Who may use v2: whoever holds a token of the account that the call names."""
+"""Authentication of v2: a token of the account that the call names."""
 
 from wsgiref.types import WSGIEnvironment
 
@@ -12,7 +12,7 @@ from ccs_server.domain.names import check_account
 
 
 def check_token() -> None:
-    """Lets the request pass if it carries a token that is valid now; if its path names an account, one of that account.
+    """Checks that the request has a valid token, and that it is of the account in the path, if there is one.
 
     Raises:
         Unauthenticated: there is no token, or it is malformed, expired, badly signed, or its user revoked.
