@@ -32,6 +32,7 @@ ELSEWHERE = {
     "api/policy": "api/test_auth.py",
     "http/headers": "trust/test_guard_secrets.py",
     "api/services": "api/test_revocation.py",
+    "api/types": "api/test_openapi.py",
     "api/v1/auth": "api/test_auth.py",
     "api/v1/bodies": "http/test_body.py",
     "api/v1/blueprint": "api/test_v1_namespaces.py",

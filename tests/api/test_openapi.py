@@ -14,6 +14,7 @@ from schemathesis.specs.openapi.checks import allow_header_conformance
 
 from ccs_server.app import create_app
 from ccs_server.settings import Settings
+from tests.api.answers import assert_error
 from tests.support.service import Account, Server
 
 Case: TypeAlias = schemathesis.Case[Any]
@@ -50,6 +51,9 @@ def described_by_the_application() -> dict[str, Any]:
     return found
 
 
+DESCRIBED = described_by_the_application()
+
+
 @pytest.fixture(scope="module")
 def document(server: Server) -> dict[str, Any]:
     response = requests.get(f"{server.url}/openapi.json", timeout=10)
@@ -66,7 +70,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def test_it_is_served_as_the_application_describes_itself(document: dict[str, Any]) -> None:
-    assert document == json.loads(json.dumps(described_by_the_application()))
+    assert document == json.loads(json.dumps(DESCRIBED))
 
 
 def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
@@ -157,13 +161,83 @@ def has_example(document: dict[str, Any], described: dict[str, Any]) -> bool:
     )
 
 
+OPERATIONS_WITH_BODY = sorted(
+    (path, method)
+    for path, method, operation in operations(DESCRIBED)
+    if "requestBody" in operation
+)
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS_WITH_BODY)
+def test_a_body_without_a_required_member_is_refused_by_name(
+    account: Account, path: str, method: str
+) -> None:
+    schema, body = body_of(path, method, account)
+    assert send(account, path, method, body).ok
+    for name in schema.get("required", []):
+        rest = {member: value for member, value in body.items() if member != name}
+        assert_error(send(account, path, method, rest), 400, field=name)
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS_WITH_BODY)
+def test_a_body_may_leave_out_all_that_is_not_required(
+    account: Account, path: str, method: str
+) -> None:
+    schema, body = body_of(path, method, account)
+    if "properties" in schema:
+        body = {name: body[name] for name in schema["required"]}
+    assert send(account, path, method, body).ok
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS_WITH_BODY)
+def test_a_member_of_another_type_is_refused_by_name(
+    account: Account, path: str, method: str
+) -> None:
+    schema, body = body_of(path, method, account)
+    if "type" in schema:
+        assert_error(send(account, path, method, of_another_type(schema)), 400)
+    for name, member in schema.get("properties", {}).items():
+        changed = body | {name: of_another_type(member)}
+        assert_error(send(account, path, method, changed), 400, field=name)
+
+
+def body_of(path: str, method: str, account: Account) -> tuple[dict[str, Any], Any]:
+    """The schema of an operation's body, and the example of one, of this account."""
+    content = DESCRIBED["paths"][path][method]["requestBody"]["content"]["application/json"]
+    schema = resolve(DESCRIBED, content["schema"])
+    if "examples" in content:
+        body = next(iter(content["examples"].values()))["value"]
+    else:
+        body = {name: member["example"] for name, member in schema["properties"].items()}
+    if "accountId" in schema.get("properties", {}):
+        body = body | {"accountId": account.id}
+    return schema, body
+
+
+def send(account: Account, path: str, method: str, body: object) -> requests.Response:
+    item = DESCRIBED["paths"][path]
+    names = {one["name"]: one["example"] for one in item.get("parameters", [])}
+    target = path.format_map(names | {"account": account.id})
+    is_v1 = path.startswith("/v1/")
+    credential = {"maven-api-key": account.key} if is_v1 else bearer(account)
+    return account.call(method.upper(), target, credential, json=body)
+
+
+def of_another_type(schema: dict[str, Any]) -> object:
+    return "text" if schema["type"] != "string" else 1
+
+
+def bearer(account: Account) -> dict[str, str]:
+    return {"Authorization": f"Bearer {account.token}"}
+
+
 config = SchemathesisConfig()
 config.projects.default.generation = GenerationConfig(
     max_examples=EXAMPLES,
     deterministic=True,
     allow_x00=False,  # no schema can say that a value holds no U+0000, however deep
 )
-api = schemathesis.openapi.from_dict(described_by_the_application(), config=config)
+api = schemathesis.openapi.from_dict(DESCRIBED, config=config)
 bounded = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -192,7 +266,7 @@ def test_v2_keeps_the_document(case: Case, server: Server, account: Account) -> 
     excluded = [allow_header_conformance] if case.path.endswith("/property/delete") else []
     case.call_and_validate(
         server.url,
-        headers={"Authorization": f"Bearer {account.token}"},
+        headers=bearer(account),
         # GET of this path is row 22 of an account called `property`.
         excluded_checks=excluded,
     )

@@ -4,8 +4,8 @@ from http import HTTPStatus
 from typing import Any
 
 from apispec import APISpec
+from msgspec.json import schema_components
 
-from ccs_server.domain.limits import MAX_TTL_SECONDS
 from ccs_server.domain.names import (
     ACCOUNT_PATTERN,
     NAMESPACE_PATTERN,
@@ -113,22 +113,45 @@ def _error_name(code: int) -> str:
 NO_CONTENT: Doc = {"204": {"description": "Done; the body is empty."}}
 
 
-def json_content(schema: object, **examples: object) -> Doc:
-    """A media type object of JSON."""
-    content: Doc = {"schema": schema}
+# The schema of each Struct that `schema_of` has met, by the Struct's name.
+_named_schemas: dict[str, Doc] = {}
+
+
+def schema_of(type_: object) -> Doc:
+    """The schema of a body that msgspec reads or writes as `type_`.
+
+    A Struct becomes a reference to the document's components, where `describe` puts its schema.
+
+    Raises:
+        ValueError: two Structs of different schemas have the same name.
+    """
+    (schema,), named = schema_components([type_], ref_template="#/components/schemas/{name}")
+    for name, struct in named.items():
+        for member in struct["properties"].values():
+            # msgspec lists the types of a union even where its Meta says which values are meant.
+            if "type" in member:
+                member.pop("anyOf", None)
+        if _named_schemas.setdefault(name, struct) != struct:
+            raise ValueError(f"Two bodies are called {name}; rename one.")
+    return schema
+
+
+def json_content(type_: object, **examples: object) -> Doc:
+    """A media type object of JSON that msgspec reads or writes as `type_`."""
+    content: Doc = {"schema": schema_of(type_)}
     if examples:
         content["examples"] = {name: {"value": value} for name, value in examples.items()}
     return {"application/json": content}
 
 
-def answer(description: str, schema: object, **examples: object) -> Doc:
-    """A 200 answer of JSON."""
-    return {"200": {"description": description, "content": json_content(schema, **examples)}}
+def answer(description: str, type_: object, **examples: object) -> Doc:
+    """A 200 answer of JSON that msgspec writes as `type_`."""
+    return {"200": {"description": description, "content": json_content(type_, **examples)}}
 
 
-def body(schema: object, **examples: object) -> Doc:
-    """A required JSON body."""
-    return {"required": True, "content": json_content(schema, **examples)}
+def body(type_: object, **examples: object) -> Doc:
+    """A required JSON body that msgspec reads as `type_`."""
+    return {"required": True, "content": json_content(type_, **examples)}
 
 
 # A pattern of JSON Schema is searched for, not matched from end to end, and is read as ECMA-262.
@@ -169,13 +192,6 @@ def _namespace_schema(pattern: str) -> Doc:
 
 NAMESPACE_SCHEMA = _namespace_schema(NAMESPACE_PATTERN)
 NAMESPACE_SCHEMA_V2 = _namespace_schema(NAMESPACE_PATTERN_V2)
-TTL_SCHEMA: Doc = {"type": "integer", "minimum": 0, "maximum": MAX_TTL_SECONDS}
-ANY_VALUE: Doc = {"description": "Any JSON value."}
-PROPERTIES_SCHEMA: Doc = {
-    "type": "object",
-    "propertyNames": NAME_SCHEMA,
-    "additionalProperties": ANY_VALUE,
-}
 
 
 def path_parameter(name: str, schema: Doc, example: str, description: str) -> Doc:
@@ -205,6 +221,8 @@ def describe(spec: APISpec) -> None:
         spec.components.security_scheme(name, scheme)
     for name, response in error_components().items():
         spec.components.response(name, response)
+    for name, schema in _named_schemas.items():
+        spec.components.schema(name, schema)
 
 
 def with_security(document: Doc) -> Doc:

@@ -3,11 +3,12 @@
 from msgspec import Raw
 from msgspec.json import Decoder, encode
 
+from ccs_server.api.types import Properties, Value
 from ccs_server.domain.names import check_properties
 from ccs_server.http.body import read_json
 
-_object = Decoder(dict[str, Raw])
-_value = Decoder(Raw)
+_object = Decoder(Properties)
+_value: Decoder[Raw] = Decoder(Value)
 
 
 def read_properties() -> tuple[bytes, int]:

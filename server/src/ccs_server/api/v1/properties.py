@@ -9,6 +9,7 @@ from werkzeug.datastructures import MIMEAccept
 from ccs_server.api import openapi as docs
 from ccs_server.api.accounts import current_account, current_request
 from ccs_server.api.services import database
+from ccs_server.api.types import Properties, Value
 from ccs_server.api.v1.blueprint import ACCOUNT, NAME, NAMESPACE, SESSION, blueprint
 from ccs_server.api.v1.bodies import read_properties, read_property
 from ccs_server.domain.errors import InvalidInput, NotFound
@@ -31,7 +32,7 @@ _INCLUDE = {
 def _save_all_docs(operation_id: str) -> dict[str, Any]:
     return {
         "operationId": operation_id,
-        "requestBody": docs.body(docs.PROPERTIES_SCHEMA, properties=_EXAMPLE),
+        "requestBody": docs.body(Properties, properties=_EXAMPLE),
         "responses": docs.NO_CONTENT | docs.errors(400, 401, 403, 409, 413, 415),
     }
 
@@ -40,7 +41,7 @@ def _read_all_docs(operation_id: str) -> dict[str, Any]:
     return {
         "operationId": operation_id,
         "parameters": [_INCLUDE],
-        "responses": docs.answer("The properties.", docs.PROPERTIES_SCHEMA, properties=_EXAMPLE)
+        "responses": docs.answer("The properties.", Properties, properties=_EXAMPLE)
         | docs.errors(400, 401, 403),
     }
 
@@ -48,13 +49,13 @@ def _read_all_docs(operation_id: str) -> dict[str, Any]:
 def _save_one_docs(operation_id: str) -> dict[str, Any]:
     return {
         "operationId": operation_id,
-        "requestBody": docs.body(docs.ANY_VALUE, string="myValue1", object={"score": 1.10}),
+        "requestBody": docs.body(Value, string="myValue1", object={"score": 1.10}),
         "responses": docs.NO_CONTENT | docs.errors(400, 401, 403, 409, 413, 415),
     }
 
 
 def _read_one_docs(operation_id: str) -> dict[str, Any]:
-    found = docs.answer("The value.", docs.ANY_VALUE, string="myValue1", object={"score": 1.10})
+    found = docs.answer("The value.", Value, string="myValue1", object={"score": 1.10})
     found["200"]["content"]["text/plain"] = {"schema": {"type": "string"}, "example": "myValue1"}
     return {"operationId": operation_id, "responses": found | docs.errors(400, 401, 403, 404)}
 

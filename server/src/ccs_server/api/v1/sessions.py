@@ -33,7 +33,7 @@ class SessionIds(Resource):
         operationId="listSessionIds",
         responses=docs.answer(
             "The ids, in code point order.",
-            {"type": "array", "items": {"type": "string"}},
+            list[str],
             ids=["__default__", "mySession"],
         )
         | docs.errors(400, 401, 403),

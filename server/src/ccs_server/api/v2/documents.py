@@ -1,7 +1,7 @@
 """Rows 21–25 of the contract: documents."""
 
 from flask import Response
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 from msgspec.json import Decoder, encode
 
 from ccs_server.api.accounts import current_account
@@ -22,9 +22,9 @@ from ccs_server.http.responses import json_response
 from ccs_server.store import deleting, reading, saving
 from ccs_server.store.document import DocumentKey
 
-_create = Decoder(schemas.Create)
-_filter = Decoder(schemas.Filter)
-_delete = Decoder(schemas.Delete)
+_create = Decoder(schemas.CreateBody)
+_filter = Decoder(schemas.FilterBody)
+_delete = Decoder(schemas.DeleteBody)
 
 
 @blueprint.route("/create")
@@ -55,7 +55,7 @@ class NamespaceDocument(Resource):
     @blueprint.doc(**schemas.read_docs("getNamespaceDocument"))
     def get(self, account: str, namespace: str) -> Response:
         """Get the document of a namespace."""
-        return _read(account, namespace, None)
+        return _read(account, namespace, UNSET)
 
 
 @blueprint.route("/<account>/<namespace>/<session>", parameters=[ACCOUNT, NAMESPACE, SESSION])
@@ -157,20 +157,19 @@ def _delete_properties() -> Response:
 
 
 def _success(addressed: schemas.Addressed) -> schemas.Success:
-    session = None if addressed.sessionId is UNSET else addressed.sessionId
-    key = _key(addressed.accountId, addressed.nameSpace, session)
-    return schemas.Success(documentKey=key, tenantId=addressed.accountId)
+    key = _key(addressed.accountId, addressed.nameSpace, addressed.sessionId)
+    return schemas.Success(documentKey=key, tenantId=addressed.accountId, success=True)
 
 
-def _key(account: str, namespace: str, session: str | None) -> str:
+def _key(account: str, namespace: str, session: str | UnsetType) -> str:
     return f"{account}:{namespace}:{session or ''}"
 
 
-def _read(account: str, namespace: str, session: str | None) -> Response:
+def _read(account: str, namespace: str, session: str | UnsetType) -> Response:
     document = DocumentKey(
         account,
         check_namespace_v2(namespace),
-        DEFAULT_SESSION if session is None else check_session(session),
+        DEFAULT_SESSION if session is UNSET else check_session(session),
     )
     found = reading.read_document(database(), document)
     if found is None:
@@ -182,6 +181,6 @@ def _read(account: str, namespace: str, session: str | None) -> Response:
         sessionId=session,
         payload=Raw(found.properties),
         tenantId=account,
-        ttl=found.ttl.decode() if found.ttl else None,
+        ttl=found.ttl.decode() if found.ttl else UNSET,
     )
     return json_response(encode(answer))

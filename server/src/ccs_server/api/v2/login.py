@@ -1,5 +1,7 @@
 """The login of v2."""
 
+from typing import Any
+
 from flask import Response, request
 from msgspec.json import encode
 from werkzeug.datastructures import Authorization
@@ -7,6 +9,7 @@ from werkzeug.datastructures import Authorization
 from ccs_server.api import openapi as docs
 from ccs_server.api.services import database, services
 from ccs_server.api.v2.blueprint import keys_blueprint, login_blueprint
+from ccs_server.api.v2.schemas import Token
 from ccs_server.api.v2.tokens import issue_token, signing_keys
 from ccs_server.domain.credentials import is_secret
 from ccs_server.domain.errors import Unauthenticated
@@ -14,27 +17,12 @@ from ccs_server.http.blueprint import Resource
 from ccs_server.http.responses import json_response
 from ccs_server.store.credentials import find_credential, use_credential
 
-_TOKEN_SCHEMA: docs.Doc = {
-    "type": "object",
-    "required": ["token", "access_token", "token_type", "expires_in"],
-    "properties": {
-        "token": {"type": "string", "description": "The token, a JWT."},
-        "access_token": {"type": "string", "description": "The same."},
-        "token_type": {"type": "string", "const": "Bearer"},
-        "expires_in": {
-            "type": "integer",
-            "description": "Seconds that it is valid.",
-            "example": 86400,
-        },
-    },
-}
-
 
 def _docs(operation_id: str) -> docs.Doc:
     return {
         "operationId": operation_id,
         "security": [{"basic": []}],
-        "responses": docs.answer("A token.", _TOKEN_SCHEMA) | docs.errors(401),
+        "responses": docs.answer("A token.", Token) | docs.errors(401),
     }
 
 
@@ -60,7 +48,7 @@ class Keys(Resource):
     @keys_blueprint.doc(
         operationId="getSigningKeys",
         security=[],
-        responses=docs.answer("A JSON Web Key Set (RFC 7517).", {"type": "object"}) | docs.errors(),
+        responses=docs.answer("A JSON Web Key Set (RFC 7517).", dict[str, Any]) | docs.errors(),
     )
     def get(self) -> Response:
         """Get the public keys that verify tokens."""
@@ -86,13 +74,5 @@ def _log_in() -> Response:
         )
     use_credential(database(), found)
     token = issue_token(username, found.account)
-    return json_response(
-        encode(
-            {
-                "token": token,
-                "access_token": token,
-                "token_type": "Bearer",
-                "expires_in": services().settings.token_lifetime,
-            }
-        )
-    )
+    lifetime = services().settings.token_lifetime
+    return json_response(encode(Token(token, token, "Bearer", lifetime)))

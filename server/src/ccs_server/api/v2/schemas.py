@@ -1,125 +1,109 @@
-"""Bodies and answers of v2, and their documentation. The fields are called as on the wire."""
+"""Bodies and answers of v2, and their documentation. The fields are called as on the wire.
 
-from typing import Any
+The OpenAPI document's schemas are generated from these types. Their docstrings and what `Meta` says are for that
+document; `documents` checks the values.
+"""
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ccs_server.api import openapi as docs
+from ccs_server.api.types import Properties, PropertyName
+
+AccountId = Annotated[str, Meta(examples=["demo"], extra_json_schema=docs.ACCOUNT_SCHEMA)]
+Namespace = Annotated[
+    str, Meta(examples=["myNamespace"], extra_json_schema=docs.NAMESPACE_SCHEMA_V2)
+]
+SessionId = Annotated[str, Meta(examples=["mySession"], extra_json_schema=docs.SESSION_SCHEMA)]
+FilterEntry = Annotated[str, Meta(extra_json_schema=docs.FILTER_SCHEMA)]
+Key = Annotated[str, Meta(description="`account:namespace:session`.")]
 
 
 class Addressed(Struct):
     """What names a document in every body. `sessionId` is left out for the document of the namespace itself."""
 
-    accountId: str
-    nameSpace: str
-    sessionId: str | UnsetType = UNSET
+    accountId: AccountId
+    nameSpace: Namespace
+    sessionId: SessionId | UnsetType = UNSET
 
 
-class Create(Addressed, kw_only=True):
-    """What to save. `ttlSeconds` of 0 is the time to live in force; 60.0 is a whole number too."""
+class CreateBody(Addressed, kw_only=True):
+    """What to save."""
 
-    payload: dict[str, Raw]
-    ttlSeconds: int | float = 0
+    payload: Properties
+    # 60.0 is a whole number too.
+    ttlSeconds: Annotated[
+        int | float,
+        Meta(
+            description="0 or left out: the TTL in force, or the maximum retention.",
+            extra_json_schema={"type": "integer", "minimum": 0},
+        ),
+    ] = 0
 
 
-class Filter(Addressed, kw_only=True):
+class FilterBody(Addressed, kw_only=True):
     """Which properties to read, each as `namespace.name`."""
 
-    filter: list[str]
+    filter: list[FilterEntry]
 
 
-class Delete(Addressed, kw_only=True):
-    """Which properties to delete; all of them where it is left out."""
+class DeleteBody(Addressed, kw_only=True):
+    """Which properties to delete; all of them where `propertyToDelete` is left out."""
 
-    propertyToDelete: list[str] | UnsetType = UNSET
+    propertyToDelete: list[PropertyName] | UnsetType = UNSET
 
 
 class Success(Struct):
-    """What v2's writes answer."""
+    """What was written to."""
 
-    documentKey: str
+    documentKey: Key
     tenantId: str
-    success: bool = True
+    success: Annotated[bool, Meta(extra_json_schema={"const": True})]
 
 
 class DocumentAnswer(Struct, omit_defaults=True, tag_field="documentType", tag="CONTEXT"):
-    """A document. `ttl` is when the last of its properties expires, in UTC; left out when one never does."""
+    """A document."""
 
     accountId: str
-    documentKey: str
+    documentKey: Key
     nameSpace: str
-    payload: Raw
+    payload: Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
     tenantId: str
-    sessionId: str | None = None
-    ttl: str | None = None
+    sessionId: str | UnsetType = UNSET
+    ttl: (
+        Annotated[
+            str,
+            Meta(
+                description="When the last property expires; left out when one never does.",
+                extra_json_schema={"format": "date-time"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
-_ADDRESS_SCHEMAS: docs.Doc = {
-    "accountId": docs.ACCOUNT_SCHEMA | {"example": "demo"},
-    "nameSpace": docs.NAMESPACE_SCHEMA_V2 | {"example": "myNamespace"},
-    "sessionId": docs.SESSION_SCHEMA | {"example": "mySession"},
-}
+class Token(Struct):
+    """What the login answers."""
+
+    token: Annotated[str, Meta(description="The token, a JWT.")]
+    access_token: Annotated[str, Meta(description="The same.")]
+    token_type: Literal["Bearer"]
+    expires_in: Annotated[int, Meta(description="Seconds that it is valid.", examples=[86400])]
+
+
 _ADDRESS = {"accountId": "demo", "nameSpace": "myNamespace", "sessionId": "mySession"}
 _PAYLOAD = {"myProperty1": "myValue1", "myProperty2": {"score": 1.10}}
 _SUCCESS = {"documentKey": "demo:myNamespace:mySession", "tenantId": "demo", "success": True}
 
 
-def _body(required: list[str], **properties: docs.Doc) -> docs.Doc:
-    return {
-        "type": "object",
-        "required": ["accountId", "nameSpace", *required],
-        "properties": _ADDRESS_SCHEMAS | properties,
-    }
-
-
-_NAMES: docs.Doc = {"type": "array", "items": docs.NAME_SCHEMA}
-
-_SUCCESS_SCHEMA: docs.Doc = {
-    "type": "object",
-    "required": ["documentKey", "tenantId", "success"],
-    "properties": {
-        "documentKey": {"type": "string", "description": "`account:namespace:session`."},
-        "tenantId": {"type": "string"},
-        "success": {"const": True},
-    },
-}
-
-_DOCUMENT_SCHEMA: docs.Doc = {
-    "type": "object",
-    "required": ["accountId", "documentKey", "documentType", "nameSpace", "payload", "tenantId"],
-    "properties": {
-        "accountId": {"type": "string"},
-        "documentKey": {"type": "string", "description": "`account:namespace:session`."},
-        "documentType": {"const": "CONTEXT"},
-        "nameSpace": {"type": "string"},
-        "sessionId": {"type": "string"},
-        "payload": {"type": "object"},
-        "tenantId": {"type": "string"},
-        "ttl": {
-            "type": "string",
-            "format": "date-time",
-            "description": "When the last property expires; left out when one never does.",
-        },
-    },
-}
-
-
 def create_docs(operation_id: str) -> dict[str, Any]:
     """The documentation of row 21."""
-    schema = _body(
-        ["payload"],
-        payload=docs.PROPERTIES_SCHEMA,
-        ttlSeconds={
-            "type": "integer",
-            "minimum": 0,
-            "description": "0 or left out: the TTL in force, or the maximum retention.",
-        },
-    )
     example = _ADDRESS | {"ttlSeconds": 3600, "payload": _PAYLOAD}
-    created = docs.answer("Saved.", _SUCCESS_SCHEMA, success=_SUCCESS)["200"]
+    created = docs.answer("Saved.", Success, success=_SUCCESS)["200"]
     return {
         "operationId": operation_id,
-        "requestBody": docs.body(schema, document=example),
+        "requestBody": docs.body(CreateBody, document=example),
         "responses": {"201": created} | docs.errors(400, 401, 403, 409, 413, 415),
     }
 
@@ -135,20 +119,19 @@ def read_docs(operation_id: str) -> dict[str, Any]:
     }
     return {
         "operationId": operation_id,
-        "responses": docs.answer("The document.", _DOCUMENT_SCHEMA, document=example)
+        "responses": docs.answer("The document.", DocumentAnswer, document=example)
         | docs.errors(400, 401, 403, 404),
     }
 
 
 def filter_docs(operation_id: str) -> dict[str, Any]:
     """The documentation of row 24."""
-    schema = _body(["filter"], filter={"type": "array", "items": docs.FILTER_SCHEMA})
     example = _ADDRESS | {"filter": ["myNamespace.myProperty1"]}
     return {
         "operationId": operation_id,
-        "requestBody": docs.body(schema, filter=example),
+        "requestBody": docs.body(FilterBody, filter=example),
         "responses": docs.answer(
-            "Those that exist.", {"type": "object"}, found={"myNamespace.myProperty1": "myValue1"}
+            "Those that exist.", dict[str, Raw], found={"myNamespace.myProperty1": "myValue1"}
         )
         | docs.errors(400, 401, 403, 413, 415),
     }
@@ -156,11 +139,10 @@ def filter_docs(operation_id: str) -> dict[str, Any]:
 
 def delete_docs(operation_id: str) -> dict[str, Any]:
     """The documentation of row 25."""
-    schema = _body([], propertyToDelete=_NAMES)
     example = _ADDRESS | {"propertyToDelete": ["myProperty1"]}
     return {
         "operationId": operation_id,
-        "requestBody": docs.body(schema, properties=example, document=_ADDRESS),
-        "responses": docs.answer("Deleted.", _SUCCESS_SCHEMA, success=_SUCCESS)
+        "requestBody": docs.body(DeleteBody, properties=example, document=_ADDRESS),
+        "responses": docs.answer("Deleted.", Success, success=_SUCCESS)
         | docs.errors(400, 401, 403, 413, 415),
     }
