@@ -21,7 +21,6 @@ ELSEWHERE = {
     "embedded/server": "end_to_end/test_embedded.py",
     "http/responses": "api/test_unchanged.py",
     "http/blueprint": "api/test_openapi.py",
-    "http/errors": "api/test_errors.py",
     "api/docs": "api/test_docs_page.py",
     "api/health": "api/test_service_pages.py",
     "http/access_log": "end_to_end/test_log.py",

@@ -55,6 +55,17 @@ def test_health_and_metrics_are_on_a_listener_of_their_own(server: Server, path:
     assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
 
 
+def test_every_response_of_the_operations_listener_carries_the_id_of_its_request(
+    server: Server,
+) -> None:
+    for path in ("/healthz", "/nowhere"):
+        sent = requests.get(
+            server.operations + path, headers={"X-Request-ID": "mine"}, timeout=TIMEOUT_SECONDS
+        )
+        assert sent.headers["X-Request-ID"] == "mine"
+        assert get(server.operations + path).headers["X-Request-ID"]
+
+
 def test_the_public_listener_serves_no_metrics(server: Server) -> None:
     assert get(f"{server.url}/metrics").status_code == 404
 

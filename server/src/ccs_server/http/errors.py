@@ -1,7 +1,8 @@
-"""The one place where errors become answers (contract, section 5)."""
+"""The one place where errors become answers (contract, section 5), those outside of Flask too."""
 
 import logging
 from http import HTTPStatus
+from wsgiref.types import WSGIEnvironment
 
 import flask_smorest
 from flask import Flask, Response, request
@@ -22,6 +23,7 @@ from ccs_server.domain.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from ccs_server.http.headers import Headers, data_headers
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +48,33 @@ _SENTENCES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large; send at most 1 MiB.",
 }
 
-
 FAILED = "The service failed on this request; tell its operator the X-Request-ID of this answer."
 
+_JSON = "application/json"
 
-def envelope(
-    status: int, message: str, errors: dict[str, list[str]] | None = None
-) -> tuple[bytes, int]:
-    """An error's JSON body and status."""
+
+def plain_response(
+    environ: WSGIEnvironment, status: HTTPStatus, message: str
+) -> tuple[int, Headers, bytes]:
+    """The whole response of an error that is found outside of Flask: status, headers, body.
+
+    Args:
+        environ: the request's.
+        status: 503 says when to try again, as `Unavailable` does by default.
+        message: one sentence that says what to change.
+    """
+    body = _envelope(status, message)
+    headers = [
+        ("Content-Type", _JSON),
+        ("Content-Length", str(len(body))),
+        *data_headers(environ),
+    ]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append(("Retry-After", str(Unavailable(message).retry_after)))
+    return int(status), headers, body
+
+
+def _envelope(status: int, message: str, errors: dict[str, list[str]] | None = None) -> bytes:
     content: dict[str, object] = {
         "code": int(status),
         "status": HTTPStatus(status).phrase,
@@ -61,14 +82,13 @@ def envelope(
     }
     if errors:
         content["errors"] = errors
-    return json.encode(content), int(status)
+    return json.encode(content)
 
 
 def _answer(
     status: int, message: str, errors: dict[str, list[str]] | None = None, **headers: str
 ) -> Response:
-    body, code = envelope(status, message, errors)
-    answer = Response(body, code, content_type="application/json")
+    answer = Response(_envelope(status, message, errors), status, content_type=_JSON)
     answer.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
     return answer
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from ccs_server.http.request_id import REQUEST_ID, request_id_of
+
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
@@ -17,6 +19,12 @@ API_HEADERS: Headers = [
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 ]
 """Of responses that are data."""
+
+
+def data_headers(environ: WSGIEnvironment) -> Headers:
+    """The headers of a response that is data, the request's id among them."""
+    return [*API_HEADERS, (REQUEST_ID, request_id_of(environ))]
+
 
 # Swagger UI writes style attributes, and shows images of its own as data.
 _PAGE_POLICY = (

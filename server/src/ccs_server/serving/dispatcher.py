@@ -14,12 +14,11 @@ from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 from prometheus_client import Counter
 
-from ccs_server.domain.errors import BUSY, Unavailable
+from ccs_server.domain.errors import BUSY
 from ccs_server.domain.limits import MAX_BODY_BYTES
 from ccs_server.http.body import UNREAD, is_readable
-from ccs_server.http.errors import FAILED, envelope
-from ccs_server.http.headers import API_HEADERS
-from ccs_server.http.request_id import REQUEST_ID, request_id_of
+from ccs_server.http.errors import FAILED, plain_response
+from ccs_server.http.request_id import request_id_of
 from ccs_server.serving.admission import Admission
 from ccs_server.serving.bodies import Bodies
 from ccs_server.serving.exchange import (
@@ -185,15 +184,7 @@ class Dispatcher:
 
 
 def _send(exchange: Exchange, refusal: Refusal) -> None:
-    body, status = envelope(refusal.status, refusal.message)
-    headers = [
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(body))),
-        *API_HEADERS,
-        (REQUEST_ID, request_id_of(exchange.environ)),
-    ]
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers.append(("Retry-After", str(Unavailable(BUSY).retry_after)))
+    status, headers, body = plain_response(exchange.environ, refusal.status, refusal.message)
     if UNREAD in exchange.environ or "wsgi.input" not in exchange.environ:
         headers.append(_CLOSE)
     exchange.respond(status, headers, body)

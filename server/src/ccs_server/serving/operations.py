@@ -13,7 +13,7 @@ from threading import Lock, Thread
 from typing import Any, Generic, Protocol, TypeVar
 from wsgiref.types import WSGIApplication
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -23,7 +23,7 @@ from werkzeug.exceptions import HTTPException
 from ccs_server.domain.errors import Unavailable
 from ccs_server.http.draining import ENDING
 from ccs_server.http.errors import answer_http_exception, register_error_handlers
-from ccs_server.http.headers import API_HEADERS
+from ccs_server.http.headers import data_headers
 from ccs_server.http.responses import json_response
 from ccs_server.store import schema
 from ccs_server.store.database import Database
@@ -114,7 +114,7 @@ def create_operations_app(
 
     @app.after_request
     def protect(response: Response) -> Response:
-        response.headers.extend(API_HEADERS)
+        response.headers.extend(data_headers(request.environ))
         return response
 
     @app.get("/healthz")
