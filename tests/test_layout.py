@@ -19,7 +19,6 @@ ELSEWHERE = {
     "embedded/privileges": "end_to_end/test_as_root.py",
     "embedded/processes": "end_to_end/test_embedded_remains.py",
     "embedded/server": "end_to_end/test_embedded.py",
-    "http/responses": "api/test_unchanged.py",
     "http/blueprint": "api/test_openapi.py",
     "api/docs": "api/test_docs_page.py",
     "api/health": "api/test_service_pages.py",
