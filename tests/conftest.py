@@ -7,7 +7,6 @@ from secrets import token_hex
 import pytest
 
 from ccs_server.settings import Settings
-from ccs_server.store import schema
 from ccs_server.store.database import Database
 from tests.support import databases
 from tests.support.clock import Clock
@@ -42,9 +41,7 @@ def cluster() -> Iterator[databases.Cluster]:
 @pytest.fixture(scope="session")
 def database_url(cluster: databases.Cluster, worker_id: str) -> str:
     """A migrated database with a movable clock, for this pytest worker only."""
-    url = databases.create_database(cluster, f"tests_{worker_id}", movable_clock=True)
-    schema.migrate(url)
-    return url
+    return databases.create_migrated_database(cluster, f"tests_{worker_id}")
 
 
 @pytest.fixture

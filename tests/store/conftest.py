@@ -6,18 +6,15 @@ from secrets import token_hex
 import pytest
 
 from ccs_server.settings import Settings
-from ccs_server.store import schema
 from ccs_server.store.database import Database
 from tests.support.clock import Clock
-from tests.support.databases import Cluster, create_database
+from tests.support.databases import Cluster, create_migrated_database
 
 
 @pytest.fixture
 def own_url(cluster: Cluster) -> str:
     """A new, migrated database with a movable clock."""
-    url = create_database(cluster, f"own_{token_hex(6)}", movable_clock=True)
-    schema.migrate(url)
-    return url
+    return create_migrated_database(cluster, f"own_{token_hex(6)}")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import requests
 from ccs_server.domain.limits import MAX_PER_PAGE
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
-from ccs_server.store import credentials, schema
+from ccs_server.store import credentials
 from ccs_server.store.database import Database
 from tests.support import databases, raw_http
 from tests.support.service import Account, Server, environment, new_account, serving
@@ -27,9 +27,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def url(cluster: EmbeddedPostgres) -> str:
-    url = databases.create_database(cluster, f"limits_{token_hex(6)}")
-    schema.migrate(url)
-    return url
+    return databases.create_migrated_database(cluster, f"limits_{token_hex(6)}")
 
 
 @pytest.fixture(scope="module")

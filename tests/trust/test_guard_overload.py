@@ -15,7 +15,6 @@ from sqlalchemy import text
 
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
-from ccs_server.store import schema
 from ccs_server.store.database import Database
 from tests.support import databases
 from tests.support.clock import SEARCH_PATH
@@ -44,9 +43,7 @@ SUSTAINABLE = 0.7 * CAPACITY
 
 @pytest.fixture(scope="module")
 def url(cluster: EmbeddedPostgres) -> str:
-    url = databases.create_database(cluster, f"overload_{token_hex(6)}", movable_clock=True)
-    schema.migrate(url)
-    return url
+    return databases.create_migrated_database(cluster, f"overload_{token_hex(6)}")
 
 
 @pytest.fixture(scope="module")

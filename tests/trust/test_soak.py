@@ -165,7 +165,11 @@ class Soaked:
 
 
 @pytest.fixture
-def soaked(cluster: EmbeddedPostgres, tmp_path: Path) -> Iterator[Soaked]:
+def soaked(
+    cluster: EmbeddedPostgres, tmp_path: Path, pytestconfig: pytest.Config
+) -> Iterator[Soaked]:
+    if not pytestconfig.getoption("--soak"):
+        pytest.skip("takes an hour: nox -s trust -- --soak")
     url = databases.create_database(cluster, f"soak_{token_hex(6)}")
     env = environment(CCS_DATABASE_URL=url, TMPDIR=str(tmp_path), CCS_PURGE_INTERVAL="10")
     with (
@@ -182,8 +186,6 @@ def soaked(cluster: EmbeddedPostgres, tmp_path: Path) -> Iterator[Soaked]:
 def test_an_hour_of_use_and_attacks_leaks_nothing(
     soaked: Soaked, pytestconfig: pytest.Config, record: Record
 ) -> None:
-    if not pytestconfig.getoption("--soak"):
-        pytest.skip("takes an hour: nox -s trust -- --soak")
     began = monotonic()
     end = began + 60 * pytestconfig.getoption("--minutes")
     found = Found()
