@@ -12,6 +12,10 @@ nox.options.sessions = ["tests", "lint", "types"]
 nox.options.reuse_existing_virtualenvs = True
 
 BACKENDS = ("./server", "./sdk")
+SIDE_BY_SIDE = ("-n", "2", "--dist", "worksteal")
+"""Each of two workers takes half of the tests, so that few modules need their fixtures in both."""
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": None}
+"""Tests start hundreds of processes: what they import is compiled once, even where the environment forbids it."""
 
 
 def install(session: nox.Session, locks: str, *distributions: str) -> None:
@@ -36,7 +40,7 @@ def serve(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests, or those named after `--`."""
     install(session, "dev", *BACKENDS)
-    session.run("pytest", "-n", "2", *session.posargs)
+    session.run("pytest", *SIDE_BY_SIDE, *session.posargs, env=BYTECODE)
 
 
 @nox.session
@@ -49,9 +53,8 @@ def trust(session: nox.Session) -> None:
     if "--soak" in session.posargs:
         session.run("pytest", "tests/trust/test_soak.py", "--log-cli-level=INFO", *session.posargs)
         return
-    side_by_side = ("-n", "2", "--dist", "worksteal")
     arguments = session.posargs or ["--write-table"]
-    session.run("pytest", "tests/trust", "--full", *side_by_side, *arguments)
+    session.run("pytest", "tests/trust", "--full", *SIDE_BY_SIDE, *arguments, env=BYTECODE)
 
 
 @nox.session
