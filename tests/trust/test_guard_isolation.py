@@ -4,6 +4,7 @@ import json
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from secrets import token_hex
 from statistics import median
@@ -22,7 +23,7 @@ from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import ALGORITHM, SigningKey, load_signing_keys
 from ccs_server.store.tables import deleted_namespace, namespace, property_, session_ttl
 from tests.api.test_openapi import described_by_the_application
-from tests.support.service import Account
+from tests.support.service import Account, Server, new_account
 from tests.trust.conftest import Form, Record
 from tests.trust.operations import BASIC, KEY, OPEN, TOKEN, Operation, Place, fill, operations
 from tests.trust.reliability import Topic
@@ -154,11 +155,19 @@ def _basic(account: Account) -> Headers:
     return {"Authorization": f"Basic {urlsafe_b64encode(pair).decode()}"}
 
 
-@pytest.fixture
-def actors(account: Account, other_account: Account, database: Database) -> Actors:
-    fill(account, Place(account.id))
-    key = load_signing_keys(database, Settings().token_lifetime).newest
-    return Actors(account, other_account, database, key)
+@contextmanager
+def _new_actors(server: Server, database: Database) -> Iterator[Actors]:
+    with new_account(server, database) as victim, new_account(server, database) as attacker:
+        fill(victim, Place(victim.id))
+        key = load_signing_keys(database, Settings().token_lifetime).newest
+        yield Actors(victim, attacker, database, key)
+
+
+@pytest.fixture(scope="module")
+def actors(server: Server, database: Database) -> Iterator[Actors]:
+    """Shared by the tests that change nothing of the victim's."""
+    with _new_actors(server, database) as actors:
+        yield actors
 
 
 def _all_of(actors: Actors) -> list[list[str]]:
@@ -223,12 +232,14 @@ def test_wrong_tokens_in_the_query_are_refused_by_every_operation(
 
 
 @pytest.mark.parametrize("operation", GUARDED, ids=str)
-def test_the_right_credential_is_accepted(actors: Actors, operation: Operation) -> None:
+def test_the_right_credential_is_accepted(
+    server: Server, database: Database, operation: Operation
+) -> None:
     """Without this test, the refusals above would prove nothing."""
-    headers = (
-        _key(actors.victim.key) if operation.credential == KEY else _bearer(actors.victim.token)
-    )
-    assert _call(actors, operation, headers, Place(actors.victim.id)).status_code in {200, 201, 204}
+    with _new_actors(server, database) as actors:
+        victim = actors.victim
+        headers = _key(victim.key) if operation.credential == KEY else _bearer(victim.token)
+        assert _call(actors, operation, headers, Place(victim.id)).status_code in {200, 201, 204}
 
 
 @pytest.mark.parametrize("operation", GUARDED, ids=str)

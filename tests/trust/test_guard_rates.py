@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import cycle, islice
-from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -21,16 +20,16 @@ RATE = 20
 INSTANCES = 2
 
 
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     if REDIS is None:
         pytest.skip("NOT TESTED: shared rates need redis-server, and there is none on the PATH")
-    redis = RedisServer(tmp_path)
+    redis = RedisServer(tmp_path_factory.mktemp("redis"))
     yield redis
     redis.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def instances(redis: RedisServer, database_url: str) -> Iterator[list[Server]]:
     env = environment(
         CCS_DATABASE_URL=database_url,
