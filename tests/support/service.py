@@ -63,10 +63,11 @@ class Server:
 def environment(**settings: str) -> dict[str, str]:
     """Returns the environment for a `ccs` process: that of this process without CCS settings, plus `settings`.
 
-    Unless configured otherwise, the operations listener uses a free port, because many services run at once.
+    Unless configured otherwise, the operations listener uses a free port, because many services run at once, and a
+    service does not drain before it stops, because most tests have no clients left by then.
     """
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("CCS_")}
-    return inherited | {"CCS_OPERATIONS_PORT": "0"} | settings
+    return inherited | {"CCS_OPERATIONS_PORT": "0", "CCS_DRAIN_TIME": "0.01"} | settings
 
 
 def ccs(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

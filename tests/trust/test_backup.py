@@ -43,7 +43,7 @@ class Place:
     @property
     def env(self) -> dict[str, str]:
         """Returns the environment for commands that use this store."""
-        settings = {self.variable: self.value, "CCS_ACCESS_LOG": "off", "CCS_DRAIN_TIME": "0.01"}
+        settings = {self.variable: self.value, "CCS_ACCESS_LOG": "off"}
         return environment(**settings)
 
 

@@ -52,7 +52,6 @@ def instances(
         for shift in (HOUR, -HOUR):
             env = environment(
                 CCS_DATABASE_URL=database_url,
-                CCS_DRAIN_TIME="0.01",
                 PYTHONPATH=str(shifted),
                 TEST_CLOCK_SHIFT=str(shift),
             )

@@ -44,7 +44,7 @@ DEADLOCKS = Statement.of(
 @pytest.fixture(scope="module")
 def server(database_url: str, form: Form) -> Iterator[Server]:
     """A service with many workers, so that PostgreSQL serves many clients at once."""
-    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_DRAIN_TIME="0.01")
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
     with serving("--workers", form(short="4", full="8"), env=env) as server:
         yield server
 

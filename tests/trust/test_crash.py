@@ -50,7 +50,6 @@ class Service:
             TMPDIR=str(data_dir),
             CCS_DATA_DIR=str(data_dir),
             CCS_ACCESS_LOG="off",
-            CCS_DRAIN_TIME="0.01",
         )
         self._running = ExitStack()
         self._log = (data_dir / "service.log").open("w")

@@ -60,7 +60,6 @@ def instance(database_url: str, directory: Path) -> Iterator[Instance]:
     env = environment(
         CCS_DATABASE_URL=database_url,
         CCS_ACCESS_LOG="off",
-        CCS_DRAIN_TIME="0.01",
         CCS_CONNECT_TIMEOUT=str(CONNECT_TIMEOUT),
         CCS_STATEMENT_TIMEOUT=str(STATEMENT_TIMEOUT),
     )

@@ -6,6 +6,7 @@ from time import monotonic
 
 import pytest
 
+from ccs_server.settings import Settings
 from ccs_server.store import credentials
 from ccs_server.store.database import Database
 from tests.support.balancer import balancing
@@ -22,8 +23,11 @@ RATE = 500
 
 @contextmanager
 def instance(database_url: str, port: int = 0) -> Iterator[Server]:
-    """Runs an instance of the service."""
-    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
+    """Runs an instance of the service that drains for as long as it does by default."""
+    drain_time = str(Settings().drain_time)
+    env = environment(
+        CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_DRAIN_TIME=drain_time
+    )
     with serving("--port", str(port), "--workers", "2", env=env) as server:
         yield server
 
