@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from tests.support.service import Account, Server
 
@@ -80,16 +88,23 @@ class DocsPage:
             self.errors.append(message.text)
 
 
-@pytest.fixture
-def docs(server: Server) -> Iterator[DocsPage]:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("NOT TESTED: the docs page needs Chromium, and there is none on the PATH")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        docs = DocsPage(browser.new_page(), server)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def docs(browser: Browser, server: Server) -> Iterator[DocsPage]:
+    """The page in a context of its own: nothing of another test's is stored or cached."""
+    with browser.new_context() as context:
+        docs = DocsPage(context.new_page(), server)
         docs.open()
         yield docs
-        browser.close()
     assert docs.elsewhere == []
     assert docs.errors == []
 

@@ -19,7 +19,8 @@ from tests.support.service import Account, Server
 
 Case: TypeAlias = schemathesis.Case[Any]
 
-EXAMPLES = 20
+EXAMPLES = 5
+"""Of each operation, beside the edge cases that schemathesis enumerates; `nox -s trust` draws hundreds."""
 METHODS = {"get", "post", "put", "patch", "delete"}
 V1 = "/v1/account/{accountId}"
 V2 = "/v2/context/document"

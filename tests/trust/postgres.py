@@ -30,7 +30,7 @@ class Cluster:
         """Creates an empty cluster."""
         self._own()
         self._run(
-            "initdb", "--username=postgres", "--encoding=UTF8", "--no-locale", "--auth=trust",
+            "initdb", "--username=postgres", "--encoding=UTF8", "--no-locale", "--auth=trust", "--no-sync",
             *(f"--set={name}={value}" for name, value in settings.items()),
         )  # fmt: skip
         return self
@@ -39,7 +39,7 @@ class Cluster:
         """Creates a standby of `primary` with the application name `name`."""
         self._own()
         self._run(
-            "pg_basebackup", "--checkpoint=fast", "--write-recovery-conf",
+            "pg_basebackup", "--checkpoint=fast", "--write-recovery-conf", "--no-sync",
             "--dbname", f"{primary.url}?application_name={name}",
         )  # fmt: skip
         return self
