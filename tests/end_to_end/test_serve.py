@@ -198,6 +198,7 @@ def test_it_says_that_it_is_about_to_end(database_url: str) -> None:
         answer = requests.get(f"{server.url}/healthz", timeout=TIMEOUT_SECONDS)
         assert answer.status_code == 200, "it serves until it ends"
         assert answer.headers["Connection"] == "close"
+        server.process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
