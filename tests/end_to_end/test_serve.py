@@ -17,9 +17,9 @@ import requests
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
 from ccs_server.store import credentials, schema
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import encrypt_signing_keys, load_signing_keys
-from ccs_server.store.wire import Statement
 from tests.support.service import CCS, TIMEOUT_SECONDS, Server, ccs, environment, serving
 from tests.support.waiting import wait_until
 from tests.trust.processes import signal_tree

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from ccs_server.store import credentials
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement
 from tests.support.clock import Clock
 
 NOW = Statement.of("test_now", "SELECT extract(epoch FROM now())")

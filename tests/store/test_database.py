@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import BUSY, InvalidInput, Unavailable
 from ccs_server.settings import SettingError, Settings
+from ccs_server.store.connection import LibpqConnection, Statement
 from ccs_server.store.database import Database
 from ccs_server.store.faults import (
     NOT_MIGRATED,
@@ -26,7 +27,6 @@ from ccs_server.store.faults import (
     fault_from_sqlstate,
 )
 from ccs_server.store.tables import namespace
-from ccs_server.store.wire import Statement, Wire
 from tests.support.clock import SEARCH_PATH
 from tests.support.databases import with_options
 from tests.support.proxy import proxied
@@ -201,10 +201,10 @@ def test_behind_a_transaction_pooler_nothing_is_prepared(
 
 
 def test_a_transaction_is_all_or_nothing(database: Database) -> None:
-    def insert(name: bytes, then: Callable[[Wire], object]) -> None:
-        with database.transaction() as wire:
-            wire.execute(INSERT, [name])
-            then(wire)
+    def insert(name: bytes, then: Callable[[LibpqConnection], object]) -> None:
+        with database.transaction() as connection:
+            connection.execute(INSERT, [name])
+            then(connection)
 
     def stored(name: bytes) -> bool:
         return database.execute(COUNT, name).ntuples == 1
@@ -212,7 +212,7 @@ def test_a_transaction_is_all_or_nothing(database: Database) -> None:
     insert(b"committed", lambda _: None)
     assert stored(b"committed")
     with pytest.raises(InvalidInput):
-        insert(b"refused", lambda wire: wire.execute(AS_JSON, [b"{"]))
+        insert(b"refused", lambda connection: connection.execute(AS_JSON, [b"{"]))
     assert not stored(b"refused")
     with pytest.raises(ZeroDivisionError):
         insert(b"failed", lambda _: 1 / 0)
@@ -243,9 +243,9 @@ def test_the_statements_of_a_pipeline_see_what_was_committed_before_each(
 ) -> None:
     name = token_hex(6).encode()
     with ThreadPoolExecutor(1) as thread:
-        with database.transaction() as wire:
-            wire.execute(LOCK)
-            wire.execute(INSERT, [name])
+        with database.transaction() as connection:
+            connection.execute(LOCK)
+            connection.execute(INSERT, [name])
             found = thread.submit(database.pipeline, (LOCK, ()), (COUNT, [name]))
             wait_until(lambda: database.execute(WAITING).ntuples == 1)
         assert found.result().ntuples == 1

@@ -9,8 +9,8 @@ import pytest
 
 from ccs_server.domain.errors import Unavailable
 from ccs_server.settings import Settings
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement
 
 ANY = Statement.of("any", "SELECT 1")
 CONNECT_SECONDS = 2

@@ -11,8 +11,8 @@ from psycopg.pq import ExecStatus
 from sqlalchemy import text
 
 import ccs_server.store
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement
 
 # Where each table's index must be entered: by these columns at least, compared with `=`.
 RANGES = {

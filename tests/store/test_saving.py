@@ -9,9 +9,9 @@ import pytest
 
 from ccs_server.domain.errors import BUSY, Unavailable
 from ccs_server.store import deleting, namespaces, reading, saving
+from ccs_server.store.connection import LibpqConnection, Statement
 from ccs_server.store.database import Database
 from ccs_server.store.document import DocumentKey, document_lock
-from ccs_server.store.wire import Statement, Wire
 from tests.support.waiting import wait_until
 
 WAITING = Statement.of(
@@ -34,15 +34,17 @@ def test_a_namespace_that_is_deleted_while_it_is_saved_into_is_made_again(
     ensure_namespace = namespaces.ensure_namespace
     calls = 0
 
-    def ensure_while_others_delete(wire: Wire, document: DocumentKey, limit: int) -> None:
+    def ensure_while_others_delete(
+        connection: LibpqConnection, document: DocumentKey, limit: int
+    ) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
             namespaces.register_namespace(database, document.account, document.namespace, None)
-            ensure_namespace(wire, document, limit)
+            ensure_namespace(connection, document, limit)
             namespaces.delete_namespace(database, document.account, document.namespace, "service")
         else:
-            ensure_namespace(wire, document, limit)
+            ensure_namespace(connection, document, limit)
 
     monkeypatch.setattr(saving, "ensure_namespace", ensure_while_others_delete)
     saving.save(database, document, b'{"a": 1}')
@@ -76,11 +78,11 @@ def test_a_save_under_the_lock_asks_for_it_once_while_others_wait(
     document = DocumentKey(f"test-{token_hex(6)}", "waited_for", "__default__")
     namespaces.register_namespace(database, document.account, document.namespace, None)
     with ThreadPoolExecutor(1) as thread:
-        with document_lock(database, document) as wire:
+        with document_lock(database, document) as connection:
             other = thread.submit(deleting.delete_all, database, document)
             wait_until(lambda: database.execute(WAITING).ntuples == 1)
-            saved = wire.execute(statement, (*document.params(), b'{"a": 1}', *more))
-            held = wire.execute(HELD)
+            saved = connection.execute(statement, (*document.params(), b'{"a": 1}', *more))
+            held = connection.execute(HELD)
             assert (saved.get_value(0, 0) == b"t") if version == "v1" else saved.command_tuples
             assert [held.get_value(row, 0) for row in range(held.ntuples)] == [b"ExclusiveLock"]
         other.result()
@@ -109,8 +111,8 @@ def test_a_save_of_v2_stamps_what_was_saved_while_it_waited(database: Database) 
     document = DocumentKey(f"test-{token_hex(6)}", "stamped", "__default__")
     saving.save(database, document, b'{"a": 1}')
     with ThreadPoolExecutor(1) as thread:
-        with database.transaction() as wire:
-            wire.execute(saving.SAVE, (*document.params(), b'{"b": 1}'))
+        with database.transaction() as connection:
+            connection.execute(saving.SAVE, (*document.params(), b'{"b": 1}'))
             save = partial(saving.save_document, ttl=60, max_retention=60)
             other = thread.submit(save, database, document, b'{"c": 1}')
             wait_until(lambda: database.execute(WAITING).ntuples == 1)

@@ -1,7 +1,7 @@
 """The connection to PostgreSQL as statements use it."""
 
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement
 
 LENGTH = Statement.of("test_length", "SELECT char_length($1::text)")
 BYTES = 900_000
