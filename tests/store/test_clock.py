@@ -1,4 +1,4 @@
-"""The movable clock of the tests reaches whatever SQL of ours says `now()`."""
+"""The movable clock of the tests applies to every `now()` in our SQL."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from tests.support.clock import Clock
 NOW = Statement.of("test_now", "SELECT extract(epoch FROM now())")
 
 
-def test_it_moves_prepared_statements_and_defaults(database: Database, clock: Clock) -> None:
+def test_it_applies_to_prepared_statements_and_defaults(database: Database, clock: Clock) -> None:
     before = _now(database)
     clock.advance(seconds=3600)
     assert 3600 <= _now(database) - before < 3660
