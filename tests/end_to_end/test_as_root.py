@@ -78,7 +78,7 @@ def test_an_existing_user_that_ccs_did_not_create_is_refused(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(privileges, "SYSTEM_USER", "daemon")
-    with pytest.raises(EmbeddedError, match="'daemon' is not one that ccs has made"):
+    with pytest.raises(EmbeddedError, match="'daemon' is not one that ccs has created"):
         EmbeddedPostgres(data_dir).__enter__()
     assert pwd.getpwnam("daemon").pw_gecos == "daemon"
 

@@ -184,7 +184,7 @@ def test_a_store_with_data_is_replaced_only_if_asked_to(
 ) -> None:
     fill(own_url)
     before = rows(own_url)
-    with pytest.raises(BackupError, match=r"holds data.* --force"):
+    with pytest.raises(BackupError, match=r"contains data.* --force"):
         restore(own_url, content)
     assert rows(own_url) == before
     restore(own_url, content, replace=True)
@@ -226,7 +226,7 @@ def saved_rows(content: bytes) -> dict[str, bytes]:
 def test_a_truncated_backup_is_refused(
     content: bytes, empty_database_url: str, part: float
 ) -> None:
-    with pytest.raises(BackupError, match="not a backup, or only a part of one"):
+    with pytest.raises(BackupError, match="not a complete backup"):
         restore(empty_database_url, content[: int(len(content) * part)])
 
 
@@ -267,7 +267,7 @@ def test_a_store_of_a_newer_release_is_neither_saved_nor_replaced(
 
 
 def test_a_database_without_a_store_is_not_backed_up(empty_database_url: str) -> None:
-    with pytest.raises(BackupError, match="holds no store of CCS"):
+    with pytest.raises(BackupError, match="contains no store of CCS"):
         saved(empty_database_url)
 
 

@@ -70,8 +70,8 @@ def _secret_keys(text: str, variable: str = "CCS_SECRET_KEY") -> tuple[bytes, ..
     if not keys or {len(key) for key in keys} != {_SECRET_KEY_BYTES}:
         # The message does not repeat the value, which may be a secret with a typo.
         raise SettingError(
-            f"{variable} must hold 32 random bytes in base64, as 'openssl rand -base64 32' makes them; "
-            "or several such keys with commas between, the one that encrypts first."
+            f"{variable} must hold 32 random bytes in base64, as 'openssl rand -base64 32' prints them, "
+            "or several such keys separated by commas, of which the first encrypts."
         )
     return keys
 
@@ -130,7 +130,7 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     int: (_natural, "a whole number from 1"),
     Port: (_port, "a port from 0 to 65535"),
     LogLevel: (_level, "debug, info, warning or error"),
-    frozenset[str]: (_origins, "origins such as https://example.com, with commas between, or *"),
+    frozenset[str]: (_origins, "origins such as https://example.com, separated by commas, or *"),
     Port | Off | None: (_port_or_off, "a port from 0 to 65535, or off"),
     Rate | None: (read_rate, "a rate such as 100/second or 5000/minute"),
 }

@@ -51,7 +51,7 @@ def encrypt(*, as_json: bool) -> None:
     """Encrypt every signing key with the first key of CCS_SECRET_KEY, even if it is encrypted with another."""
     with opened_store() as opened:
         encrypted = encrypt_signing_keys(opened.database, operator())
-    text = f"Encrypted: {', '.join(encrypted) or 'none, all of them are already'}."
+    text = f"Encrypted: {', '.join(encrypted) or 'none, all were encrypted already'}."
     say({"encrypted": encrypted}, text, as_json=as_json)
 
 

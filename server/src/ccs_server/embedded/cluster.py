@@ -75,7 +75,7 @@ def ensure_cluster(cluster: Path, *, pass_fds: Sequence[int]) -> None:
         if reports_full_disk(made.stderr):
             raise disk_is_full(cluster.parent)
         raise EmbeddedError(
-            f"A database cannot be made in {cluster.parent}: {_reason(made.stderr)}."
+            f"A database cannot be created in {cluster.parent}: {_reason(made.stderr)}."
         )
     unfinished.rename(cluster)
     _sync(cluster.parent)
@@ -85,7 +85,7 @@ def _reason(text: str) -> str:
     """Extracts the reason for a failure from the output of one of PostgreSQL's programs."""
     lines = [line.strip().rstrip(".") for line in text.splitlines() if line.strip()]
     wrong = [line for line in lines if "error: " in line or "FATAL: " in line]
-    return (wrong or lines or ["it says nothing"])[0]
+    return (wrong or lines or ["it has printed no reason"])[0]
 
 
 def _sync(directory: Path) -> None:

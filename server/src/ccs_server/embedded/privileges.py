@@ -120,7 +120,7 @@ def _owner(cluster: Path) -> User | None:
     owner = cluster.stat()
     if owner.st_uid == 0:
         raise EmbeddedError(
-            f"The cluster {cluster} belongs to root, as whom PostgreSQL does not run; "
+            f"The cluster {cluster} belongs to root, and PostgreSQL does not run as root; "
             "give it to an ordinary user (chown -R)."
         )
     return User(owner.st_uid, owner.st_gid)
@@ -141,8 +141,8 @@ def _find_system_user() -> pwd.struct_passwd | None:
         return None
     if user.pw_gecos != _COMMENT or user.pw_uid == 0:
         raise EmbeddedError(
-            f"The user '{SYSTEM_USER}' is not one that ccs has made; give CCS_DATA_DIR to an ordinary user (chown), "
-            "as whom PostgreSQL then runs, or run ccs as an ordinary user."
+            f"The user '{SYSTEM_USER}' is not one that ccs has created; run ccs as an ordinary user, "
+            "or give CCS_DATA_DIR to one (chown), so that PostgreSQL runs as that user."
         )
     return user
 
@@ -156,8 +156,8 @@ def _make_system_user() -> pwd.struct_passwd:
         subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - a constant
     except (OSError, subprocess.CalledProcessError) as error:
         raise EmbeddedError(
-            f"PostgreSQL does not run as root, and the user '{SYSTEM_USER}' to run it as cannot be made; "
-            "run ccs as another user than root or set CCS_DATABASE_URL."
+            f"PostgreSQL does not run as root, and the user '{SYSTEM_USER}' for it cannot be created; "
+            "run ccs as an ordinary user or set CCS_DATABASE_URL."
         ) from error
     return pwd.getpwnam(SYSTEM_USER)
 
@@ -180,8 +180,8 @@ def _executable(program: str, user: User | None) -> Path:
         return _public_copy() / original.relative_to(_package().parent)
     except OSError as error:
         raise EmbeddedError(
-            f"Others than root cannot run PostgreSQL's programs in {original.parent}, and they cannot be copied to "
-            f"{_PUBLIC_COPIES} ({error.strerror or error}); run ccs as another user than root."
+            f"Only root can run PostgreSQL's programs in {original.parent}, and they cannot be copied to "
+            f"{_PUBLIC_COPIES} ({error.strerror or error}); run ccs as an ordinary user."
         ) from error
 
 
@@ -199,8 +199,8 @@ def _public_copy() -> Path:
     found = _PUBLIC_COPIES.lstat()
     if found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise EmbeddedError(
-            f"Others than root may write to {_PUBLIC_COPIES}, from where PostgreSQL would be run; "
-            "remove that directory, or run ccs as another user than root."
+            f"Users other than root can write to {_PUBLIC_COPIES}, from which PostgreSQL would be run; "
+            "remove that directory, or run ccs as an ordinary user."
         )
     copy = _PUBLIC_COPIES / f"postgresql-{importlib.metadata.version(_PACKAGE)}"
     if not copy.exists():

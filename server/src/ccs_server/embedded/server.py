@@ -203,7 +203,7 @@ class EmbeddedPostgres:
         if reports_full_disk(why) or (not why and shutil.disk_usage(self._home).free == 0):
             return disk_is_full(self._home)
         return EmbeddedError(
-            f"The embedded PostgreSQL does not start: {why or 'it has not said why'} ({self._home})."
+            f"The embedded PostgreSQL does not start: {why or 'it has logged no reason'} ({self._home})."
         )
 
     def _fatal_message(self) -> str:

@@ -88,7 +88,7 @@ def save(url: str, file: IO[bytes]) -> Backup:
         revision = _revision(connection)
         if revision is None:
             raise BackupError(
-                "The database holds no store of CCS; check CCS_DATABASE_URL and CCS_DATA_DIR."
+                "The database contains no store of CCS; check CCS_DATABASE_URL and CCS_DATA_DIR."
             )
         _refuse_newer(revision, "The database")
         moment = "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
@@ -149,8 +149,7 @@ def _refuse_newer(revision: str, what: str) -> None:
     """Raises BackupError if this release does not know the revision."""
     if revision not in schema.revisions():
         raise BackupError(
-            f"{what} is of a newer release, with schema {revision} where this one has {schema.CURRENT}; "
-            "use that release."
+            f"{what} is of a newer release, with schema {revision} instead of {schema.CURRENT}; use that release."
         )
 
 
@@ -266,7 +265,7 @@ def _drop_tables(connection: Connection, *, replace: bool) -> None:
         and connection.execute(text(f"SELECT {' OR '.join(full) or 'false'}")).scalar_one()
     ):
         raise BackupError(
-            "The database holds data; restore into an empty one, or replace all that it holds with --force."
+            "The database contains data; restore to an empty database, or replace all of its data with --force."
         )
     if tables:
         connection.execute(text(f"DROP TABLE {', '.join(tables)}"))
@@ -305,7 +304,7 @@ def _read_manifest(archive: ZipFile) -> Backup:
 
 def _foreign() -> BackupError:
     return BackupError(
-        "The file is not a backup, or only a part of one, or of a newer release; give one that 'ccs backup' has made."
+        "The file is not a complete backup, or is of a newer release; use a file that 'ccs backup' has written."
     )
 
 
