@@ -4,7 +4,10 @@ FOREVER = 0
 """The time to live of a property that never expires (contract, section 2)."""
 
 MAX_TTL_SECONDS = 2_147_483_647
-"""The maximum time to live (section 2). The store's statements decide which time to live is in force."""
+"""The maximum time to live (section 2).
+
+The store's statements decide which time to live is in force, by the clock of the database.
+"""
 
 MAX_BODY_BYTES = 1 << 20
 """The maximum size of a request body, in bytes (section 1)."""

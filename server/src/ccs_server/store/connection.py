@@ -81,7 +81,7 @@ class LibpqConnection:
         _watchdog.add(self)
 
     def is_stale(self) -> bool:
-        """Whether this idle connection is readable, which means that the server has closed it."""
+        """Whether the server has closed this idle connection, which is then readable."""
         return monotonic() - self._used_at > _FRESH_SECONDS and bool(self._readable.poll(0))
 
     def execute(self, statement: Statement, params: Params = ()) -> PGresult:

@@ -23,8 +23,8 @@ _ATTEMPTS = 10
 # $1 account, $2 namespace, $3 session id, $4 the properties as a JSON object.
 #
 # Takes the document's lock in shared mode. It saves nothing, and inserts no row, if the namespace does not exist, if
-# the lock is held in exclusive mode, or if the document may become too large. That last check is approximate: a save
-# may take 1/64 of the space left, so that the limit holds even if 64 saves pass the check at once, and values that it
+# the lock is not available, or if the document may become too large. That last check is approximate: a save may take
+# 1/64 of the space left, so that the limit holds even if 64 saves pass the check at once, and values that it
 # replaces count as if they were kept. This costs the database a tenth less than an exact check.
 SAVE = Statement.of(
     "save",
