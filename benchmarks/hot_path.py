@@ -19,7 +19,7 @@ from ccs_server.domain.credentials import hash_secret, new_id, new_key
 from ccs_server.http.application import Application
 from ccs_server.http.routing import read_path
 from ccs_server.settings import Settings
-from ccs_server.store.wire import Statement
+from ccs_server.store.connection import Statement
 
 ROUNDS = 60
 REQUESTS = 200

@@ -12,12 +12,12 @@ from typing import Any
 from psycopg.pq import ExecStatus, PGconn
 from psycopg.pq.abc import PGresult
 
+from ccs_server.store.connection import Statement
 from ccs_server.store.deleting import DELETE_ALL
 from ccs_server.store.document import LOCK
 from ccs_server.store.reading import READ_ALL, READ_ONE
 from ccs_server.store.saving import SAVE
 from ccs_server.store.sessions import _DELETE_TTL, LIST_IDS
-from ccs_server.store.wire import Statement
 
 _CONNECTION = os.environ["FLOOR_DATABASE"].encode()
 _NO_LENGTH: list[tuple[str, str]] = []

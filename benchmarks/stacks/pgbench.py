@@ -14,9 +14,9 @@ from benchmarks.operations import DOCUMENT, ONE, ONE_VALUE, compact
 from benchmarks.stacks.base import Stack
 from benchmarks.stacks.floor import connection_options
 from benchmarks.stacks.service import ACCOUNT, NAMESPACE
+from ccs_server.store.connection import Statement
 from ccs_server.store.reading import READ_ALL, READ_ONE
 from ccs_server.store.saving import SAVE
-from ccs_server.store.wire import Statement
 
 _THREADS = 2
 _LOGGED = 0.1  # the fraction of transactions whose latency is logged

@@ -1,4 +1,4 @@
-"""What the tests read out of an answer: the one error envelope, and JSON to its last digit."""
+"""Assertions about responses: the error envelope, empty bodies, and JSON with exact numbers."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from requests import Response
 
-# Reason phrases as RFC 9110 has them; 413 was renamed twice, and every name is in use.
+# Reason phrases from RFC 9110. That of 413 was renamed twice, and all its names are in use.
 PHRASES = {
     400: {"Bad Request"},
     401: {"Unauthorized"},
@@ -25,7 +25,7 @@ TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
 
 
 def assert_error(response: Response, status: int, *, field: str | None = None) -> None:
-    """The answer is the contract's error envelope, with this status, and blames this field."""
+    """Asserts that the response is the contract's error envelope, with this status and an error for this field."""
     assert response.status_code == status, (response.status_code, response.text)
     assert response.headers["Content-Type"].partition(";")[0] == "application/json"
     problem = response.json()
@@ -39,27 +39,27 @@ def assert_error(response: Response, status: int, *, field: str | None = None) -
 
 
 def assert_empty(response: Response) -> None:
-    """The answer is a write's: 204 and not one byte of body."""
+    """Asserts that the response is that of a write: 204 with an empty body."""
     assert response.status_code == 204, (response.status_code, response.text)
     assert response.content == b""
 
 
 def exact(text: str | bytes) -> object:
-    """JSON with every number to its last digit; a repeated member fails."""
+    """Parses JSON without rounding numbers; fails if a member is repeated."""
     return json.loads(
         text, parse_int=Decimal, parse_float=Decimal, object_pairs_hook=_without_repetition
     )
 
 
 def read(response: Response) -> object:
-    """The exact JSON of an answer to a read."""
+    """Returns the JSON of a successful response, without rounding numbers."""
     assert response.status_code == 200, (response.status_code, response.text)
     assert response.headers["Content-Type"].partition(";")[0] == "application/json"
     return exact(response.content)
 
 
 def json_equal(one: object, other: object) -> bool:
-    """Whether two JSON values are equal; `==` alone takes `true` for 1."""
+    """Whether two JSON values are equal. In Python, `==` alone would treat `true` and 1 as equal."""
     match one, other:
         case dict(), dict():
             return one.keys() == other.keys() and all(

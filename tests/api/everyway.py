@@ -1,4 +1,4 @@
-"""One property, written and read in every way that the two versions of the API have."""
+"""Writes and reads a property in every way that the two versions of the API offer."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Property:
-    """Where a property is. Values are given and returned as JSON, so that nothing is rounded."""
+    """A property at one place. Values are passed and returned as JSON text, so that no number is rounded."""
 
     account: Account
     name: str
@@ -24,7 +24,7 @@ class Property:
 
     @property
     def path(self) -> str:
-        """The v1 path of the property's document; the property itself is not always in a path."""
+        """The v1 path of the property's document. Some property names cannot be part of a path."""
         return f"/{self.namespace}/{quote(self.session, safe='')}/properties"
 
     def put(self, value: str) -> Response:
@@ -49,7 +49,7 @@ class Property:
         return self.account.v2("POST", "/context/document/create", data=body.encode(), headers=JSON)
 
     def delete(self) -> None:
-        """Row 14: whatever the test wrote into this session before."""
+        """Row 14: deletes everything that the test has written to this session."""
         assert self.account.v1("DELETE", self.path).status_code == 204
 
     def get(self) -> object:
@@ -57,7 +57,7 @@ class Property:
         return read(self.account.v1("GET", f"{self.path}/{quote(self.name, safe='')}"))
 
     def readings_of_bodies(self) -> dict[str, object]:
-        """The value by every read in which the name is in a body and not in the path."""
+        """Returns the value by every read that has the name in a body rather than in the path."""
         v1, v2 = self.account.v1, self.account.v2
         document = (
             f"/context/document/{self.account.id}/{self.namespace}/{quote(self.session, safe='')}"
@@ -86,7 +86,7 @@ class Property:
         }
 
     def readings(self) -> dict[str, object]:
-        """The value by every read there is."""
+        """Returns the value by every read of the API."""
         return {"v1 property": self.get()} | self.readings_of_bodies()
 
 
@@ -99,5 +99,5 @@ WRITTEN = {"v1 PUT": 204, "v1 PATCH": 204, "v2 create": 201}
 
 
 def expected(value: str) -> object:
-    """What every reading of a JSON text must be equal to."""
+    """Returns the value that every read of this JSON text must be equal to."""
     return exact(value)

@@ -1,4 +1,4 @@
-"""The rows of the contract's tables as data, for the rules that hold for every one of them."""
+"""The rows of the contract's tables as data, for tests of rules that apply to all of them."""
 
 from typing import NamedTuple
 from urllib.parse import quote
@@ -13,7 +13,7 @@ class Call(NamedTuple):
 
     @property
     def arguments(self) -> dict[str, object]:
-        """The keyword arguments with which `requests` sends the body."""
+        """The keyword arguments that make `requests` send the body."""
         return {} if self.body is None else {"json": self.body}
 
     @property
@@ -23,7 +23,7 @@ class Call(NamedTuple):
 
 
 def v1_rows(namespace: str = "orders", session: str = "s1", name: str = "size") -> dict[str, Call]:
-    """Rows 1 to 20, each a valid request on these names."""
+    """Returns rows 1 to 20, each as a valid request for these names."""
     ns, s, p = (quote(part, safe="") for part in (namespace, session, name))
     return {
         "1 POST": Call("POST", "?ttlSecond=60", {"name": namespace}),
@@ -54,7 +54,7 @@ def v1_rows(namespace: str = "orders", session: str = "s1", name: str = "size") 
 def v2_rows(
     account_id: str, namespace: str = "orders", session: str = "s1", name: str = "size"
 ) -> dict[str, Call]:
-    """Rows 21 to 25, every method and alias of them, each a valid request on these names."""
+    """Returns rows 21 to 25 with all their methods and aliases, each as a valid request for these names."""
     document: dict[str, object] = {
         "accountId": account_id,
         "nameSpace": namespace,

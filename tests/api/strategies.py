@@ -1,4 +1,4 @@
-"""Names and values of the contract's section 1, as Hypothesis draws them."""
+"""Hypothesis strategies for the names and values of the contract's section 1."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Requests that the audit tells of: the first use of a credential, and the deletion of a namespace."""
+"""Requests that are recorded in the audit log: the first use of a credential, and the deletion of a namespace."""
 
 import requests
 
@@ -11,7 +11,7 @@ def lines(database: Database, account: Account, action: str) -> list[AuditLine]:
     return [line for line in read_audit(database, account.id) if line.action == action]
 
 
-def test_the_first_use_of_a_key_is_told_once(account: Account, database: Database) -> None:
+def test_the_first_use_of_a_key_is_recorded_once(account: Account, database: Database) -> None:
     assert (
         account.v1("GET", "", headers={"maven-api-key": account.key[:-1] + "!"}).status_code == 403
     )
@@ -22,7 +22,7 @@ def test_the_first_use_of_a_key_is_told_once(account: Account, database: Databas
     assert line.actor == f"key:{line.subject}"
 
 
-def test_the_first_login_of_a_user_is_told_once(account: Account, database: Database) -> None:
+def test_the_first_login_of_a_user_is_recorded_once(account: Account, database: Database) -> None:
     url = f"{account.server_url}/v2/authenticate/login"
     for password, status in [("wrong", 401), (account.password, 200), (account.password, 200)]:
         auth = (account.username, password)
@@ -31,7 +31,7 @@ def test_the_first_login_of_a_user_is_told_once(account: Account, database: Data
     assert (line.subject, line.actor) == (account.username, f"user:{account.username}")
 
 
-def test_the_deletion_of_a_namespace_is_told_with_the_key(
+def test_the_deletion_of_a_namespace_is_recorded_with_the_key(
     account: Account, other_account: Account, database: Database
 ) -> None:
     account.v1("PATCH", "/orders/properties", json={"size": 1})

@@ -1,4 +1,4 @@
-"""Who may: `maven-api-key` in v1, the token in v2, on every row."""
+"""Authentication and authorisation of every row: `maven-api-key` in v1, the token in v2."""
 
 import base64
 import hmac
@@ -78,7 +78,7 @@ def test_v1_with_a_key_that_is_almost_right_is_403(
     assert_error(requests.get(url, headers={KEY: altered}, timeout=10), 403)
 
 
-def test_v1_takes_no_other_credentials(server: Server, account: Account) -> None:
+def test_v1_accepts_no_other_credentials(server: Server, account: Account) -> None:
     url = f"{server.url}/v1/account/{account.id}"
     bearer = {"Authorization": f"Bearer {account.token}"}
     assert_error(requests.get(url, headers=bearer, timeout=10), 401)
@@ -86,13 +86,13 @@ def test_v1_takes_no_other_credentials(server: Server, account: Account) -> None
     assert_error(requests.get(url, headers={KEY: account.token}, timeout=10), 403)
 
 
-def test_the_name_of_the_header_is_in_no_case(server: Server, account: Account) -> None:
+def test_the_name_of_the_header_is_case_insensitive(server: Server, account: Account) -> None:
     url = f"{server.url}/v1/account/{account.id}"
     assert requests.get(url, headers={"MAVEN-API-Key": account.key}, timeout=10).ok
 
 
 @pytest.mark.parametrize("row", V2_ROWS)
-def test_v2_takes_the_token_as_bearer(server: Server, account: Account, row: str) -> None:
+def test_v2_accepts_the_token_as_bearer(server: Server, account: Account, row: str) -> None:
     account.v1("PATCH", "/orders/properties", json={"size": 1})
     account.v1("PATCH", "/orders/s1/properties", json={"size": 1})
     bearer = {"Authorization": f"Bearer {account.token}"}
@@ -100,7 +100,7 @@ def test_v2_takes_the_token_as_bearer(server: Server, account: Account, row: str
 
 
 @pytest.mark.parametrize("row", V2_ROWS)
-def test_v2_takes_the_token_in_the_query(server: Server, account: Account, row: str) -> None:
+def test_v2_accepts_the_token_in_the_query(server: Server, account: Account, row: str) -> None:
     account.v1("PATCH", "/orders/properties", json={"size": 1})
     account.v1("PATCH", "/orders/s1/properties", json={"size": 1})
     assert v2(server, account, row, params={"access_token": account.token}).ok
@@ -139,7 +139,7 @@ def test_v2_with_a_malformed_token_in_the_query_is_401(
     assert_error(v2(server, account, "22 GET a/ns", params={"access_token": text}), 401)
 
 
-def test_v2_takes_no_key_and_no_password(server: Server, account: Account) -> None:
+def test_v2_accepts_no_key_and_no_password(server: Server, account: Account) -> None:
     row = "22 GET a/ns"
     assert_error(v2(server, account, row, headers={KEY: account.key}), 401)
     bearer = {"Authorization": f"Bearer {account.key}"}
@@ -147,7 +147,7 @@ def test_v2_takes_no_key_and_no_password(server: Server, account: Account) -> No
     assert_error(v2(server, account, row, auth=(account.username, account.password)), 401)
 
 
-def test_the_name_of_the_scheme_is_in_no_case(server: Server, account: Account) -> None:
+def test_the_name_of_the_scheme_is_case_insensitive(server: Server, account: Account) -> None:
     account.v1("PATCH", "/orders/properties", json={"size": 1})
     for scheme in ("bearer", "BEARER"):
         headers = {"Authorization": f"{scheme} {account.token}"}
@@ -155,7 +155,7 @@ def test_the_name_of_the_scheme_is_in_no_case(server: Server, account: Account) 
 
 
 def signed(database: Database, claims: dict[str, Any]) -> dict[str, str]:
-    """A header with a token that the service itself has signed."""
+    """Returns a header with a token that is signed with the service's own key."""
     key = load_signing_keys(database, token_lifetime=86400).newest
     text = jwt.encode(claims, key.private_key, "EdDSA", headers={"kid": key.key_id})
     return {"Authorization": f"Bearer {text}"}
@@ -244,10 +244,10 @@ def test_v2_with_a_subject_that_no_user_can_have_is_401(
     assert_error(v2(server, account, "22 GET a/ns", headers=signed(database, claims)), 401)
 
 
-def test_two_credentials_in_one_request_are_never_mixed_up(
+def test_two_credentials_in_one_request_are_never_confused(
     account: Account, other_account: Account
 ) -> None:
-    """v2 looks at the token, whatever key stands beside it; what it finds is not remembered as the key's."""
+    """v2 uses the token and ignores a key beside it, and its result is not cached for the key."""
     key = {"maven-api-key": other_account.key}
     path = f"/v2/context/document/{account.id}/ns"
     good = {"Authorization": f"Bearer {account.token}"}

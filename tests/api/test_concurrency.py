@@ -1,4 +1,4 @@
-"""Many writers at once: no update is lost, nothing deadlocks, nothing is half done."""
+"""Concurrent writers: no update is lost, there are no deadlocks, and every request is atomic."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -13,7 +13,7 @@ DOCUMENT = 800_000
 
 
 class Writer:
-    """A client of its own, with a connection of its own: a session is not for many threads."""
+    """A client with its own session and connection, since a `requests` session is not thread-safe."""
 
     def __init__(self, server: Server, account: Account) -> None:
         self.session = requests.Session()
@@ -32,7 +32,7 @@ def writers(server: Server, account: Account) -> list[Writer]:
     return [Writer(server, account) for _ in range(WRITERS)]
 
 
-def test_no_update_of_many_writers_is_lost(account: Account, writers: list[Writer]) -> None:
+def test_no_update_of_concurrent_writers_is_lost(account: Account, writers: list[Writer]) -> None:
     def write(number: int) -> list[int]:
         return [
             writers[number]("PATCH", "/orders/s1/properties", {f"w{number}_{turn}": turn})
@@ -64,12 +64,12 @@ def test_writers_of_the_same_properties_in_opposite_orders_do_not_deadlock(
     assert set(statuses) == {204}
     saved = account.v1("GET", "/orders/s1/properties").json()
     assert saved.keys() == set(names)
-    # Every save is whole: all 30 are of the one writer that came last.
+    # Every save is atomic, so all 30 values are those of the last writer.
     assert len(set(saved.values())) == 1
 
 
 @pytest.mark.parametrize("turn", range(5))
-def test_the_first_writers_of_a_namespace_all_get_through(
+def test_the_first_writers_of_a_namespace_all_succeed(
     account: Account, writers: list[Writer], turn: int
 ) -> None:
     def write(number: int) -> int:
@@ -81,7 +81,7 @@ def test_the_first_writers_of_a_namespace_all_get_through(
     assert ids == [f"s{number}" for number in range(WRITERS)]
 
 
-def test_writers_deleters_and_readers_together_meet_no_server_error(
+def test_concurrent_writers_deleters_and_readers_get_no_server_error(
     account: Account, writers: list[Writer]
 ) -> None:
     calls: list[tuple[str, str, object]] = [
@@ -106,10 +106,10 @@ def test_writers_deleters_and_readers_together_meet_no_server_error(
     assert account.v1("GET", "/orders/session-properties").json() == []
 
 
-def test_writers_together_make_no_document_too_large(
+def test_concurrent_writers_cannot_exceed_the_size_of_a_document(
     account: Account, writers: list[Writer]
 ) -> None:
-    """Each fits by itself, and two fit together: a third must be refused, in whatever order."""
+    """Two of the properties fit together, but not three, so one must be refused in any order."""
 
     def write(number: int) -> int:
         return writers[number]("PUT", f"/orders/s1/properties/p{number}", "x" * 300_000)

@@ -1,4 +1,4 @@
-"""The documentation page in a real browser that reaches nothing but the server."""
+"""The documentation page in a real browser that can only connect to the server."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ V2 = "/v2/context/document/{account}/{namespace}/{session}"
 
 @dataclass
 class DocsPage:
-    """The open page, and everything on it that went wrong or went elsewhere."""
+    """The open page, with its errors and its requests to other hosts."""
 
     page: Page
     server: Server
@@ -50,7 +50,7 @@ class DocsPage:
         expect(self.page.locator(".opblock").first).to_be_visible()
 
     def authorise(self, scheme: str, *secrets: str) -> None:
-        """Fills in the dialog behind the Authorize button."""
+        """Fills in the dialog of the Authorize button."""
         self.page.locator(".scheme-container .authorize").click()
         form = self.page.locator(".auth-container", has_text=scheme).first
         for box, secret in zip(form.locator("input").all(), secrets, strict=True):
@@ -60,7 +60,7 @@ class DocsPage:
         form.locator(".btn-done").click()
 
     def execute(self, method: str, path: str, body: object = None, **parameters: str) -> Locator:
-        """Tries an operation out; the table that shows its answer."""
+        """Tries an operation out; returns the table that shows its response."""
         operation = self.page.locator(
             f".opblock-{method}", has=self.page.locator(f'[data-path="{path}"]')
         )
@@ -109,9 +109,7 @@ def docs(browser: Browser, server: Server) -> Iterator[DocsPage]:
     assert docs.errors == []
 
 
-def test_a_reader_authorises_saves_a_property_and_reads_it_on_the_page(
-    docs: DocsPage, account: Account
-) -> None:
+def test_a_property_can_be_saved_and_read_on_the_page(docs: DocsPage, account: Account) -> None:
     docs.authorise("maven-api-key", account.key)
     place = {"account": account.id, "namespace": "myNamespace", "session": "mySessionId"}
 
@@ -125,9 +123,7 @@ def test_a_reader_authorises_saves_a_property_and_reads_it_on_the_page(
     assert saved_here == {"myProperty1": "seen in the browser"}
 
 
-def test_a_reader_with_a_token_reads_a_document_on_the_page(
-    docs: DocsPage, account: Account
-) -> None:
+def test_a_document_can_be_read_with_a_token_on_the_page(docs: DocsPage, account: Account) -> None:
     account.v1("PATCH", "/myNamespace/s1/properties", json={"myProperty1": "seen in v2"})
     docs.authorise("bearer", account.token)
     read = docs.execute("get", V2, account=account.id, namespace="myNamespace", session="s1")

@@ -1,4 +1,4 @@
-"""Section 5: one envelope for every error, whatever its source."""
+"""Section 5: every error has the same envelope, whatever its source."""
 
 import json
 
@@ -83,9 +83,7 @@ def test_an_unknown_path_below_an_account_is_404(account: Account, path: str) ->
         if method not in there
     ],
 )
-def test_a_method_that_is_not_there_is_405_with_allow(
-    account: Account, path: str, method: str
-) -> None:
+def test_an_unsupported_method_is_405_with_allow(account: Account, path: str, method: str) -> None:
     response = account.v1(method, path, json={"a": 1})
     assert_error(response, 405)
     allowed = {name.strip() for name in response.headers["Allow"].split(",")}
@@ -101,7 +99,7 @@ def test_a_method_that_is_not_there_is_405_with_allow(
         if method not in there
     ],
 )
-def test_a_method_that_is_not_there_is_405_with_allow_in_v2(
+def test_an_unsupported_method_is_405_with_allow_in_v2(
     account: Account, path: str, method: str
 ) -> None:
     response = account.v2(method, path, json={"a": 1})
@@ -132,7 +130,7 @@ def test_malformed_json_is_400_in_v2(account: Account, row: str, text: str) -> N
 
 
 def test_a_message_says_what_to_change(account: Account) -> None:
-    """One sentence, about this request: it names what was wrong with it."""
+    """The message is one sentence that names what is wrong with this request."""
     for response, about in [
         (account.v1("PUT", "/sde/properties/a", json=1), "reserved"),
         (account.v1("GET", "/orders/session-ids?perPage=0"), "perPage"),
@@ -146,7 +144,7 @@ def test_a_message_says_what_to_change(account: Account) -> None:
 
 
 @pytest.mark.parametrize("query", ["page=%ff", "perPage=%00", "page=1&page=x", "%ff=%ff"])
-def test_a_strange_query_is_no_server_error(account: Account, query: str) -> None:
+def test_a_malformed_query_is_not_a_server_error(account: Account, query: str) -> None:
     response = account.v1("GET", f"/orders/session-ids?{query}")
     assert response.status_code in {200, 400}
     if response.status_code == 400:
@@ -169,6 +167,6 @@ def test_a_path_longer_than_any_name_is_refused(account: Account) -> None:
         "GET /v1/account/a HTTP/1.1\r\nHost: ccs\r\nContent-Length: 0\r\nAccept: \xff\r\n",
     ],
 )
-def test_bytes_that_are_no_text_are_no_server_error(server: Server, request_line: str) -> None:
+def test_bytes_that_are_not_text_are_not_a_server_error(server: Server, request_line: str) -> None:
     answer = send(server.url, request_line.encode("latin-1") + b"Connection: close\r\n\r\n")
     assert 400 <= answer.status < 500

@@ -1,4 +1,4 @@
-"""Size: 800,000 characters a document, 1 MiB a request body."""
+"""The size limits: 800,000 characters for a document, and 1 MiB for a request body."""
 
 import json
 
@@ -21,12 +21,12 @@ def compact(value: object) -> str:
 
 
 def filler(size: int, **other: object) -> str:
-    """A JSON string that makes the document `{"a": filler, **other}` exactly this long."""
+    """Returns a JSON string that makes the document `{"a": filler, **other}` exactly this long."""
     return '"' + "x" * (size - len(compact({"a": "", **other}))) + '"'
 
 
 def characters(account: Account, path: str = "/orders/s1/properties") -> int:
-    """How long the document is, as compact JSON."""
+    """Returns the length of the document as compact JSON."""
     return len(compact(account.v1("GET", path).json()))
 
 
@@ -64,14 +64,14 @@ def test_the_other_properties_count_to_the_last_character(
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_full_document_takes_nothing_more(account: Account, write: str) -> None:
+def test_a_full_document_accepts_no_more_properties(account: Account, write: str) -> None:
     Property(account, "a").put(filler(DOCUMENT))
     assert_too_large(WRITES[write](Property(account, "b"), "1"))
     assert characters(account) == DOCUMENT
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_what_is_replaced_counts_no_more(account: Account, write: str) -> None:
+def test_replaced_values_do_not_count(account: Account, write: str) -> None:
     place = Property(account, "a")
     place.put(filler(DOCUMENT))
     assert WRITES[write](place, filler(DOCUMENT)).status_code == WRITTEN[write]
@@ -80,14 +80,14 @@ def test_what_is_replaced_counts_no_more(account: Account, write: str) -> None:
     assert characters(account) == DOCUMENT
 
 
-def test_what_is_deleted_counts_no_more(account: Account) -> None:
+def test_deleted_properties_do_not_count(account: Account) -> None:
     place = Property(account, "a")
     place.put(filler(DOCUMENT))
     assert_empty(account.v1("DELETE", "/orders/s1/properties/a"))
     assert place.put(filler(DOCUMENT)).status_code == 204
 
 
-def test_what_has_expired_counts_no_more(account: Account, clock: Clock) -> None:
+def test_expired_properties_do_not_count(account: Account, clock: Clock) -> None:
     account.v1("POST", "/namespace/orders/session?ttlSecond=10", json={"sessionId": "s1"})
     Property(account, "a").put(filler(DOCUMENT))
     clock.advance(seconds=10)
@@ -95,14 +95,14 @@ def test_what_has_expired_counts_no_more(account: Account, clock: Clock) -> None
     assert characters(account) == DOCUMENT
 
 
-def test_every_session_and_the_namespace_have_a_limit_of_their_own(account: Account) -> None:
+def test_every_session_and_the_namespace_have_separate_limits(account: Account) -> None:
     for session in ("s1", "s2", "__default__"):
         place = Property(account, "a", session=session)
         assert place.put(filler(DOCUMENT)).status_code == 204
     assert Property(account, "a", namespace="other").put(filler(DOCUMENT)).status_code == 204
 
 
-def test_characters_are_counted_and_no_bytes(account: Account) -> None:
+def test_characters_are_counted_rather_than_bytes(account: Account) -> None:
     """600,000 characters of four bytes each are 2.4 MB, and allowed."""
     half = '"' + "😀" * 200_000 + '"'
     for name in ("a", "b", "c"):
@@ -173,7 +173,7 @@ def test_a_body_over_1_mib_is_refused_before_it_is_parsed(
     path: str,
     chunked: bool,
 ) -> None:
-    """It is not even JSON: parsed, it would be 400."""
+    """The body is not valid JSON, so it would be 400 if it were parsed."""
     call = account.v1 if version == "v1" else account.v2
     text = b"x" * (BODY + 1)
     body = iter([text[: BODY // 2], text[BODY // 2 :]]) if chunked else text
@@ -181,7 +181,7 @@ def test_a_body_over_1_mib_is_refused_before_it_is_parsed(
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_of_exactly_1_mib_is_taken(
+def test_a_body_of_exactly_1_mib_is_accepted(
     account: Account,
     chunked: bool,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The names of section 1: what is allowed works everywhere, what is not is 400 everywhere."""
+"""The names of section 1: valid names work everywhere, and invalid names are 400 everywhere."""
 
 import json
 from typing import Any
@@ -80,7 +80,7 @@ def v2(account: Account, row: str, **names: str) -> requests.Response:
 
 
 @pytest.mark.parametrize("account_id", ["x" * 65, "a.b", "a b", "ä", "a:b", "a!", "a\n", "\0"])
-def test_an_account_id_of_another_form_is_refused(
+def test_an_invalid_account_id_is_refused(
     server: Server, account: Account, account_id: str
 ) -> None:
     url = f"{server.url}/v1/account/{quote(account_id)}/orders/properties"
@@ -89,7 +89,7 @@ def test_an_account_id_of_another_form_is_refused(
 
 
 @pytest.mark.parametrize("account_id", ["x" * 65, "a.b", "a b", "ä", "a:b", "a/b", ""])
-def test_an_account_id_of_another_form_is_refused_in_v2(account: Account, account_id: str) -> None:
+def test_an_invalid_account_id_is_refused_in_v2(account: Account, account_id: str) -> None:
     body = {"accountId": account_id, "nameSpace": "orders", "payload": {"a": 1}}
     response = account.v2("POST", "/context/document/create", json=body)
     assert_error(response, 400, field="accountId")
@@ -150,11 +150,11 @@ def test_a_reserved_namespace_is_refused_on_every_row_of_v2(
 
 
 @pytest.mark.parametrize("namespace", ["Consumer", "SDE", "faas_", "customs"])
-def test_what_only_looks_reserved_is_not(account: Account, namespace: str) -> None:
+def test_names_similar_to_reserved_ones_are_not_reserved(account: Account, namespace: str) -> None:
     assert_empty(account.v1("PUT", f"/{namespace}/properties/a", json=1))
 
 
-def test_a_namespace_has_a_name(account: Account) -> None:
+def test_an_empty_namespace_is_refused(account: Account) -> None:
     assert_error(account.v1("POST", "", json={"name": ""}), 400, field="name")
 
 
@@ -163,17 +163,13 @@ def test_a_namespace_has_a_name(account: Account) -> None:
 
 @pytest.mark.parametrize("session", ["x" * 257, "😀" * 257, *CONTROL])
 @pytest.mark.parametrize("row", ROWS_WITH_SESSION)
-def test_a_session_of_another_form_is_refused_in_v1(
-    account: Account, row: str, session: str
-) -> None:
+def test_an_invalid_session_id_is_refused_in_v1(account: Account, row: str, session: str) -> None:
     assert_error(v1(account, row, session=session), 400)
 
 
 @pytest.mark.parametrize("session", ["x" * 257, "😀" * 257, *CONTROL])
 @pytest.mark.parametrize("row", V2_ROWS_WITH_SESSION)
-def test_a_session_of_another_form_is_refused_in_v2(
-    account: Account, row: str, session: str
-) -> None:
+def test_an_invalid_session_id_is_refused_in_v2(account: Account, row: str, session: str) -> None:
     assert_error(v2(account, row, session=session), 400)
 
 
@@ -194,9 +190,7 @@ def test_a_session_that_clashes_with_paths_is_refused_in_v1(
 
 
 @pytest.mark.parametrize("row", ["18 POST session", "20 DELETE session/s"])
-def test_a_session_called_properties_is_refused_where_it_is_no_path(
-    account: Account, row: str
-) -> None:
+def test_a_session_called_properties_is_refused_outside_paths(account: Account, row: str) -> None:
     assert_error(v1(account, row, session="properties"), 400)
 
 
@@ -208,7 +202,7 @@ def test_a_session_in_a_body_is_not_empty_and_has_no_slash(account: Account, ses
 
 @pytest.mark.parametrize("session", [*AWKWARD, ".", "..", "__DEFAULT__", "session", "namespace"])
 @pytest.mark.parametrize("write", WRITES)
-def test_any_other_session_works_encoded_and_is_the_same_in_both_versions(
+def test_any_other_session_id_works_encoded_and_is_the_same_in_both_versions(
     account: Account, session: str, write: str
 ) -> None:
     place = Property(account, "a", session=session)
@@ -244,17 +238,13 @@ def test_sessions_round_trip_through_both_versions(
 
 @pytest.mark.parametrize("name", ["x" * 257, "😀" * 257, *CONTROL])
 @pytest.mark.parametrize("row", ROWS_WITH_NAME)
-def test_a_property_name_of_another_form_is_refused_in_v1(
-    account: Account, row: str, name: str
-) -> None:
+def test_an_invalid_property_name_is_refused_in_v1(account: Account, row: str, name: str) -> None:
     assert_error(v1(account, row, name=name), 400)
 
 
 @pytest.mark.parametrize("name", ["x" * 257, "😀" * 257, "", *CONTROL])
 @pytest.mark.parametrize("row", V2_ROWS_WITH_NAME)
-def test_a_property_name_of_another_form_is_refused_in_v2(
-    account: Account, row: str, name: str
-) -> None:
+def test_an_invalid_property_name_is_refused_in_v2(account: Account, row: str, name: str) -> None:
     assert_error(v2(account, row, name=name), 400)
 
 
@@ -330,14 +320,16 @@ def test_every_property_name_is_reached_through_bodies(account: Account, name: s
 
 
 @pytest.mark.parametrize("name", [".", ".."])
-def test_what_no_path_can_carry_is_reached_through_bodies(account: Account, name: str) -> None:
+def test_names_that_no_path_can_carry_are_reached_through_bodies(
+    account: Account, name: str
+) -> None:
     place = Property(account, name)
     assert place.create("1").status_code == 201
     assert set(place.readings_of_bodies().values()) == {1}
 
 
 @pytest.mark.parametrize("place", ["/orders", "/orders/s1"])
-def test_an_encoded_slash_and_a_slash_are_one_name(account: Account, place: str) -> None:
+def test_an_encoded_slash_and_a_slash_are_the_same_name(account: Account, place: str) -> None:
     assert_empty(account.v1("PUT", f"{place}/properties/image%2Fpng", json=1))
     assert account.v1("GET", f"{place}/properties/image/png").json() == 1
     assert_empty(account.v1("PUT", f"{place}/properties/image/png", json=2))
@@ -364,7 +356,7 @@ def test_an_encoded_slash_and_a_slash_are_one_name(account: Account, place: str)
         ("session-ids", "session-ids"),
     ],
 )
-def test_what_follows_properties_is_the_name_never_merged_or_redirected(
+def test_everything_after_properties_is_the_name_without_merging_or_redirects(
     account: Account, path: str, name: str
 ) -> None:
     for place in ("/orders", "/orders/s1"):
@@ -390,7 +382,7 @@ def test_a_slash_at_the_end_of_a_name_belongs_to_it(
     assert account.v1("GET", properties).json() == {"a": 1}
 
 
-def test_a_slash_at_the_end_of_a_session_s_ttl_is_dropped_in_a_namespace_called_properties(
+def test_the_trailing_slash_of_a_session_ttl_is_dropped_in_a_namespace_called_properties(
     account: Account,
 ) -> None:
     body = {"sessionId": "s1"}
@@ -399,7 +391,7 @@ def test_a_slash_at_the_end_of_a_session_s_ttl_is_dropped_in_a_namespace_called_
     assert [one["name"] for one in account.v1("GET", "").json()] == ["properties"]
 
 
-def test_the_plus_in_a_path_is_a_plus(account: Account) -> None:
+def test_a_plus_in_a_path_is_not_a_space(account: Account) -> None:
     assert_empty(account.v1("PUT", "/orders/a+b/properties/c+d", json=1))
     assert account.v1("GET", "/orders/session-properties").json() == [
         {"sessionId": "a+b", "property": {"c+d": 1}}

@@ -1,4 +1,4 @@
-"""v1 and v2 read and write one store, `__default__` is no session, and accounts share nothing."""
+"""v1 and v2 share one store, `__default__` means no session, and accounts share nothing."""
 
 from urllib.parse import quote
 
@@ -38,7 +38,7 @@ def test_default_and_no_session_are_the_same_place(
 
 @pytest.mark.parametrize("written", [{}, {"sessionId": "__default__"}])
 @pytest.mark.parametrize("path", ["/orders", "/orders/__default__"])
-def test_v2_without_session_is_that_place_too(
+def test_v2_without_a_session_is_the_same_place_too(
     account: Account, written: dict[str, object], path: str
 ) -> None:
     create(account, payload={"a": 1}, **written)
@@ -48,13 +48,13 @@ def test_v2_without_session_is_that_place_too(
 
 
 @pytest.mark.parametrize("session", ["", "/s1", "/__default__"])
-def test_what_v1_saves_v2_reads(account: Account, session: str) -> None:
+def test_v2_reads_properties_that_v1_saved(account: Account, session: str) -> None:
     account.v1("PATCH", f"/orders{session}/properties", json={"a": {"b": [1, None]}})
     assert payload(account, f"/orders{session}") == {"a": {"b": [1, None]}}
 
 
 @pytest.mark.parametrize("session", ["", "/s1", "/__default__"])
-def test_what_v2_saves_v1_reads(account: Account, session: str) -> None:
+def test_v1_reads_properties_that_v2_saved(account: Account, session: str) -> None:
     fields = {"sessionId": session[1:]} if session else {}
     create(account, payload={"a": {"b": [1, None]}}, **fields)
     assert account.v1("GET", f"/orders{session}/properties").json() == {"a": {"b": [1, None]}}
@@ -68,7 +68,7 @@ def test_both_versions_upsert_into_one_document(account: Account) -> None:
     assert payload(account, "/orders/s1") == {"a": 1, "b": 2, "c": 3}
 
 
-def test_what_one_version_deletes_is_gone_for_the_other(account: Account) -> None:
+def test_properties_deleted_by_one_version_are_gone_for_the_other(account: Account) -> None:
     create(account, sessionId="s1", payload={"a": 1, "b": 2, "c": 3})
     account.v1("DELETE", "/orders/s1/properties/a")
     body = {"accountId": account.id, "nameSpace": "orders", "sessionId": "s1"}

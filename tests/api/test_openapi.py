@@ -1,4 +1,4 @@
-"""The OpenAPI document, and schemathesis over it: the server keeps what the document promises."""
+"""The OpenAPI document, and tests with schemathesis that the server conforms to it."""
 
 import json
 from base64 import b64encode
@@ -46,7 +46,7 @@ ROWS = {
 
 
 def described_by_the_application() -> dict[str, Any]:
-    """The document without a server: pytest wants to know the operations before it starts one."""
+    """Returns the document without a server, since pytest collects the operations before it starts one."""
     app = create_app(Settings(database_url="postgresql://none"))
     found: dict[str, Any] = app.extensions["openapi"]
     return found
@@ -81,7 +81,7 @@ def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
 
 
 def test_it_describes_every_row_of_the_contract(document: dict[str, Any]) -> None:
-    """By path with the names of its parameters left out: those are for the document to choose."""
+    """Paths are compared without the names of their parameters, which the contract does not fix."""
 
     def shape(path: str) -> str:
         return "/".join("{}" if part.startswith("{") else part for part in path.split("/"))
@@ -93,7 +93,7 @@ def test_it_describes_every_row_of_the_contract(document: dict[str, Any]) -> Non
         assert methods <= described.get(shape(path), set()), path
 
 
-def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
+def test_every_operation_has_a_summary(document: dict[str, Any]) -> None:
     summaries = [operation["summary"] for _, _, operation in operations(document)]
     identities = [operation["operationId"] for _, _, operation in operations(document)]
     assert all(summary.strip() for summary in summaries)
@@ -112,7 +112,7 @@ def test_every_parameter_and_body_has_an_example(document: dict[str, Any]) -> No
             assert has_example(document, body["content"]["application/json"]), (path, method)
 
 
-def test_every_operation_lists_the_statuses_it_can_answer(document: dict[str, Any]) -> None:
+def test_every_operation_lists_its_statuses(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         statuses = set(operation["responses"])
         if not path.startswith(("/v1/account", V2)):
@@ -236,7 +236,7 @@ config = SchemathesisConfig()
 config.projects.default.generation = GenerationConfig(
     max_examples=EXAMPLES,
     deterministic=True,
-    allow_x00=False,  # no schema can say that a value holds no U+0000, however deep
+    allow_x00=False,  # a schema cannot say that a value contains no U+0000 at any depth
 )
 api = schemathesis.openapi.from_dict(DESCRIBED, config=config)
 bounded = settings(
@@ -250,7 +250,7 @@ bounded = settings(
 
 @api.include(path_regex="^/v1/").parametrize()
 @bounded
-def test_v1_keeps_the_document(case: Case, server: Server, account: Account) -> None:
+def test_v1_conforms_to_the_document(case: Case, server: Server, account: Account) -> None:
     if follows_the_document(case):
         case.path_parameters["account"] = account.id
     case.call_and_validate(server.url, headers={"maven-api-key": account.key})
@@ -258,7 +258,7 @@ def test_v1_keeps_the_document(case: Case, server: Server, account: Account) -> 
 
 @api.include(path_regex="^/v2/context/").parametrize()
 @bounded
-def test_v2_keeps_the_document(case: Case, server: Server, account: Account) -> None:
+def test_v2_conforms_to_the_document(case: Case, server: Server, account: Account) -> None:
     if follows_the_document(case):
         if case.path_parameters:
             case.path_parameters["account"] = account.id
@@ -275,18 +275,20 @@ def test_v2_keeps_the_document(case: Case, server: Server, account: Account) -> 
 
 @api.exclude(path_regex="^/(v1|v2/context)/").parametrize()
 @bounded
-def test_all_the_rest_keeps_the_document(case: Case, server: Server, account: Account) -> None:
+def test_all_other_paths_conform_to_the_document(
+    case: Case, server: Server, account: Account
+) -> None:
     credentials = b64encode(f"{account.username}:{account.password}".encode()).decode()
     case.call_and_validate(server.url, headers={"Authorization": f"Basic {credentials}"})
 
 
 def follows_the_document(case: Case) -> bool:
-    """Whether the case is meant to be taken; one meant to be refused is left as it is."""
+    """Whether the case is meant to be accepted; a case that is meant to be refused is sent unchanged."""
     return case.meta is not None and case.meta.generation.mode.is_positive
 
 
 def agreeing_with_itself(body: dict[str, Any], account: Account) -> dict[str, Any]:
-    """What no schema can say: the account is the token's, and filters are of the namespace."""
+    """Applies rules that a schema cannot express: the account is that of the token, and filters name the namespace."""
     agreeing: dict[str, Any] = {"accountId": account.id}
     if "filter" in body:
         names = (entry.partition(".")[2] for entry in body["filter"])

@@ -37,7 +37,7 @@ def test_pages_begin_at_0_and_hold_100_by_default(account: Account, row: str) ->
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_pages_divide_the_whole_without_gap_or_repetition(account: Account, row: str) -> None:
+def test_pages_have_no_gaps_or_repetitions(account: Account, row: str) -> None:
     everything = [f"s{number}" for number in range(7)]
     fill(account, everything)
     pages = [ids(account, row, f"?page={page}&perPage=3") for page in range(3)]
@@ -61,7 +61,7 @@ def test_past_the_end_is_an_empty_list(account: Account, row: str, page: int) ->
 
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("page", [2**63, 10**30])
-def test_a_page_that_no_store_can_have_is_refused(account: Account, row: str, page: int) -> None:
+def test_a_page_number_that_is_too_large_is_refused(account: Account, row: str, page: int) -> None:
     assert_error(account.v1("GET", f"/orders/{row}?page={page}"), 400, field="page")
 
 
@@ -80,7 +80,7 @@ def test_per_page_is_a_whole_number_from_1_to_1000(
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_page_after_a_session_holds_what_follows_it(account: Account, row: str) -> None:
+def test_a_page_after_a_session_has_the_sessions_that_follow(account: Account, row: str) -> None:
     everything = [f"s{number}" for number in range(7)]
     fill(account, everything)
     assert ids(account, row, "?after=s2&perPage=3") == everything[3:6]
@@ -112,7 +112,7 @@ def test_sessions_are_in_code_point_order(account: Account, session_ids: list[st
         assert ids(account, row) == sorted(session_ids)
 
 
-def test_the_order_is_that_of_code_points_and_of_no_language(account: Account) -> None:
+def test_the_order_does_not_depend_on_a_locale(account: Account) -> None:
     in_order = ["A", "Z", "__default__", "a", "b", "ä", "ł", "日", "\uffee", "😀"]
     fill(account, in_order[::-1])
     for row in ROWS:

@@ -1,4 +1,4 @@
-"""The metrics of quotas: their number is bounded, and they take nothing with them when the database is away."""
+"""The metrics of quotas: their number is bounded, and other metrics do not fail with them without the database."""
 
 import logging
 from collections import Counter
@@ -16,14 +16,14 @@ from tests.support.ports import free_port
 
 
 def shown(metrics: QuotaMetrics) -> Counter[str]:
-    """How many series there are of each name."""
+    """Returns the number of series of each name."""
     return Counter(sample.name for family in metrics.collect() for sample in family.samples)
 
 
-def test_however_many_quotas_there_are_the_series_are_bounded(
+def test_the_number_of_series_is_bounded_for_any_number_of_quotas(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A thousand are read on a machine that has other things to do too.
+    # A thousand quotas are read on a machine that may be busy.
     monkeypatch.setattr(quota_metrics, "_PATIENCE_SECONDS", 30)
     schema.migrate(empty_database_url)
     database = Database(empty_database_url, Settings())
@@ -41,7 +41,7 @@ def test_however_many_quotas_there_are_the_series_are_bounded(
     }
 
 
-def test_the_database_is_asked_again_only_after_a_while(empty_database_url: str) -> None:
+def test_the_result_of_the_database_is_cached(empty_database_url: str) -> None:
     schema.migrate(empty_database_url)
     database = Database(empty_database_url, Settings())
     seldom, always = QuotaMetrics(database, 3600.0), QuotaMetrics(database, 0.0)
@@ -52,7 +52,7 @@ def test_the_database_is_asked_again_only_after_a_while(empty_database_url: str)
     assert shown(always) == {"ccs_quota_accounts": 1, "ccs_quota_limit": 1}
 
 
-def test_while_the_database_is_away_there_are_none_and_the_log_says_so(
+def test_without_the_database_there_are_no_series_and_an_error_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     away = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none", Settings())

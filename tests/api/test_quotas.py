@@ -1,4 +1,4 @@
-"""Quotas over HTTP: each limit, its boundary, what goes on over it, and the way back."""
+"""Quotas over HTTP: each limit, its boundary, what works above it, and how to get below it again."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ NS = "/ns/properties"
 
 @pytest.fixture(scope="module")
 def own_database(cluster: EmbeddedPostgres) -> Iterator[Database]:
-    """A database that no other test's service counts in, at another interval."""
+    """A database in which no service of another test counts at another interval."""
     url = create_database(cluster, f"quotas_{token_hex(6)}")
     schema.migrate(url)
     database = Database(url, Settings())
@@ -34,7 +34,7 @@ def own_database(cluster: EmbeddedPostgres) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def instances(own_database: Database) -> Iterator[list[Server]]:
-    """Two instances with two workers each, which count all the time and look credentials up at every request."""
+    """Two instances with two workers each that count continuously and do not cache credentials."""
     env = environment(
         CCS_DATABASE_URL=own_database.engine.url.set(drivername="postgresql").render_as_string(
             hide_password=False
@@ -62,7 +62,7 @@ def other_account(instances: list[Server], own_database: Database) -> Iterator[A
 
 
 def wait_until_counted(database: Database, account: Account, **amounts: int) -> None:
-    """Returns when the account has been counted to have this."""
+    """Waits until the count of the account has this result."""
 
     def counted() -> bool:
         found = find_quota(database, account.id)
@@ -111,7 +111,7 @@ def assert_refused(response: requests.Response, name: str, used: int, limit: int
         ("sessions", 1, ("/ns/s/properties", {"a": 1}), ("/ns/t/properties", {"a": 1}), 2),
     ],
 )
-def test_an_account_may_have_its_limit_and_saves_nothing_over_it_until_it_has_deleted(
+def test_an_account_may_reach_its_limit_and_cannot_save_above_it_until_it_deletes(
     account: Account,
     other_account: Account,
     own_database: Database,
@@ -124,7 +124,7 @@ def test_an_account_may_have_its_limit_and_saves_nothing_over_it_until_it_has_de
     set_quota(own_database, account.id, {name: limit})
     assert_empty(account.v1("PATCH", first[0], json=first[1]))
     wait_until_counted(own_database, account, **{name: limit})
-    # Exactly its limit: it still saves.
+    # At its limit, the account can still save.
     assert_empty(account.v1("PATCH", one_more[0], json=one_more[1]))
     wait_until_counted(own_database, account, **{name: used})
     before = account.v1("GET", "/ns/session-properties").json()
@@ -191,12 +191,12 @@ def test_reads_are_the_same_to_the_byte_without_a_quota_and_over_one(
     assert SAVES["v1 PUT"](full).status_code == 204
 
 
-def test_what_saves_nothing_goes_on_over_a_quota(full: Account) -> None:
+def test_requests_that_save_nothing_work_over_a_quota(full: Account) -> None:
     assert_empty(full.v1("PATCH", NS, json={}))
     assert create(full).status_code == 201
     assert_empty(full.v1("POST", "?ttlSecond=60", json={"name": "ns"}))
     assert_empty(full.v1("POST", "", json={"name": "another"}))
-    # What is wrong with a request is told all the same.
+    # Invalid requests are still reported as such.
     assert_error(full.v1("PUT", f"{NS}/a", data=b"{", headers={"Content-Type": "text/x"}), 415)
     assert_error(full.v1("PATCH", NS, json=[1]), 400)
     assert_error(full.v1("PUT", "/custom/properties/a", json=1), 400)
@@ -221,18 +221,18 @@ DELETIONS: dict[str, Callable[[Account], requests.Response]] = {
 
 
 @pytest.mark.parametrize("way", DELETIONS)
-def test_every_way_of_deleting_leads_back_under_the_limit(full: Account, way: str) -> None:
+def test_an_account_can_save_again_after_any_kind_of_deletion(full: Account, way: str) -> None:
     assert DELETIONS[way](full).ok
     wait_until(lambda: SAVES["v1 PUT"](full).status_code == 204)
 
 
-def test_a_rate_of_the_accounts_own(
+def test_an_account_can_have_a_rate_limit(
     account: Account, other_account: Account, own_database: Database, instances: list[Server]
 ) -> None:
     set_quota(own_database, account.id, {"requests": "3/hour"})
     refused: dict[str, requests.Response] = {}
     for server in instances:
-        # Each worker counts for itself: connections are dealt to all of them.
+        # Each worker counts separately, and connections are distributed among them.
         here = replace(account, server_url=server.url)
         wait_until(lambda here=here: here.v1("GET", NS).status_code == 429)  # type: ignore[misc]
         refused[server.url] = here.v1("GET", NS)
@@ -246,7 +246,7 @@ def test_a_rate_of_the_accounts_own(
     assert account.v1("GET", NS).status_code == 200
 
 
-def test_of_many_clients_at_once_on_every_worker_none_goes_on_for_long(
+def test_concurrent_clients_on_all_workers_are_soon_refused(
     account: Account, own_database: Database, instances: list[Server]
 ) -> None:
     set_quota(own_database, account.id, {"properties": 50})
@@ -267,7 +267,7 @@ def test_of_many_clients_at_once_on_every_worker_none_goes_on_for_long(
         saved = sum(threads.map(save_until_refused, range(8)))
     assert saved > 50
     assert len(account.v1("GET", NS).json()) == saved
-    # Every worker refuses now, on connections of whatever age.
+    # Every worker refuses now, on new and on existing connections.
     for client in range(16):
         assert save_until_refused(client) == 0
     wait_until_counted(own_database, account, properties=saved)
@@ -285,7 +285,7 @@ def metrics(server: Server) -> dict[tuple[str, str, str], float]:
     }
 
 
-def test_the_metrics_show_limits_and_use_on_every_instance(
+def test_the_metrics_of_every_instance_show_limits_and_usage(
     full: Account, other_account: Account, own_database: Database, instances: list[Server]
 ) -> None:
     set_quota(own_database, full.id, {"sessions": 5, "requests": "600/minute"})

@@ -1,4 +1,4 @@
-"""CCS_RATE_LIMIT: how many requests an account may make."""
+"""CCS_RATE_LIMIT, which limits the rate of requests of an account."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -46,7 +46,7 @@ def test_v1_and_v2_count_together_and_accounts_apart(
     assert account.v1("GET", "/ns/properties").json() == {}
 
 
-def test_nobody_uses_up_anothers_rate(
+def test_requests_with_a_wrong_key_do_not_use_up_the_rate_of_an_account(
     limited: Server, account: Account, other_account: Account
 ) -> None:
     here = replace(account, server_url=limited.url)
@@ -60,7 +60,7 @@ def test_nobody_uses_up_anothers_rate(
 
 
 class _Failing(MemoryStorage):
-    """A storage that is away."""
+    """A storage that cannot be reached."""
 
     asked = 0
 
@@ -69,7 +69,7 @@ class _Failing(MemoryStorage):
         raise ConnectionError
 
 
-def test_a_storage_that_fails_lets_requests_pass_and_is_left_alone_for_a_while(
+def test_requests_are_allowed_while_the_storage_fails(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     storage = _Failing()
@@ -90,13 +90,13 @@ def test_a_window_slides() -> None:
     limiter.count("b", RATE)
 
 
-def test_it_is_off_by_default_and_wants_a_storage_that_there_is() -> None:
+def test_it_is_off_by_default_and_requires_an_existing_storage() -> None:
     assert RateLimiter.of(Settings()).rate_of(None) is None
     with pytest.raises(SettingError, match="CCS_RATE_LIMIT_STORAGE"):
         RateLimiter.of(Settings(rate_limit=Rate("3/hour"), rate_limit_storage="nothing://host"))
 
 
-def test_an_accounts_own_rate_goes_before_the_common_one() -> None:
+def test_the_rate_of_an_account_overrides_the_common_rate() -> None:
     assert RateLimiter.of(Settings()).rate_of("3/hour") == RATE
     limiter = RateLimiter.of(Settings(rate_limit=Rate("5/minute")))
     assert limiter.rate_of("3/hour") == RATE

@@ -1,4 +1,4 @@
-"""What holds for every request: trailing slash, alias, content type, request id, size of a body."""
+"""Rules for every request: trailing slash, alias, content type, request id and chunked bodies."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ FILLED = {"size": 1, "size/": 1}
 
 
 def fill(account: Account) -> None:
-    """Something for every row to find, with a slash at the end of its path and without: of a name it is a part."""
+    """Saves properties that every row finds, with and without a trailing slash, which is part of a property name."""
     account.v1("PATCH", "/orders/properties", json=FILLED)
     account.v1("PATCH", "/orders/s1/properties", json=FILLED)
 
@@ -43,7 +43,7 @@ def test_v1_writes_answer_204_without_body_and_reads_200(account: Account, row: 
 
 
 @pytest.mark.parametrize("row", V1_ROWS)
-def test_v1_takes_a_trailing_slash_without_redirect(account: Account, row: str) -> None:
+def test_v1_accepts_a_trailing_slash_without_a_redirect(account: Account, row: str) -> None:
     fill(account)
     call = v1_rows()[row]
     response = account.v1(call.method, with_trailing_slash(call), **call.arguments)
@@ -51,7 +51,7 @@ def test_v1_takes_a_trailing_slash_without_redirect(account: Account, row: str) 
 
 
 @pytest.mark.parametrize("row", V2_ROWS)
-def test_v2_takes_a_trailing_slash_without_redirect(account: Account, row: str) -> None:
+def test_v2_accepts_a_trailing_slash_without_a_redirect(account: Account, row: str) -> None:
     fill(account)
     call = v2_rows(account.id)[row]
     response = account.v2(call.method, with_trailing_slash(call), **call.arguments)
@@ -80,7 +80,7 @@ def test_brand_is_an_alias_of_account(
     assert response.status_code == call.success
 
 
-def test_brand_and_account_are_one_place(server: Server, account: Account) -> None:
+def test_brand_and_account_are_the_same_place(server: Server, account: Account) -> None:
     response = requests.patch(
         f"{server.url}/v1/brand/{account.id}/orders/properties",
         json={"a": 1},
@@ -96,9 +96,9 @@ def test_brand_and_account_are_one_place(server: Server, account: Account) -> No
 def test_slashes_are_never_merged_and_nothing_is_redirected(
     account: Account, method: str, path: str
 ) -> None:
-    """Two slashes have an empty name between them: an error, and no other place.
+    """Two slashes enclose an empty name, which is an error rather than another place.
 
-    It is what a client sends that forgot its session, and DELETE must not take the namespace's.
+    A client that has lost its session id sends this, and its DELETE must not delete the namespace's properties.
     """
     fill(account)
     body = {"json": {"size": 2}} if method == "PATCH" else {}
@@ -113,7 +113,7 @@ def test_slashes_are_never_merged_and_nothing_is_redirected(
     "content_type",
     ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"],
 )
-def test_v1_takes_json(account: Account, row: str, content_type: str) -> None:
+def test_v1_accepts_json(account: Account, row: str, content_type: str) -> None:
     call = v1_rows()[row]
     headers = {"Content-Type": content_type}
     response = account.v1(call.method, call.path, data=json.dumps(call.body), headers=headers)
@@ -132,7 +132,7 @@ def test_v1_refuses_a_body_of_another_type(account: Account, row: str, content_t
 
 
 @pytest.mark.parametrize("row", V1_ROWS_WITH_BODY)
-def test_v1_refuses_a_body_of_no_type(account: Account, row: str) -> None:
+def test_v1_refuses_a_body_without_a_type(account: Account, row: str) -> None:
     call = v1_rows()[row]
     body = json.dumps(call.body).encode()  # requests gives bytes no type
     assert_error(account.v1(call.method, call.path, data=body), 415)
@@ -149,7 +149,7 @@ def test_v2_refuses_a_body_of_another_type(account: Account, row: str, content_t
 
 @pytest.mark.parametrize("row", [row for row in V1_ROWS if row not in V1_ROWS_WITH_BODY])
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "nonsense"])
-def test_no_content_type_matters_without_a_body(
+def test_the_content_type_does_not_matter_without_a_body(
     account: Account, row: str, content_type: str
 ) -> None:
     fill(account)
@@ -164,8 +164,8 @@ def test_a_request_id_is_echoed(account: Account, path: str) -> None:
     assert response.headers["X-Request-ID"] == "2f1c-only-mine"
 
 
-def test_a_request_id_is_made_where_there_is_none(account: Account) -> None:
-    # At once, so that every worker makes some.
+def test_a_request_id_is_generated_if_there_is_none(account: Account) -> None:
+    # Concurrently, so that every worker generates some.
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(lambda _: account.v1("GET", ""), range(200))
     ids = [answer.headers["X-Request-ID"] for answer in answers]
@@ -196,10 +196,10 @@ def test_a_body_may_come_in_chunks(account: Account) -> None:
 
 @pytest.mark.parametrize("size", [1000, 100_000, 1024 * 1024, 1024 * 1024 + 1, 3_000_000])
 @pytest.mark.parametrize("status", [401, 403, 405, 413, 415])
-def test_a_refused_body_does_no_harm_to_the_next_request(
+def test_a_refused_body_does_not_affect_the_next_request(
     server: Server, account: Account, status: int, size: int
 ) -> None:
-    """Not taken for a request, nor does the client send one on a connection that is being closed."""
+    """It is not parsed as a request, and the client sends no request on a connection that is being closed."""
     method = "POST" if status == 405 else "PATCH"
     key = {401: {}, 403: {"maven-api-key": "unknown"}}.get(status, {"maven-api-key": account.key})
     content_type = "text/plain" if status == 415 else "application/json"
@@ -220,7 +220,7 @@ def test_a_refused_body_does_no_harm_to_the_next_request(
 @pytest.mark.parametrize(
     "path", ["/orders/properties", "/orders/properties/a", "/orders/s1/properties"]
 )
-def test_options_names_the_methods_of_a_path_of_properties(account: Account, path: str) -> None:
+def test_options_lists_the_methods_of_a_path_of_properties(account: Account, path: str) -> None:
     response = account.v1("OPTIONS", path)
     assert response.status_code == 200
     assert {"GET", "DELETE", "OPTIONS"} <= set(response.headers["Allow"].split(", "))

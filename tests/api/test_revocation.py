@@ -1,4 +1,4 @@
-"""Credentials that are taken away stop working, and those that are left go on."""
+"""Revoked credentials stop working, and other credentials keep working."""
 
 import time
 
@@ -10,7 +10,7 @@ from ccs_server.store.database import Database
 from tests.api.answers import assert_error
 from tests.support.service import Account, ccs, environment
 
-# What the project promises for every instance.
+# The maximum delay that the project promises for every instance.
 SECONDS = 5
 # So many requests, one after the other, have all workers respond.
 EVERY_WORKER = 20
@@ -33,7 +33,7 @@ def statuses_with(account: Account, key: str) -> set[int]:
 
 
 def await_refusal(account: Account, key: str, since: float) -> requests.Response:
-    """The first answer that is not 200, which must come in time."""
+    """Returns the first response that is not 200, which must come in time."""
     while True:
         response = account.v1("GET", "", headers={"maven-api-key": key})
         if response.status_code != 200:
@@ -59,7 +59,7 @@ def test_a_revoked_key_stops_working_within_5_seconds(
     since = time.monotonic()
     assert_error(await_refusal(account, made.key, since), 403)
 
-    # One worker may know it before another: within 5 seconds all of them do.
+    # Workers may learn of it at different times, but after 5 seconds all of them have.
     while statuses_with(account, made.key) != {403}:
         assert time.monotonic() - since < SECONDS
     assert status_with(account, account.key) == 200
@@ -75,7 +75,7 @@ def test_regenerating_revokes_all_keys_but_the_newest(
     assert status_with(account, newest.key) == 200
 
 
-def test_a_revoked_password_fetches_no_token(
+def test_a_revoked_password_gets_no_token(
     account: Account, database: Database, database_url: str
 ) -> None:
     made = credentials.create_credential(database, account.id)
@@ -113,7 +113,7 @@ def test_tokens_of_a_revoked_user_stop_working_within_5_seconds(
 def test_tokens_work_everywhere_while_the_signing_key_is_replaced(
     account: Account, database_url: str
 ) -> None:
-    """One worker signs with the new key while another has not heard of it: nobody may notice."""
+    """One worker signs with the new key before another knows it, which clients must not notice."""
     account.v1("PATCH", "/orders/properties", json={"a": 1})
     url = f"{account.server_url}/v2/context/document/{account.id}/orders"
     login = f"{account.server_url}/v2/authenticate/login"

@@ -1,4 +1,4 @@
-"""What the service says of itself: health, readiness, documentation."""
+"""The service's own pages: health, readiness and documentation."""
 
 import re
 from urllib.parse import urljoin, urlsplit
@@ -10,12 +10,12 @@ from tests.support.service import Server
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_it_lives_and_is_ready(server: Server, path: str) -> None:
+def test_it_is_healthy_and_ready(server: Server, path: str) -> None:
     response = requests.get(server.url + path, timeout=10)
     assert response.status_code == 200
 
 
-def test_the_root_leads_to_the_docs(server: Server) -> None:
+def test_the_root_redirects_to_the_docs(server: Server) -> None:
     response = requests.get(f"{server.url}/", timeout=10)
     assert response.status_code == 200
     assert urlsplit(response.url).path.rstrip("/") == "/docs"

@@ -1,4 +1,4 @@
-"""Section 2: how long properties live. The clock is the database's, and is moved, not awaited."""
+"""Section 2: when properties expire. The tests move the clock of the database instead of waiting."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_a_ttl_of_0_means_forever(account: Account, clock: Clock, place: str) ->
 
 
 @pytest.mark.parametrize("place", ["/orders", "/orders/s1"])
-def test_a_property_lives_as_long_as_its_namespace_says(
+def test_a_property_expires_after_the_ttl_of_its_namespace(
     account: Account, clock: Clock, place: str
 ) -> None:
     namespace_ttl(account, 100)
@@ -63,7 +63,7 @@ def test_a_put_property_expires_too(account: Account, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("session_seconds", [50, 200])
-def test_a_sessions_ttl_goes_before_its_namespaces(
+def test_the_ttl_of_a_session_overrides_that_of_its_namespace(
     account: Account, clock: Clock, session_seconds: int
 ) -> None:
     namespace_ttl(account, 100)
@@ -75,7 +75,7 @@ def test_a_sessions_ttl_goes_before_its_namespaces(
     assert saved(account, "/orders/s1") == {}
 
 
-def test_a_sessions_ttl_counts_without_one_on_the_namespace(account: Account, clock: Clock) -> None:
+def test_the_ttl_of_a_session_needs_none_on_the_namespace(account: Account, clock: Clock) -> None:
     session_ttl(account, 50)
     save(account, "/orders/s1", a=1)
     save(account, "/orders/s2", a=1)
@@ -84,7 +84,7 @@ def test_a_sessions_ttl_counts_without_one_on_the_namespace(account: Account, cl
     assert saved(account, "/orders/s2") == {"a": 1}
 
 
-def test_an_explicit_0_on_a_session_means_forever_whatever_the_namespace_says(
+def test_an_explicit_0_on_a_session_means_forever_despite_the_namespace(
     account: Account, clock: Clock
 ) -> None:
     namespace_ttl(account, 100)
@@ -94,7 +94,9 @@ def test_an_explicit_0_on_a_session_means_forever_whatever_the_namespace_says(
     assert saved(account, "/orders/s1") == {"a": 1}
 
 
-def test_a_sessions_ttl_touches_no_namespace_property(account: Account, clock: Clock) -> None:
+def test_the_ttl_of_a_session_does_not_apply_to_namespace_properties(
+    account: Account, clock: Clock
+) -> None:
     namespace_ttl(account, 100)
     session_ttl(account, 10)
     save(account, "/orders", a=1)
@@ -102,14 +104,16 @@ def test_a_sessions_ttl_touches_no_namespace_property(account: Account, clock: C
     assert saved(account, "/orders") == {"a": 1}
 
 
-def test_a_sessions_ttl_is_that_of_its_namespace_only(account: Account, clock: Clock) -> None:
+def test_the_ttl_of_a_session_applies_to_one_namespace_only(account: Account, clock: Clock) -> None:
     session_ttl(account, 10)
     save(account, "/other/s1", a=1)
     clock.advance(seconds=10)
     assert saved(account, "/other/s1") == {"a": 1}
 
 
-def test_a_changed_ttl_touches_no_property_that_exists(account: Account, clock: Clock) -> None:
+def test_a_changed_ttl_does_not_apply_to_existing_properties(
+    account: Account, clock: Clock
+) -> None:
     save(account, "/orders", forever=1)
     namespace_ttl(account, 100)
     save(account, "/orders", hundred=1)
@@ -121,7 +125,7 @@ def test_a_changed_ttl_touches_no_property_that_exists(account: Account, clock: 
     assert saved(account, "/orders") == {"forever": 1}
 
 
-def test_a_changed_session_ttl_touches_no_property_that_exists(
+def test_a_changed_session_ttl_does_not_apply_to_existing_properties(
     account: Account, clock: Clock
 ) -> None:
     session_ttl(account, 100)
@@ -132,7 +136,7 @@ def test_a_changed_session_ttl_touches_no_property_that_exists(
     assert saved(account, "/orders/s1") == {"hundred": 1}
 
 
-def test_a_changed_ttl_counts_from_the_next_write_of_that_property(
+def test_a_changed_ttl_applies_from_the_next_write_of_a_property(
     account: Account, clock: Clock
 ) -> None:
     namespace_ttl(account, 100)
@@ -148,7 +152,7 @@ def test_a_changed_ttl_counts_from_the_next_write_of_that_property(
 
 
 @pytest.mark.parametrize("again", ["a new value", 1])
-def test_a_write_gives_a_new_life_even_with_the_same_value(
+def test_a_write_renews_the_expiry_even_with_the_same_value(
     account: Account, clock: Clock, again: object
 ) -> None:
     namespace_ttl(account, 100)
@@ -161,9 +165,7 @@ def test_a_write_gives_a_new_life_even_with_the_same_value(
     assert saved(account, "/orders") == {}
 
 
-def test_a_write_of_one_property_gives_the_others_no_new_life(
-    account: Account, clock: Clock
-) -> None:
+def test_a_write_of_one_property_does_not_renew_the_others(account: Account, clock: Clock) -> None:
     namespace_ttl(account, 100)
     save(account, "/orders/s1", a=1, b=1)
     clock.advance(seconds=90)
@@ -172,7 +174,7 @@ def test_a_write_of_one_property_gives_the_others_no_new_life(
     assert saved(account, "/orders/s1") == {"b": 2}
 
 
-def test_reading_gives_no_new_life(account: Account, clock: Clock) -> None:
+def test_reading_does_not_renew_the_expiry(account: Account, clock: Clock) -> None:
     namespace_ttl(account, 100)
     save(account, "/orders", a=1)
     clock.advance(seconds=90)
@@ -181,7 +183,7 @@ def test_reading_gives_no_new_life(account: Account, clock: Clock) -> None:
     assert saved(account, "/orders") == {}
 
 
-def test_registering_without_a_ttl_leaves_what_is_set(account: Account, clock: Clock) -> None:
+def test_registering_without_a_ttl_keeps_the_ttl(account: Account, clock: Clock) -> None:
     namespace_ttl(account, 100)
     assert_empty(account.v1("POST", "", json={"name": "orders"}))
     save(account, "/orders", a=1)
@@ -189,9 +191,7 @@ def test_registering_without_a_ttl_leaves_what_is_set(account: Account, clock: C
     assert saved(account, "/orders") == {}
 
 
-def test_registering_a_session_without_a_ttl_leaves_what_is_set(
-    account: Account, clock: Clock
-) -> None:
+def test_registering_a_session_without_a_ttl_keeps_the_ttl(account: Account, clock: Clock) -> None:
     session_ttl(account, 100)
     assert_empty(account.v1("POST", "/namespace/orders/session", json={"sessionId": "s1"}))
     save(account, "/orders/s1", a=1)
@@ -214,7 +214,7 @@ GONE_V1 = [
 
 @pytest.fixture
 def expired(account: Account, clock: Clock) -> None:
-    """Session `s1` with `a` expired and `kept` alive; everything else in `orders` expired."""
+    """In namespace `orders`, only the property `kept` of session `s1` has not expired."""
     save(account, "/orders/s1", kept=1)
     namespace_ttl(account, 100)
     save(account, "/orders/s1", a=1)
@@ -265,7 +265,7 @@ def test_an_expired_property_is_gone_for_a_v2_filter(account: Account) -> None:
 
 
 @pytest.mark.usefixtures("expired")
-def test_an_expired_property_can_be_created_again_and_brings_no_other_back(
+def test_creating_an_expired_property_again_does_not_restore_others(
     account: Account, clock: Clock
 ) -> None:
     save(account, "/orders/gone", b=2)
@@ -277,7 +277,7 @@ def test_an_expired_property_can_be_created_again_and_brings_no_other_back(
 
 
 @pytest.mark.usefixtures("expired")
-def test_a_longer_ttl_brings_nothing_back(account: Account) -> None:
+def test_a_longer_ttl_restores_no_expired_property(account: Account) -> None:
     namespace_ttl(account, 0)
     session_ttl(account, 1000)
     assert saved(account, "/orders/s1") == {"kept": 1}
@@ -306,7 +306,7 @@ def test_deleting_the_properties_keeps_the_ttl_of_the_session(
     assert saved(account, "/orders/s1") == {}
 
 
-def test_a_deleted_session_takes_the_ttl_of_its_namespace_again(
+def test_after_its_deletion_a_session_has_the_ttl_of_its_namespace(
     account: Account, clock: Clock
 ) -> None:
     namespace_ttl(account, 100)
@@ -330,7 +330,7 @@ def test_a_ttl_is_0_to_2147483647(account: Account, seconds: int) -> None:
     assert namespace.get("ttlSecond", 0) == seconds
 
 
-def test_the_longest_ttl_outlasts_any_conversation(account: Account, clock: Clock) -> None:
+def test_the_longest_ttl_is_accepted_and_applied(account: Account, clock: Clock) -> None:
     namespace_ttl(account, 2_147_483_647)
     save(account, "/orders", a=1)
     clock.advance(seconds=2_147_483_000)

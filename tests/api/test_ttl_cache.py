@@ -1,4 +1,4 @@
-"""The cache of credentials: how long it knows what, and how much."""
+"""The cache of credentials: when its entries expire, and how many it holds."""
 
 import pytest
 
@@ -10,13 +10,13 @@ SECONDS = 2.0
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time that the memory sees; tests move it."""
+    """The current time of the cache; tests change it."""
     now = [100.0]
     monkeypatch.setattr(ttl_cache, "monotonic", lambda: now[0])
     return now
 
 
-def test_a_value_is_known_until_its_time_is_over(now: list[float]) -> None:
+def test_a_value_is_cached_until_it_expires(now: list[float]) -> None:
     known = TTLCache[str](SECONDS)
     assert known.get(b"key") is None
     assert known.put(b"key", "value") == "value"
@@ -27,7 +27,7 @@ def test_a_value_is_known_until_its_time_is_over(now: list[float]) -> None:
     assert known.get(b"key") is None
 
 
-def test_a_value_that_is_read_does_not_live_longer(now: list[float]) -> None:
+def test_reading_a_value_does_not_renew_it(now: list[float]) -> None:
     known = TTLCache[str](SECONDS)
     known.put(b"key", "value")
     for _ in range(3):
@@ -36,7 +36,7 @@ def test_a_value_that_is_read_does_not_live_longer(now: list[float]) -> None:
     assert known.get(b"key") is None
 
 
-def test_a_value_that_is_put_again_counts_from_then(now: list[float]) -> None:
+def test_putting_a_value_again_renews_it(now: list[float]) -> None:
     known = TTLCache[str](SECONDS)
     known.put(b"key", "old")
     now[0] += 1.5
@@ -46,7 +46,7 @@ def test_a_value_that_is_put_again_counts_from_then(now: list[float]) -> None:
 
 
 @pytest.mark.usefixtures("now")
-def test_it_never_holds_more_than_its_limit() -> None:
+def test_it_never_exceeds_its_limit() -> None:
     known = TTLCache[int](SECONDS, most=3)
     for number in range(10):
         known.put(b"%d" % number, number)

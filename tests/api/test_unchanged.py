@@ -1,4 +1,4 @@
-"""A request that answers 4xx changed nothing."""
+"""A request with a 4xx response changes nothing."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.support.service import Account
 
 
 class Refused(NamedTuple):
-    """A request that is refused, and how."""
+    """A request that is refused, with the status of its response."""
 
     version: str
     method: str
@@ -84,7 +84,7 @@ REFUSED = {
 
 
 def everything(account: Account) -> Iterator[object]:
-    """All that an account has, by the reads of both versions."""
+    """Returns everything that an account has, by the reads of both versions."""
     namespaces = account.v1("GET", "").json()
     yield sorted(namespaces, key=lambda namespace: str(namespace["name"]))
     for namespace in namespaces:
@@ -98,7 +98,7 @@ def everything(account: Account) -> Iterator[object]:
 
 
 @pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED)
-def test_a_request_that_answers_4xx_changed_nothing(account: Account, refused: Refused) -> None:
+def test_a_request_with_a_4xx_response_changes_nothing(account: Account, refused: Refused) -> None:
     account.v1("POST", "?ttlSecond=1000", json={"name": "orders"})
     account.v1("PATCH", "/orders/properties", json={"a": 1})
     account.v1("POST", "/namespace/orders/session?ttlSecond=500", json={"sessionId": "s1"})

@@ -43,12 +43,12 @@ def test_a_ttl_of_0_is_left_out_of_the_list(account: Account) -> None:
 
 
 @pytest.mark.parametrize("path", ["/orders/properties", "/orders/s1/properties"])
-def test_saving_a_property_brings_its_namespace_into_being(account: Account, path: str) -> None:
+def test_saving_a_property_creates_its_namespace(account: Account, path: str) -> None:
     assert_empty(account.v1("PATCH", path, json={"size": 1}))
     assert TIMESTAMP.fullmatch(str(listed(account)["orders"]["createdAt"]))
 
 
-def test_saving_through_v2_brings_the_namespace_into_being(account: Account) -> None:
+def test_saving_through_v2_creates_the_namespace(account: Account) -> None:
     body = {"accountId": account.id, "nameSpace": "orders", "payload": {"size": 1}}
     assert account.v2("POST", "/context/document/create", json=body).status_code == 201
     assert listed(account).keys() == {"orders"}
@@ -70,9 +70,7 @@ def test_saving_through_v2_brings_the_namespace_into_being(account: Account) -> 
         ("DELETE", "/namespace/orders/session/s1"),
     ],
 )
-def test_reading_and_deleting_bring_no_namespace_into_being(
-    account: Account, method: str, path: str
-) -> None:
+def test_reading_and_deleting_create_no_namespace(account: Account, method: str, path: str) -> None:
     assert account.v1(method, path).status_code in {200, 204, 404}
     assert listed(account) == {}
 
@@ -97,7 +95,7 @@ def test_a_namespace_keeps_its_creation_time_when_it_is_written(
     assert listed(account) == before
 
 
-def test_many_namespaces_are_listed_whole(account: Account) -> None:
+def test_all_of_many_namespaces_are_listed(account: Account) -> None:
     names = {f"orders{number}" for number in range(120)}
     for name in names:
         assert_empty(account.v1("POST", "", json={"name": name}))
@@ -120,7 +118,7 @@ def test_deleting_a_namespace_deletes_everything_in_it(account: Account) -> None
     assert account.v1("GET", "/namespace/orders/session").json() == []
 
 
-def test_a_deleted_namespace_comes_back_without_its_data_and_ttls(
+def test_a_namespace_that_is_created_again_has_no_old_data_or_ttls(
     account: Account, clock: Clock
 ) -> None:
     account.v1("POST", "?ttlSecond=100", json={"name": "orders"})
@@ -138,7 +136,7 @@ def test_a_deleted_namespace_comes_back_without_its_data_and_ttls(
     assert account.v1("GET", "/namespace/orders/session").json() == []
 
 
-def test_deleting_a_namespace_leaves_the_others_alone(account: Account) -> None:
+def test_deleting_a_namespace_does_not_affect_others(account: Account) -> None:
     for namespace in ("orders", "orders2", "Orders"):
         account.v1("PATCH", f"/{namespace}/properties", json={"size": 1})
     account.v1("DELETE", "/orders")
@@ -146,7 +144,7 @@ def test_deleting_a_namespace_leaves_the_others_alone(account: Account) -> None:
     assert account.v1("GET", "/orders2/properties").json() == {"size": 1}
 
 
-def test_deleting_an_absent_namespace_is_fine(account: Account) -> None:
+def test_deleting_an_absent_namespace_is_not_an_error(account: Account) -> None:
     assert_empty(account.v1("DELETE", "/never"))
 
 
@@ -162,13 +160,13 @@ def test_a_namespace_outlives_its_data(account: Account, clock: Clock) -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"nmae": "orders"}, {"name": None}, {"name": 1}, {"name": ["orders"]}]
 )
-def test_a_namespace_is_registered_by_a_name_that_is_a_string(
+def test_the_name_of_a_namespace_must_be_a_string(
     account: Account, body: dict[str, object]
 ) -> None:
     assert_error(account.v1("POST", "", json=body), 400, field="name")
 
 
 @pytest.mark.parametrize("body", ["[]", '"orders"', "null", "1"])
-def test_a_namespace_is_registered_by_an_object(account: Account, body: str) -> None:
+def test_the_body_that_registers_a_namespace_must_be_an_object(account: Account, body: str) -> None:
     response = account.v1("POST", "", data=body, headers={"Content-Type": "application/json"})
     assert_error(response, 400)

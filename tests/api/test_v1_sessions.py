@@ -1,4 +1,4 @@
-"""Rows 16 to 20: listing sessions, and setting, listing and deleting what is set on them."""
+"""Rows 16 to 20: listing sessions, setting and listing their TTLs, and deleting sessions."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.service import Account
 
 
 def with_ttl(account: Account) -> dict[str, object]:
-    """Row 19 as TTL by session."""
+    """Returns the TTL of each session in row 19."""
     response = account.v1("GET", "/namespace/orders/session")
     assert response.status_code == 200
     return {session["sessionId"]: session["ttlSecond"] for session in response.json()}
@@ -80,7 +80,7 @@ def test_a_session_ttl_can_be_set_again(account: Account, clock: Clock) -> None:
     assert after == before | {"ttlSecond": 200}
 
 
-def test_registering_a_session_twice_leaves_its_ttl(account: Account) -> None:
+def test_registering_a_session_twice_keeps_its_ttl(account: Account) -> None:
     account.v1("POST", "/namespace/orders/session?ttlSecond=100", json={"sessionId": "s1"})
     assert_empty(account.v1("POST", "/namespace/orders/session", json={"sessionId": "s1"}))
     assert with_ttl(account) == {"s1": 100}
@@ -105,11 +105,11 @@ def test_deleting_a_session_deletes_its_properties_and_its_ttl(account: Account)
     assert with_ttl(account) == {"s2": 100}
 
 
-def test_deleting_an_absent_session_is_fine(account: Account) -> None:
+def test_deleting_an_absent_session_is_not_an_error(account: Account) -> None:
     assert_empty(account.v1("DELETE", "/namespace/orders/session/s1"))
 
 
-def test_the_default_session_takes_no_ttl(account: Account) -> None:
+def test_a_ttl_of_the_default_session_is_refused(account: Account) -> None:
     response = account.v1(
         "POST", "/namespace/orders/session?ttlSecond=60", json={"sessionId": "__default__"}
     )
@@ -118,8 +118,6 @@ def test_the_default_session_takes_no_ttl(account: Account) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"session": "s1"}, {"sessionId": None}, {"sessionId": 1}])
-def test_a_session_is_registered_by_an_id_that_is_a_string(
-    account: Account, body: dict[str, object]
-) -> None:
+def test_the_id_of_a_session_must_be_a_string(account: Account, body: dict[str, object]) -> None:
     response = account.v1("POST", "/namespace/orders/session?ttlSecond=60", json=body)
     assert_error(response, 400, field="sessionId")

@@ -8,7 +8,7 @@ from tests.support.service import Account
 CREATE = "/context/document/create"
 PROPERTIES = "/context/document/properties"
 DELETES = ("/context/document/property/delete", "/context/document/delete")
-# A call's `sessionId`, the path that reads it, and the third part of its `documentKey`.
+# The `sessionId` of a call, the path that reads its document, and the third part of its `documentKey`.
 SESSIONS = [
     ({}, "", ""),
     ({"sessionId": "s1"}, "/s1", "s1"),
@@ -44,7 +44,7 @@ def test_a_save_answers_201_with_the_key_of_the_document(
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_a_save_replaces_members_and_leaves_those_left_out(account: Account, method: str) -> None:
+def test_a_save_replaces_members_and_keeps_those_left_out(account: Account, method: str) -> None:
     save(account, payload={"a": {"deep": 1}, "b": 2})
     account.v2(method, CREATE, json=body(account, payload={"a": {"other": 3}, "c": 4}))
     assert account.v1("GET", "/orders/properties").json() == {
@@ -55,7 +55,7 @@ def test_a_save_replaces_members_and_leaves_those_left_out(account: Account, met
 
 
 @pytest.mark.parametrize(("session", "path", "key"), SESSIONS)
-def test_a_document_reads_whole(
+def test_a_document_is_returned_with_all_its_members(
     account: Account, session: dict[str, str], path: str, key: str
 ) -> None:
     save(account, payload={"a": 1}, ttlSeconds=3600, **session)
@@ -78,12 +78,12 @@ def test_a_document_reads_whole(
 
 
 @pytest.mark.parametrize("path", ["/orders", "/orders/s1", "/never", "/orders/__default__"])
-def test_a_document_that_is_not_there_is_not_found(account: Account, path: str) -> None:
+def test_an_absent_document_is_not_found(account: Account, path: str) -> None:
     account.v1("PATCH", "/orders/s2/properties", json={"a": 1})
     assert_error(account.v2("GET", f"/context/document/{account.id}{path}"), 404)
 
 
-def test_the_document_of_a_namespace_holds_no_property_of_a_session(account: Account) -> None:
+def test_the_document_of_a_namespace_has_no_session_properties(account: Account) -> None:
     save(account, payload={"a": 1})
     save(account, payload={"b": 2}, sessionId="s1")
     document = account.v2("GET", f"/context/document/{account.id}/orders").json()
@@ -91,7 +91,9 @@ def test_the_document_of_a_namespace_holds_no_property_of_a_session(account: Acc
 
 
 @pytest.mark.parametrize("session", [{}, {"sessionId": "s1"}, {"sessionId": "__default__"}])
-def test_a_filter_reads_those_that_exist(account: Account, session: dict[str, str]) -> None:
+def test_a_filter_returns_the_properties_that_exist(
+    account: Account, session: dict[str, str]
+) -> None:
     save(account, payload={"a": 1, "b": None, "c": {"d": []}}, **session)
     wanted = ["orders.a", "orders.b", "orders.nothing"]
     response = account.v2("POST", PROPERTIES, json=body(account, filter=wanted, **session))
@@ -100,7 +102,7 @@ def test_a_filter_reads_those_that_exist(account: Account, session: dict[str, st
 
 
 @pytest.mark.parametrize("wanted", [[], ["orders.nothing"]])
-def test_a_filter_of_nothing_that_exists_reads_an_empty_object(
+def test_a_filter_of_absent_properties_returns_an_empty_object(
     account: Account, wanted: list[str]
 ) -> None:
     save(account, payload={"a": 1})
@@ -110,7 +112,9 @@ def test_a_filter_of_nothing_that_exists_reads_an_empty_object(
 
 
 @pytest.mark.parametrize("name", ["a.b", ".a", "a.", "..", "orders.a", "ä 日 / ? #", "a,b"])
-def test_in_a_filter_everything_past_the_first_dot_is_the_name(account: Account, name: str) -> None:
+def test_in_a_filter_everything_after_the_first_dot_is_the_name(
+    account: Account, name: str
+) -> None:
     save(account, payload={name: 1, "other": 2})
     wanted = [f"orders.{name}"]
     response = account.v2("POST", PROPERTIES, json=body(account, filter=wanted))
@@ -146,13 +150,13 @@ def test_a_filter_of_another_namespace_or_of_no_name_is_refused(
     assert_error(response, 400, field="filter")
 
 
-def test_a_filter_is_needed(account: Account) -> None:
+def test_a_filter_is_required(account: Account) -> None:
     assert_error(account.v2("POST", PROPERTIES, json=body(account)), 400, field="filter")
 
 
 @pytest.mark.parametrize("delete", DELETES)
 @pytest.mark.parametrize(("session", "path", "key"), SESSIONS)
-def test_a_delete_takes_away_the_properties_it_names(
+def test_a_delete_removes_the_named_properties(
     account: Account, delete: str, session: dict[str, str], path: str, key: str
 ) -> None:
     save(account, payload={"a": 1, "b": 2, "c": 3}, **session)
@@ -170,7 +174,7 @@ def test_a_delete_takes_away_the_properties_it_names(
 
 @pytest.mark.parametrize("delete", DELETES)
 @pytest.mark.parametrize(("session", "path", "key"), SESSIONS)
-def test_a_delete_that_names_no_property_takes_away_the_whole_document(
+def test_a_delete_that_names_no_property_removes_the_whole_document(
     account: Account, delete: str, session: dict[str, str], path: str, key: str
 ) -> None:
     save(account, payload={"a": 1, "b": 2}, **session)
@@ -183,7 +187,7 @@ def test_a_delete_that_names_no_property_takes_away_the_whole_document(
 
 
 @pytest.mark.parametrize("delete", DELETES)
-def test_the_document_of_a_namespace_goes_without_those_of_its_sessions(
+def test_deleting_the_document_of_a_namespace_keeps_those_of_its_sessions(
     account: Account, delete: str
 ) -> None:
     save(account, payload={"a": 1})
@@ -193,7 +197,7 @@ def test_the_document_of_a_namespace_goes_without_those_of_its_sessions(
 
 
 @pytest.mark.parametrize("delete", DELETES)
-def test_an_empty_list_names_nothing_to_delete(account: Account, delete: str) -> None:
+def test_a_delete_with_an_empty_list_deletes_nothing(account: Account, delete: str) -> None:
     save(account, payload={"a": 1})
     response = account.v2("DELETE", delete, json=body(account, propertyToDelete=[]))
     assert response.status_code == 200
@@ -202,7 +206,7 @@ def test_an_empty_list_names_nothing_to_delete(account: Account, delete: str) ->
 
 @pytest.mark.parametrize("delete", DELETES)
 @pytest.mark.parametrize("names", [{}, {"propertyToDelete": ["a"]}])
-def test_deleting_what_is_absent_is_fine(
+def test_deleting_an_absent_document_is_not_an_error(
     account: Account, delete: str, names: dict[str, object]
 ) -> None:
     response = account.v2("DELETE", delete, json=body(account, **names))
@@ -212,7 +216,9 @@ def test_deleting_what_is_absent_is_fine(
 
 @pytest.mark.parametrize("delete", DELETES)
 @pytest.mark.parametrize("names", ["a", 1, {"a": 1}, None, [1], [None], [""], ["\u0007"]])
-def test_what_to_delete_is_a_list_of_names(account: Account, delete: str, names: object) -> None:
+def test_the_properties_to_delete_must_be_a_list_of_names(
+    account: Account, delete: str, names: object
+) -> None:
     save(account, payload={"a": 1})
     response = account.v2("DELETE", delete, json=body(account, propertyToDelete=names))
     assert_error(response, 400, field="propertyToDelete")
@@ -230,7 +236,7 @@ def test_what_to_delete_is_a_list_of_names(account: Account, delete: str, names:
     ],
 )
 @pytest.mark.parametrize("field", ["accountId", "nameSpace"])
-def test_account_and_namespace_are_needed_as_names(
+def test_account_and_namespace_are_required_and_must_be_names(
     account: Account, method: str, path: str, fields: dict[str, object], field: str
 ) -> None:
     request = body(account, **fields)
@@ -242,17 +248,17 @@ def test_account_and_namespace_are_needed_as_names(
 
 
 @pytest.mark.parametrize("payload", [None, 1, "text", [], [{"a": 1}], True])
-def test_the_payload_is_an_object(account: Account, payload: object) -> None:
+def test_the_payload_must_be_an_object(account: Account, payload: object) -> None:
     response = account.v2("POST", CREATE, json=body(account, payload=payload))
     assert_error(response, 400, field="payload")
 
 
-def test_the_payload_is_needed(account: Account) -> None:
+def test_the_payload_is_required(account: Account) -> None:
     assert_error(account.v2("POST", CREATE, json=body(account)), 400, field="payload")
 
 
 @pytest.mark.parametrize("session", [None, 1, [], {}, "", "a/b", "\u0007", "properties"])
-def test_a_session_is_named_by_a_valid_id(account: Account, session: object) -> None:
+def test_the_session_id_must_be_valid(account: Account, session: object) -> None:
     request = body(account, payload={"a": 1}, sessionId=session)
     assert_error(account.v2("POST", CREATE, json=request), 400, field="sessionId")
 
@@ -262,6 +268,8 @@ def test_a_session_is_named_by_a_valid_id(account: Account, session: object) -> 
     [("POST", CREATE), ("POST", PROPERTIES), ("DELETE", DELETES[0]), ("DELETE", DELETES[1])],
 )
 @pytest.mark.parametrize("text", ["[]", "null", "1", '"text"', "", "{", "{}}", "{'a': 1}"])
-def test_a_body_is_a_json_object(account: Account, method: str, path: str, text: str) -> None:
+def test_the_body_must_be_a_json_object(
+    account: Account, method: str, path: str, text: str
+) -> None:
     json = {"Content-Type": "application/json"}
     assert_error(account.v2(method, path, data=text, headers=json), 400)

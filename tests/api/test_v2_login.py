@@ -1,4 +1,4 @@
-"""The login of v2, and the token that it hands out."""
+"""The login of v2, and the token that it returns."""
 
 import time
 from typing import Any
@@ -24,7 +24,7 @@ def token(server: Server, account: Account) -> str:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_login_answers_with_a_bearer_token(server: Server, account: Account, method: str) -> None:
+def test_a_login_returns_a_bearer_token(server: Server, account: Account, method: str) -> None:
     response = login(server, method, auth=(account.username, account.password))
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("application/json")
@@ -36,7 +36,7 @@ def test_a_login_answers_with_a_bearer_token(server: Server, account: Account, m
 
 
 @pytest.mark.parametrize("trailing", ["", "/"])
-def test_a_login_takes_a_trailing_slash(server: Server, account: Account, trailing: str) -> None:
+def test_a_login_accepts_a_trailing_slash(server: Server, account: Account, trailing: str) -> None:
     response = requests.post(
         f"{server.url}/v2/authenticate/login{trailing}",
         auth=(account.username, account.password),
@@ -61,7 +61,7 @@ def test_the_token_is_verifiable_with_the_published_key(server: Server, account:
     assert abs(claims["iat"] - time.time()) < 10
 
 
-def test_only_the_public_part_of_a_key_is_published(server: Server) -> None:
+def test_only_the_public_key_is_published(server: Server) -> None:
     response = requests.get(f"{server.url}/.well-known/jwks.json", timeout=10)
     assert response.status_code == 200
     keys = response.json()["keys"]
@@ -113,7 +113,9 @@ def test_a_login_with_wrong_credentials_is_refused(
         assert response.headers["WWW-Authenticate"].partition(" ")[0] == "Basic"
 
 
-def test_a_login_says_nothing_of_which_part_was_wrong(server: Server, account: Account) -> None:
+def test_a_failed_login_does_not_tell_which_part_was_wrong(
+    server: Server, account: Account
+) -> None:
     wrong_password = login(server, "POST", auth=(account.username, "wrong"))
     wrong_username = login(server, "POST", auth=("nobody", "wrong"))
     assert wrong_password.json()["message"] == wrong_username.json()["message"]
@@ -129,7 +131,7 @@ def test_a_login_needs_no_body_and_no_content_type(server: Server, account: Acco
     assert response.status_code == 200
 
 
-def test_a_token_lives_on_when_another_is_fetched(server: Server, account: Account) -> None:
+def test_a_token_stays_valid_when_another_is_issued(server: Server, account: Account) -> None:
     first, second = token(server, account), token(server, account)
     for text in (first, second):
         response = requests.post(

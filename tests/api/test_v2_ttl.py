@@ -1,4 +1,4 @@
-"""`ttlSeconds` of v2: it belongs to the document, and stamps every property of it."""
+"""`ttlSeconds` of v2, which sets the expiry of every property of a document."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -63,7 +63,7 @@ def test_a_save_stamps_every_property_of_the_document(account: Account, clock: C
     assert session_properties(account) == {}
 
 
-def test_a_save_of_nothing_stamps_the_document_and_makes_no_namespace(
+def test_a_save_of_an_empty_payload_stamps_the_document_and_creates_no_namespace(
     account: Account, clock: Clock
 ) -> None:
     save(account, payload={}, ttlSeconds=100)
@@ -75,7 +75,7 @@ def test_a_save_of_nothing_stamps_the_document_and_makes_no_namespace(
     assert session_properties(account) == {}
 
 
-def test_a_save_can_lengthen_the_life_of_the_document(account: Account, clock: Clock) -> None:
+def test_a_save_can_postpone_the_expiry_of_the_document(account: Account, clock: Clock) -> None:
     save(account, payload={"a": 1}, ttlSeconds=100)
     clock.advance(seconds=90)
     save(account, payload={"b": 1}, ttlSeconds=100)
@@ -83,7 +83,7 @@ def test_a_save_can_lengthen_the_life_of_the_document(account: Account, clock: C
     assert session_properties(account) == {"a": 1, "b": 1}
 
 
-def test_a_save_brings_no_expired_property_back(account: Account, clock: Clock) -> None:
+def test_a_save_does_not_restore_an_expired_property(account: Account, clock: Clock) -> None:
     save(account, payload={"a": 1}, ttlSeconds=100)
     clock.advance(seconds=100)
     save(account, payload={"b": 1}, ttlSeconds=1000)
@@ -149,7 +149,7 @@ def test_absent_or_0_stamps_every_property_too(
     assert session_properties(account) == {}
 
 
-def test_the_ttl_of_a_save_goes_before_those_in_force(account: Account, clock: Clock) -> None:
+def test_the_ttl_of_a_save_overrides_those_in_force(account: Account, clock: Clock) -> None:
     account.v1("POST", "?ttlSecond=10", json={"name": "orders"})
     account.v1("POST", "/namespace/orders/session?ttlSecond=20", json={"sessionId": "s1"})
     save(account, payload={"a": 1}, ttlSeconds=100)
@@ -157,7 +157,9 @@ def test_the_ttl_of_a_save_goes_before_those_in_force(account: Account, clock: C
     assert session_properties(account) == {"a": 1}
 
 
-def test_the_ttl_of_a_save_is_no_setting_of_the_session(account: Account, clock: Clock) -> None:
+def test_the_ttl_of_a_save_does_not_set_the_ttl_of_the_session(
+    account: Account, clock: Clock
+) -> None:
     save(account, payload={"a": 1}, ttlSeconds=100)
     account.v1("PATCH", "/orders/s1/properties", json={"b": 1})
     assert account.v1("GET", "/namespace/orders/session").json() == []
@@ -187,7 +189,9 @@ def test_a_whole_number_may_be_written_in_any_way(
 
 
 @pytest.mark.parametrize("seconds", [-1, 1.5, True, False, "60", None, [], {}, -(10**30)])
-def test_what_is_no_whole_number_from_0_is_refused(account: Account, seconds: object) -> None:
+def test_a_ttl_that_is_not_a_whole_number_from_0_is_refused(
+    account: Account, seconds: object
+) -> None:
     body = {
         "accountId": account.id,
         "nameSpace": "orders",

@@ -1,4 +1,4 @@
-"""The values of section 1: any JSON value comes back equal, by every way in and every way out."""
+"""The values of section 1: any JSON value is returned equal, by every combination of write and read."""
 
 import json
 
@@ -118,13 +118,13 @@ def round_trip(account: Account, value: str) -> None:
 
 
 @pytest.mark.parametrize("value", [*NUMBERS, *STRINGS, *CONTAINERS], ids=lambda value: value[:30])
-def test_a_value_comes_back_equal_by_every_way(account: Account, value: str) -> None:
+def test_a_value_is_returned_equal_by_every_path(account: Account, value: str) -> None:
     round_trip(account, value)
 
 
 @exploring
 @given(value=json_texts)
-def test_any_value_comes_back_equal_by_every_way(account: Account, value: str) -> None:
+def test_any_value_is_returned_equal_by_every_path(account: Account, value: str) -> None:
     round_trip(account, value)
 
 
@@ -172,7 +172,7 @@ def test_a_string_is_the_same_string_again(
     ],
 )
 @pytest.mark.parametrize("write", WRITES)
-def test_of_repeated_members_the_last_wins(
+def test_the_last_of_repeated_members_wins(
     account: Account, write: str, value: str, last: str
 ) -> None:
     place = Property(account, "p")
@@ -182,7 +182,7 @@ def test_of_repeated_members_the_last_wins(
 
 
 @pytest.mark.parametrize("again", ['"a"', r'"\u0061"'])
-def test_of_repeated_properties_the_last_wins(account: Account, again: str) -> None:
+def test_the_last_of_repeated_properties_wins(account: Account, again: str) -> None:
     headers = {"Content-Type": "application/json"}
     members = f'{{"a": 1, "b": 2, {again}: 3}}'
     account.v1("PATCH", "/orders/s1/properties", data=members, headers=headers)
@@ -199,7 +199,7 @@ def test_of_repeated_properties_the_last_wins(account: Account, again: str) -> N
 @given(
     pairs=st.lists(st.tuples(st.sampled_from("abc"), st.integers() | st.just({"x": 1})), min_size=1)
 )
-def test_of_any_repeated_members_the_last_wins(
+def test_the_last_of_any_repeated_members_wins(
     account: Account, pairs: list[tuple[str, object]]
 ) -> None:
     value = "{" + ",".join(f'"{name}":{json.dumps(member)}' for name, member in pairs) + "}"
@@ -211,7 +211,7 @@ def test_of_any_repeated_members_the_last_wins(
 
 @pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
 @pytest.mark.parametrize("write", WRITES)
-def test_what_is_no_json_or_no_character_is_refused(
+def test_invalid_json_and_invalid_characters_are_refused(
     account: Account, write: str, value: str
 ) -> None:
     assert_error(WRITES[write](Property(account, "a"), value), 400)
@@ -256,7 +256,7 @@ def test_a_value_that_nests_deeper_is_refused(
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_what_nests_beside_a_shallow_value_is_refused_too(account: Account, write: str) -> None:
+def test_nesting_beside_a_shallow_value_is_refused_too(account: Account, write: str) -> None:
     deep = nested(NESTING, "arrays")
     assert WRITES[write](Property(account, "a"), f"[[], {deep}]").status_code == 400
     assert WRITES[write](Property(account, "a"), f'{{"b": [], "c": {deep}}}').status_code == 400
@@ -275,7 +275,7 @@ def test_what_nests_beside_a_shallow_value_is_refused_too(account: Account, writ
         ("v2", "DELETE", "/context/document/delete"),
     ],
 )
-def test_a_body_that_never_stops_nesting_is_refused_and_no_crash(
+def test_a_body_of_endless_nesting_is_refused_without_a_crash(
     account: Account, version: str, method: str, path: str, text: str
 ) -> None:
     call = account.v1 if version == "v1" else account.v2

@@ -1,9 +1,8 @@
-"""The vendor's own JavaScript client, byte for byte.
+"""The requests of the vendor's own JavaScript client, byte for byte, as recorded with Node.js 20.
 
-What it sends was recorded from node 20: every call has a JSON content type, also without a body; no
-session is `__default__`; a session is deleted with a trailing slash; names stand in the URL as
-they are, so that only what `fetch` itself cannot leave in a URL comes encoded. Of the answers it
-takes 204 for a write and 200 for a read, and nothing else.
+Every call has a JSON content type, even without a body. The session of namespace properties is `__default__`. A session
+is deleted with a trailing slash. The client does not encode names, so only characters that `fetch` encodes are encoded.
+It accepts only 204 for a write and 200 for a read.
 """
 
 import json
@@ -18,14 +17,14 @@ from tests.api.answers import TIMESTAMP
 from tests.support.raw_http import Answer, send
 from tests.support.service import Account, Server
 
-# What the URL standard leaves alone in a path; `?` and `#` would end it.
+# Characters that the URL standard does not encode in a path, except `?` and `#`, which end the path.
 LEFT_IN_A_PATH = "!$%&'()*+,-./:;=@[]^_|~"
 DEFAULT_SESSION = "__default__"
 
 
 @dataclass(frozen=True)
 class VendorClient:
-    """The calls of the client, by their names there."""
+    """The calls of the client, named as in the client."""
 
     server: Server
     account: Account
@@ -52,7 +51,7 @@ class VendorClient:
         return json.loads(self._read(f"/{namespace}/{session}/properties"))
 
     def get_property(self, namespace: str, name: str, session: str = DEFAULT_SESSION) -> object:
-        """The client parses what is JSON, and takes anything else as it is."""
+        """Returns the parsed value if the response is JSON, and otherwise its text, as the client does."""
         return json.loads(self._read(f"/{namespace}/{session}/properties/{name}"))
 
     def delete_property(self, namespace: str, name: str, session: str = DEFAULT_SESSION) -> None:
@@ -65,7 +64,7 @@ class VendorClient:
         return json.loads(self._read(f"/{namespace}/session-ids"))
 
     def send(self, method: str, path: str, body: object = None) -> Answer:
-        """One call as `fetch` writes it, headers in its order and case."""
+        """Sends a call as `fetch` does, with its order and case of headers."""
         target = quote(f"/v1/account/{self.account.id}", safe="/") + _left_as_it_is(path)
         content = b""
         if body is not None:
@@ -124,7 +123,7 @@ def test_it_creates_lists_and_deletes_namespaces(client: VendorClient) -> None:
     assert [one["name"] for one in client.get_list_of_namespaces()] == ["with-hyphens"]
 
 
-def test_creating_a_namespace_again_is_no_error(client: VendorClient) -> None:
+def test_creating_a_namespace_again_is_not_an_error(client: VendorClient) -> None:
     first = client.create_namespace("myNamespace", ttl=60)
     assert client.create_namespace("myNamespace") == first
 
@@ -138,7 +137,7 @@ def test_it_sets_and_updates_properties_of_a_session(client: VendorClient) -> No
     }
 
 
-def test_without_a_session_it_means_the_properties_of_the_namespace(
+def test_without_a_session_it_uses_the_properties_of_the_namespace(
     client: VendorClient, account: Account
 ) -> None:
     assert client.set_properties("ns", {"a": 1}) == {"a": 1}
@@ -151,20 +150,20 @@ def test_without_a_session_it_means_the_properties_of_the_namespace(
 @pytest.mark.parametrize(
     "value", ["text", "123", "true", "", '"quoted"', 123, 1.5, None, False, [], {"a": ["b"]}]
 )
-def test_it_reads_a_value_as_what_it_was(client: VendorClient, value: object) -> None:
+def test_it_reads_a_value_with_its_type(client: VendorClient, value: object) -> None:
     client.set_properties("ns", {"a": value}, "s1")
     read = client.get_property("ns", "a", "s1")
     assert read == value
     assert type(read) is type(value)
 
 
-def test_a_property_that_is_not_there_is_404_with_a_message(client: VendorClient) -> None:
+def test_an_absent_property_is_404_with_a_message(client: VendorClient) -> None:
     answer = client.send("GET", "/ns/s1/properties/nothing")
     assert answer.status == 404
     assert json.loads(answer.body)["message"]
 
 
-def test_deleting_what_is_gone_is_no_error(client: VendorClient) -> None:
+def test_deleting_absent_data_is_not_an_error(client: VendorClient) -> None:
     client.delete_property("ns", "nothing", "s1")
     client.delete_session("ns", "s1")
 

@@ -1,4 +1,4 @@
-"""Keys and passwords: their form, their strength, how they are compared."""
+"""Keys and passwords: their form, their entropy and their comparison."""
 
 import re
 
@@ -14,14 +14,14 @@ from ccs_server.domain.credentials import (
 )
 
 
-def test_a_key_shows_what_it_is_and_which() -> None:
+def test_a_key_has_a_prefix_and_contains_its_id() -> None:
     key = new_key("abcDEF123456")
     assert re.fullmatch(r"ccs_abcDEF123456_[A-Za-z0-9]{43}", key)
     assert key_id_of(key) == "abcDEF123456"
     assert re.fullmatch(r"ccs_[A-Za-z0-9]{43}", new_password())
 
 
-def test_secrets_are_never_drawn_twice() -> None:
+def test_secrets_are_never_generated_twice() -> None:
     drawn = [
         draw() for draw in (new_id, new_password, lambda: new_key("x" * 12)) for _ in range(500)
     ]
@@ -33,7 +33,7 @@ def test_secrets_are_never_drawn_twice() -> None:
     ["", "ccs_", "ccs__", "ccs_abcDEF123456_", f"ccs_abcDEF123456_{'x' * 42}", f"x{'y' * 70}",
      f"ccs_abcDEF123456_{'x' * 43}\n", f"ccs_abcDEF12345é_{'x' * 43}"],
 )  # fmt: skip
-def test_what_is_no_key_has_no_id(text: str) -> None:
+def test_text_that_is_not_a_key_has_no_key_id(text: str) -> None:
     assert key_id_of(text) is None
 
 

@@ -1,4 +1,4 @@
-"""The rules of names (contract, section 1), at their edges."""
+"""The rules for names (contract, section 1), at their boundaries."""
 
 from collections.abc import Callable
 
@@ -41,7 +41,7 @@ LONE_SURROGATE = "\ud800"
         (check_property, "\xa0é \u2028"),
     ],
 )
-def test_a_name_within_the_rules_is_returned(check: Callable[[str], str], name: str) -> None:
+def test_a_valid_name_is_returned(check: Callable[[str], str], name: str) -> None:
     assert check(name) == name
 
 
@@ -58,7 +58,7 @@ def test_a_name_within_the_rules_is_returned(check: Callable[[str], str], name: 
         (check_property, "property", ["", "p" * 257, LONE_SURROGATE, *CONTROLS]),
     ],
 )
-def test_a_name_against_the_rules_is_refused_and_the_field_named(
+def test_an_invalid_name_is_refused_and_its_field_reported(
     check: Callable[[str], str], field: str, names: list[str]
 ) -> None:
     for name in names:
@@ -68,7 +68,7 @@ def test_a_name_against_the_rules_is_refused_and_the_field_named(
         assert refused.value.message.endswith(".")
 
 
-def test_one_bad_name_among_many_is_refused() -> None:
+def test_one_invalid_name_among_many_is_refused() -> None:
     check_properties(["a", "b"])
     with pytest.raises(InvalidInput, match="property name"):
         check_properties(["a", "b\x00", "c"], "payload")

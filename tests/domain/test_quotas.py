@@ -1,4 +1,4 @@
-"""Which limit an account is over."""
+"""Which limit an account exceeds."""
 
 import pytest
 
@@ -13,14 +13,14 @@ from ccs_server.domain.quotas import Amounts, Quota
         (Amounts(1, 1, 1), Amounts()),
     ],
 )
-def test_without_a_limit_at_it_or_not_counted_yet_an_account_is_within(
+def test_an_account_at_its_limit_without_a_limit_or_not_counted_is_not_over(
     limits: Amounts, used: Amounts
 ) -> None:
     assert Quota(limits, used).excess() is None
 
 
 @pytest.mark.parametrize("name", ["properties", "bytes", "sessions"])
-def test_one_more_than_a_limit_is_over_it_and_the_sentence_says_which(name: str) -> None:
+def test_one_more_than_a_limit_is_over_it_and_the_message_names_the_limit(name: str) -> None:
     excess = Quota(Amounts(**{name: 5}), Amounts(6, 6, 6)).excess()
     assert excess == (
         f"The account had 6 {name} when last counted and its quota is 5; "

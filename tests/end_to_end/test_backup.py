@@ -1,4 +1,4 @@
-"""`ccs backup` and `ccs restore` as commands: the file appears whole or not at all, and is nobody else's to read."""
+"""`ccs backup` and `ccs restore`: the file is complete or does not appear, and only its owner can read it."""
 
 import json
 import resource
@@ -26,14 +26,14 @@ def run(*arguments: str | Path, env: Mapping[str, str]) -> Result:
 
 
 def error(result: Result) -> str:
-    """The one sentence that a command failed with."""
+    """Runs a command that fails; returns its error message."""
     assert (result.exit_code, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: ")
     return line
 
 
-def test_a_backup_and_its_restore_say_what_they_hold(
+def test_backup_and_restore_report_their_contents(
     env: dict[str, str], empty_database_url: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "ccs.backup"
@@ -49,9 +49,7 @@ def test_a_backup_and_its_restore_say_what_they_hold(
     assert said.keys() == {"schema", "created_at", "rows"}
 
 
-def test_a_file_that_exists_is_replaced_only_if_that_is_said(
-    env: dict[str, str], tmp_path: Path
-) -> None:
+def test_an_existing_file_is_replaced_only_if_asked_to(env: dict[str, str], tmp_path: Path) -> None:
     file, link = tmp_path / "ccs.backup", tmp_path / "latest"
     file.write_text("old")
     link.symlink_to(file)
@@ -64,26 +62,28 @@ def test_a_file_that_exists_is_replaced_only_if_that_is_said(
 
 @pytest.mark.parametrize("force", [[], ["--force"]])
 @pytest.mark.parametrize("name", ["-", "/dev/null", "."])
-def test_what_is_no_regular_file_is_refused(
+def test_a_target_that_is_not_a_regular_file_is_refused(
     env: dict[str, str], name: str, force: list[str]
 ) -> None:
     assert "is not a regular file" in error(run("backup", *force, name, env=env))
     assert Path("/dev/null").is_char_device()
 
 
-def test_where_nothing_can_be_written_it_is_told(env: dict[str, str], tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written_is_reported(
+    env: dict[str, str], tmp_path: Path
+) -> None:
     failed = run("backup", tmp_path / "none" / "ccs.backup", env=env)
     assert "cannot be written (No such file or directory)" in error(failed)
 
 
 @pytest.mark.parametrize("name", ["none", ".", "/dev/stdin"])
-def test_what_cannot_be_restored_is_told(env: dict[str, str], tmp_path: Path, name: str) -> None:
+def test_a_file_that_cannot_be_restored_is_reported(
+    env: dict[str, str], tmp_path: Path, name: str
+) -> None:
     assert "is not a file that exists" in error(run("restore", tmp_path / name, env=env))
 
 
-def test_a_disk_that_is_full_leaves_neither_half_a_backup_nor_the_room_it_took(
-    env: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_full_disk_leaves_no_incomplete_backup(env: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "ccs.backup"
     file.write_text("old")
     failed = subprocess.run(

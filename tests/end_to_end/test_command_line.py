@@ -1,4 +1,4 @@
-"""`ccs keys`, `ccs credentials` and the others: what they print, and how they fail."""
+"""The commands of `ccs`: their output and their errors."""
 
 import json
 import os
@@ -20,12 +20,12 @@ def env(database_url: str) -> dict[str, str]:
 
 
 def run(*arguments: str, env: dict[str, str]) -> Result:
-    """Runs a command in this process: starting one for each would take most of the time."""
+    """Runs a command in this process, since starting a process for each would be slow."""
     return CliRunner().invoke(main, arguments, env=env, catch_exceptions=False)
 
 
-def said(*arguments: str, env: dict[str, str]) -> dict[str, Any]:
-    """What a command prints for a program: exactly one JSON object."""
+def output(*arguments: str, env: dict[str, str]) -> dict[str, Any]:
+    """Runs a command with `--json`; returns the JSON object that it prints."""
     done = run(*arguments, "--json", env=env)
     assert (done.exit_code, done.stderr) == (0, "")
     (line,) = done.stdout.splitlines()
@@ -33,54 +33,54 @@ def said(*arguments: str, env: dict[str, str]) -> dict[str, Any]:
     return printed
 
 
-def test_a_keys_life(env: dict[str, str]) -> None:
-    first = said("keys", "create", "life", env=env)
+def test_keys_are_created_listed_replaced_and_revoked(env: dict[str, str]) -> None:
+    first = output("keys", "create", "life", env=env)
     assert first.keys() == {"account", "key_id", "key"}
     assert first["key"].startswith(f"ccs_{first['key_id']}_")
-    second = said("keys", "create", "life", env=env)
-    assert said("keys", "regenerate", "life", env=env) == {
+    second = output("keys", "create", "life", env=env)
+    assert output("keys", "regenerate", "life", env=env) == {
         "account": "life",
         "key_id": second["key_id"],
         "revoked": [first["key_id"]],
     }
-    listed = said("keys", "list", "life", env=env)["keys"]
+    listed = output("keys", "list", "life", env=env)["keys"]
     assert [key["key_id"] for key in listed if key["revoked_at"] is None] == [second["key_id"]]
-    assert said("keys", "revoke", "life", "--key-id", second["key_id"], env=env) == {
+    assert output("keys", "revoke", "life", "--key-id", second["key_id"], env=env) == {
         "account": "life",
         "revoked": [second["key_id"]],
     }
-    assert said("keys", "revoke", "life", "--all", env=env)["revoked"] == []
+    assert output("keys", "revoke", "life", "--all", env=env)["revoked"] == []
 
 
-def test_a_credentials_life(env: dict[str, str]) -> None:
-    first = said("credentials", "create", "life", env=env)
+def test_credentials_are_created_listed_and_revoked(env: dict[str, str]) -> None:
+    first = output("credentials", "create", "life", env=env)
     assert first.keys() == {"account", "username", "password"}
-    second = said("credentials", "create", "life", env=env)
-    revoked = said("credentials", "revoke", "life", "--username", first["username"], env=env)
+    second = output("credentials", "create", "life", env=env)
+    revoked = output("credentials", "revoke", "life", "--username", first["username"], env=env)
     assert revoked["revoked"] == [first["username"]]
-    assert said("credentials", "revoke", "life", "--all", env=env)["revoked"] == [
+    assert output("credentials", "revoke", "life", "--all", env=env)["revoked"] == [
         second["username"]
     ]
-    listed = said("credentials", "list", "life", env=env)["credentials"]
+    listed = output("credentials", "list", "life", env=env)["credentials"]
     assert all(credential["revoked_at"] for credential in listed)
 
 
-def test_upkeep(env: dict[str, str]) -> None:
-    assert said("migrate", env=env) == {"schema": schema.CURRENT}
-    assert said("purge", env=env).keys() == {
+def test_migrate_purge_and_rotate_report_their_results(env: dict[str, str]) -> None:
+    assert output("migrate", env=env) == {"schema": schema.CURRENT}
+    assert output("purge", env=env).keys() == {
         "properties",
         "session_ttls",
         "namespaces",
         "audit_lines",
     }
-    assert said("signing-keys", "rotate", env=env).keys() == {"key_id"}
+    assert output("signing-keys", "rotate", env=env).keys() == {"key_id"}
 
 
-def test_the_audit_lists_what_was_done_and_by_whom(env: dict[str, str]) -> None:
-    made = said("keys", "create", "audited", env=env)
-    said("keys", "revoke", "audited", "--all", env=env)
+def test_the_audit_lists_actions_and_actors(env: dict[str, str]) -> None:
+    made = output("keys", "create", "audited", env=env)
+    output("keys", "revoke", "audited", "--all", env=env)
     operator = f"operator:{getpwuid(os.getuid()).pw_name}"
-    lines = said("audit", "audited", env=env)["lines"]
+    lines = output("audit", "audited", env=env)["lines"]
     assert [(line["action"], line["subject"], line["actor"]) for line in lines] == [
         ("key.created", made["key_id"], operator),
         ("key.revoked", made["key_id"], operator),
@@ -88,44 +88,44 @@ def test_the_audit_lists_what_was_done_and_by_whom(env: dict[str, str]) -> None:
     assert {line["account"] for line in lines} == {"audited"}
     revoked_at = lines[1]["recorded_at"]
     assert revoked_at.endswith("Z")
-    assert lines[1] in said("audit", env=env)["lines"]
-    assert said("audit", "audited", "--since", "2999-01-01", env=env) == {"lines": []}
-    assert len(said("audit", "audited", "--since", revoked_at, env=env)["lines"]) == 1
+    assert lines[1] in output("audit", env=env)["lines"]
+    assert output("audit", "audited", "--since", "2999-01-01", env=env) == {"lines": []}
+    assert len(output("audit", "audited", "--since", revoked_at, env=env)["lines"]) == 1
     shown = run("audit", "audited", env=env).stdout.splitlines()
     assert shown[1] == f"{revoked_at}  audited  key.revoked  {made['key_id']}  by {operator}"
 
 
 def test_signing_keys_are_encrypted_on_demand(empty_database_url: str) -> None:
     env = {"CCS_DATABASE_URL": empty_database_url}
-    said("migrate", env=env)
-    key_id = said("signing-keys", "rotate", env=env)["key_id"]
+    output("migrate", env=env)
+    key_id = output("signing-keys", "rotate", env=env)["key_id"]
     secret = {"CCS_SECRET_KEY": b64encode(b"k" * 32).decode()}
-    assert said("signing-keys", "encrypt", env=env | secret) == {"encrypted": [key_id]}
-    assert said("signing-keys", "encrypt", env=env | secret) == {"encrypted": []}
+    assert output("signing-keys", "encrypt", env=env | secret) == {"encrypted": [key_id]}
+    assert output("signing-keys", "encrypt", env=env | secret) == {"encrypted": []}
 
 
-def test_a_quotas_life(empty_database_url: str) -> None:
-    # No service counts in this database.
+def test_quotas_are_set_shown_counted_and_cleared(empty_database_url: str) -> None:
+    # No service is running that would count in this database.
     env = {"CCS_DATABASE_URL": empty_database_url}
-    said("migrate", env=env)
+    output("migrate", env=env)
     set_ = "--properties", "10", "--bytes", "1000", "--requests", "100/second"
     limits = {"properties": 10, "bytes": 1000, "sessions": None, "requests": "100/second"}
     shown = {"account": "life", "limits": limits, "used": None, "counted_at": None}
-    assert said("quotas", "set", "life", *set_, env=env) == {"quotas": [shown]}
-    assert said("quotas", "show", "life", env=env) == {"quotas": [shown]}
-    assert said("quotas", "show", "nobody", env=env) == {"quotas": []}
-    said("quotas", "set", "rate", "--requests", "1/second", env=env)
+    assert output("quotas", "set", "life", *set_, env=env) == {"quotas": [shown]}
+    assert output("quotas", "show", "life", env=env) == {"quotas": [shown]}
+    assert output("quotas", "show", "nobody", env=env) == {"quotas": []}
+    output("quotas", "set", "rate", "--requests", "1/second", env=env)
     for _ in range(2):
-        assert said("quotas", "count", env=env) == {"counted": ["life"]}
-    (counted,) = said("quotas", "show", "life", env=env)["quotas"]
+        assert output("quotas", "count", env=env) == {"counted": ["life"]}
+    (counted,) = output("quotas", "show", "life", env=env)["quotas"]
     assert counted["used"] == {"properties": 0, "bytes": 0, "sessions": 0}
     assert counted["counted_at"].endswith("Z")
-    changed = said("quotas", "set", "life", "--bytes", "none", "--sessions", "5", env=env)
+    changed = output("quotas", "set", "life", "--bytes", "none", "--sessions", "5", env=env)
     assert changed["quotas"][0]["limits"] == limits | {"bytes": None, "sessions": 5}
     text = run("quotas", "show", env=env).stdout
     assert "life: properties 0 of 10, sessions 0 of 5, requests 100/second; counted " in text
-    assert said("quotas", "clear", "life", env=env) == {"account": "life"}
-    assert said("quotas", "show", "life", env=env) == {"quotas": []}
+    assert output("quotas", "clear", "life", env=env) == {"account": "life"}
+    assert output("quotas", "show", "life", env=env) == {"quotas": []}
 
 
 def test_openapi_needs_no_database() -> None:
@@ -134,7 +134,7 @@ def test_openapi_needs_no_database() -> None:
     assert json.loads(done.stdout)["openapi"].startswith("3.1")
 
 
-def test_for_a_person_a_key_stands_alone_on_its_line(env: dict[str, str]) -> None:
+def test_without_json_a_key_is_printed_on_its_own_line(env: dict[str, str]) -> None:
     lines = run("keys", "create", "person", env=env).stdout.splitlines()
     assert sum(line.startswith("ccs_") and " " not in line for line in lines) == 1
 
@@ -170,7 +170,7 @@ def test_for_a_person_a_key_stands_alone_on_its_line(env: dict[str, str]) -> Non
         ),
     ],
 )
-def test_what_goes_wrong_is_told_in_a_sentence(
+def test_an_error_is_reported_as_one_sentence(
     env: dict[str, str], arguments: list[str], settings: dict[str, str], code: int, sentence: str
 ) -> None:
     failed = run(*arguments, env=env | settings)
@@ -197,7 +197,7 @@ def test_what_goes_wrong_is_told_in_a_sentence(
         "openapi",
     ],
 )
-def test_every_command_explains_itself(command: str) -> None:
+def test_every_command_has_help(command: str) -> None:
     helped = run(command, "--help", env={})
     assert helped.exit_code == 0
     assert helped.stdout.startswith(f"Usage: ccs {command} ")

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: who starts it, who stops it, and what becomes of it when they die."""
+"""The embedded PostgreSQL: which process starts and stops it, and what happens when one of them dies."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ with EmbeddedPostgres(Path(sys.argv[1])):
 
 @pytest.fixture
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A data directory; whatever still runs in it afterwards is stopped."""
+    """A data directory; a server that is still running in it after the test is stopped."""
     directory = tmp_path_factory.mktemp("d") / "new" / "ccs"
     yield directory
     if (directory / "postgres").exists():
@@ -56,7 +56,7 @@ def finish(process: subprocess.Popen[str]) -> None:
 
 
 def postmaster(data_dir: Path) -> int:
-    """The process id of the server, as its lock file says; 0 if there is none."""
+    """Returns the process id in the server's lock file; 0 if there is none."""
     try:
         return int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
     except FileNotFoundError:
@@ -102,18 +102,18 @@ def test_the_last_user_stops_it(data_dir: Path) -> None:
         assert not is_running(data_dir)
 
 
-def test_a_user_that_is_killed_counts_no_more(data_dir: Path) -> None:
+def test_a_process_that_was_killed_does_not_count_as_a_user(data_dir: Path) -> None:
     with holder(data_dir) as killed:
         killed.kill()
         killed.wait(30)
-    assert is_running(data_dir), "nobody was left to stop it"
+    assert is_running(data_dir), "no process was left to stop it"
     server = postmaster(data_dir)
     with EmbeddedPostgres(data_dir):
         assert postmaster(data_dir) == server
     assert not is_running(data_dir)
 
 
-def test_many_may_start_it_at_once(data_dir: Path) -> None:
+def test_processes_may_start_it_concurrently(data_dir: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(data_dir)]
     users = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -140,7 +140,7 @@ def test_a_killed_server_is_started_again_with_its_data(data_dir: Path) -> None:
             assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
 
 
-def test_what_is_left_of_a_half_made_cluster_is_made_anew(data_dir: Path) -> None:
+def test_an_incomplete_cluster_is_created_again(data_dir: Path) -> None:
     (data_dir / "postgres.new").mkdir(parents=True)
     (data_dir / "postgres.new" / "PG_VERSION").write_text("18\n")
     with EmbeddedPostgres(data_dir) as embedded, psycopg.connect(embedded.url) as connection:
@@ -158,7 +158,7 @@ def test_a_cluster_of_another_version_is_refused(data_dir: Path) -> None:
     cluster.rmdir()
 
 
-def test_a_directory_that_cannot_be_made_is_refused(
+def test_a_directory_that_cannot_be_created_is_reported(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     # A short name: the path's length is refused first.
@@ -173,7 +173,7 @@ def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
         EmbeddedPostgres(tmp_path / ("x" * 100)).__enter__()
 
 
-def test_a_server_that_cannot_start_says_why(data_dir: Path) -> None:
+def test_the_reason_why_a_server_cannot_start_is_reported(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir):
         pass
     configuration = data_dir / "postgres" / "postgresql.conf"

@@ -1,4 +1,4 @@
-"""What a PostgreSQL that was killed leaves behind: it starts again, whoever has its process id now."""
+"""PostgreSQL starts again after it was killed, even if another process has its process id now."""
 
 import multiprocessing
 import os
@@ -38,7 +38,7 @@ with EmbeddedPostgres(Path(sys.argv[1])):
 
 @contextmanager
 def user_of(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
-    """An ordinary user's process that uses the server until the end of the block, unless it is killed before."""
+    """Starts a process of an ordinary user that uses the server until the end of the block."""
     process = subprocess.Popen(
         as_ordinary_user(sys.executable, "-c", HOLD, str(data_dir)),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -53,13 +53,13 @@ def user_of(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def server_tree(data_dir: Path) -> list[psutil.Process]:
-    """The processes of the server that runs, the first of them first."""
+    """Returns the processes of the running server, the postmaster first."""
     first = psutil.Process(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
     return [first, *first.children(recursive=True)]
 
 
 def kill(victims: Iterable[psutil.Process]) -> None:
-    """Kills processes at once, and waits until they are gone or nothing but zombies."""
+    """Kills processes, and waits until each has ended or is a zombie."""
     victims = list(victims)
     for process in victims:
         with suppress(psutil.NoSuchProcess):
@@ -68,7 +68,7 @@ def kill(victims: Iterable[psutil.Process]) -> None:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it runs, as far as it can."""
+    """Whether the process runs and is not a zombie."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -76,7 +76,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def ask(data_dir: Path, query: str) -> object:
-    """What a query returns."""
+    """Returns the result of a query."""
     with psycopg.connect(EmbeddedPostgres(data_dir).url, autocommit=True) as connection:
         row = connection.execute(query.encode()).fetchone()
     assert row
@@ -85,7 +85,7 @@ def ask(data_dir: Path, query: str) -> object:
 
 @pytest.fixture(scope="module")
 def template() -> Iterator[Path]:
-    """The data directory of an ordinary user whose service and server were killed together; it holds one row."""
+    """The data directory of an ordinary user whose service and server were killed together; it contains one row."""
     with ordinary_users_directory() as directory:
         with user_of(directory) as user:
             with psycopg.connect(EmbeddedPostgres(directory).url) as connection:
@@ -99,7 +99,7 @@ def template() -> Iterator[Path]:
 
 @pytest.fixture
 def killed(template: Path, nobodys_directory: Path) -> Path:
-    """A copy of it."""
+    """A copy of `template`."""
     command = ["cp", "-a", f"{template}/.", str(nobodys_directory)]
     subprocess.run(command, check=True)
     return nobodys_directory
@@ -116,9 +116,9 @@ def give_process_id_to(data_dir: Path, pid: int) -> None:
 
 @contextmanager
 def another_process() -> Iterator[int]:
-    """A process of the same ordinary user that is no PostgreSQL."""
+    """A process of the same ordinary user that is not PostgreSQL."""
     process = subprocess.Popen(as_ordinary_user("sleep", "600"))
-    # Until `setpriv` has become the user, its id could not deceive anybody.
+    # Wait until `setpriv` has switched to the user: only then is its process id that of a process of this user.
     wait_until(lambda: psutil.Process(process.pid).name() == "sleep")
     yield process.pid
     process.kill()
@@ -127,7 +127,7 @@ def another_process() -> Iterator[int]:
 
 @contextmanager
 def zombie() -> Iterator[int]:
-    """A process of the same ordinary user that has ended and that nobody reaps."""
+    """A process of the same ordinary user that has ended and is not reaped."""
     process = subprocess.Popen(as_ordinary_user("true"))
     wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
     yield process.pid
@@ -136,7 +136,7 @@ def zombie() -> Iterator[int]:
 
 @contextmanager
 def another_postgresql() -> Iterator[int]:
-    """A process of the same ordinary user that is called postgres and works elsewhere."""
+    """A process of the same ordinary user that is called postgres and has another working directory."""
     with ordinary_users_directory() as directory:
         shutil.copy("/bin/sleep", directory / "postgres")
         process = subprocess.Popen(as_ordinary_user("./postgres", "600"), cwd=directory)
@@ -147,26 +147,26 @@ def another_postgresql() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("holder", [another_process, zombie, another_postgresql])
-def test_it_starts_whoever_has_the_process_id_of_the_killed_server(
+def test_it_starts_although_another_process_has_the_process_id_of_the_killed_server(
     killed: Path, holder: Callable[[], AbstractContextManager[int]]
 ) -> None:
     with holder() as pid:
         give_process_id_to(killed, pid)
         with user_of(killed):
             assert ask(killed, "SELECT one FROM kept") == 1
-        assert psutil.pid_exists(pid), "what is not ours was touched"
+        assert psutil.pid_exists(pid), "another process was killed"
     assert not (killed / "postgres" / "postmaster.pid").exists()
 
 
 @pytest.mark.parametrize("left", ["", "12"])
-def test_it_starts_from_a_lock_file_that_was_cut_short(killed: Path, left: str) -> None:
+def test_it_starts_with_a_truncated_lock_file(killed: Path, left: str) -> None:
     (killed / "postgres" / "postmaster.pid").write_text(left)
     with user_of(killed):
         assert ask(killed, "SELECT one FROM kept") == 1
 
 
 def test_it_starts_after_service_and_server_were_killed_together(killed: Path) -> None:
-    """As often as you like: `killed` is what one such kill has left."""
+    """Starting from what one such kill has left, which is `killed`."""
     with user_of(killed) as user:
         assert ask(killed, "SELECT one FROM kept") == 1
         server_processes = server_tree(killed)
@@ -176,11 +176,11 @@ def test_it_starts_after_service_and_server_were_killed_together(killed: Path) -
         assert ask(killed, "SELECT one FROM kept") == 1
 
 
-def test_it_waits_for_processes_that_a_killed_server_has_left(
+def test_it_waits_for_the_remaining_processes_of_a_killed_server(
     killed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They still write: a second server beside them would destroy the data."""
-    monkeypatch.setattr(server, "_REMNANT_SECONDS", 0.2)
+    """They may still write, so a second server beside them would corrupt the data."""
+    monkeypatch.setattr(server, "_EXIT_SECONDS", 0.2)
     with user_of(killed) as user:
         first, *others = server_tree(killed)
         straggler = next(each for each in others if "checkpointer" in "".join(each.cmdline()))
@@ -195,7 +195,7 @@ def test_it_waits_for_processes_that_a_killed_server_has_left(
         assert ask(killed, "SELECT one FROM kept") == 1
 
 
-def test_it_leaves_a_server_alone_that_somebody_else_has_started(killed: Path) -> None:
+def test_a_server_that_ccs_did_not_start_is_not_touched(killed: Path) -> None:
     cluster = killed / "postgres"
     (cluster / "postmaster.pid").unlink()
     with (killed / "log").open("wb", buffering=0) as output:
@@ -242,14 +242,14 @@ STARTED = time.mktime((2026, 11, 26, 19, 17, 0, 0, 0, -1))
         ("", None, False),
     ],
 )
-def test_where_there_is_no_proc_the_server_is_known_by_what_ps_prints(
+def test_without_proc_the_server_is_identified_by_ps(
     line: str, started: float | None, *, is_it: bool
 ) -> None:
     assert processes.is_server_by_ps(line, started) == is_it
 
 
 @pytest.mark.skipif(not Path("/bin/ps").exists(), reason="NOT TESTED: no /bin/ps here")
-def test_ps_prints_what_is_expected_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ps_prints_the_expected_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     shutil.copy("/bin/sleep", tmp_path / "postgres")
     began = time.time()
@@ -262,10 +262,10 @@ def test_ps_prints_what_is_expected_of_it(tmp_path: Path, monkeypatch: pytest.Mo
         assert not processes.is_server(process.pid, tmp_path, began)
 
 
-def test_a_process_that_is_forked_while_the_server_is_started_does_not_pass_for_it(
+def test_a_process_forked_during_the_start_does_not_hold_the_servers_lock(
     tmp_path: Path,
 ) -> None:
-    """A worker, that is: its supervisor starts PostgreSQL again in another thread."""
+    """Such as a worker, whose supervisor starts PostgreSQL again in another thread."""
     path = tmp_path / "server"
     with locks.hold(path) as descriptor:
         assert descriptor is not None

@@ -1,4 +1,4 @@
-"""`ccs serve` as process 1 of a PID namespace, as in a container without an init: it reaps, and ends when asked."""
+"""`ccs serve` as process 1 of a PID namespace, as in a container without an init: it reaps zombies and stops."""
 
 import json
 import signal
@@ -19,12 +19,12 @@ from tests.support.waiting import wait_until
 
 SHUTDOWN_TIMEOUT = 5
 MARGIN_SECONDS = 3.0
-"""What a busy machine adds."""
+"""A margin for a busy machine, in seconds."""
 
 
 @dataclass(frozen=True)
 class Container:
-    """A service that is process 1."""
+    """A service that runs as process 1."""
 
     url: str
     unshare: subprocess.Popen[str]
@@ -36,29 +36,29 @@ class Container:
 
     @property
     def postmaster(self) -> psutil.Process | None:
-        """The first process of PostgreSQL."""
+        """The postmaster of PostgreSQL."""
         children = self.first.children()
         return next((each for each in children if each.name() == "postgres"), None)
 
     @property
     def zombies(self) -> list[psutil.Process]:
-        """Processes that have ended and wait to be reaped."""
+        """The processes that have ended and have not been reaped."""
         every = self.first.children(recursive=True)
         return [each for each in every if each.status() == psutil.STATUS_ZOMBIE]
 
     def status(self, path: str) -> int:
-        """The status of the response to a GET."""
+        """Returns the status of the response to a GET."""
         return requests.get(f"{self.url}{path}", timeout=TIMEOUT_SECONDS).status_code
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Asks it to end; returns its exit code."""
+        """Stops the service; returns its exit code."""
         self.first.send_signal(number)
         return self.unshare.wait(TIMEOUT_SECONDS)
 
 
 @contextmanager
 def container(data_dir: Path) -> Iterator[Container]:
-    """A service of an ordinary user's in a PID namespace of its own, for the length of the block."""
+    """Runs a service as an ordinary user in a new PID namespace during the block."""
     namespaces.need("--pid", "--mount-proc")
     serve = as_ordinary_user(*CCS, "serve", "--port", "0", "--json", "--workers", "1")
     env = environment(
@@ -78,10 +78,10 @@ def container(data_dir: Path) -> Iterator[Container]:
             assert ready, "it has ended"
             yield Container(json.loads(ready)["url"], process)
         finally:
-            process.kill()  # and with it, all that is in the namespace
+            process.kill()  # this ends every process in the namespace
 
 
-def test_a_postgresql_that_is_killed_is_reaped_and_started_again(nobodys_directory: Path) -> None:
+def test_a_killed_postgresql_is_reaped_and_started_again(nobodys_directory: Path) -> None:
     with container(nobodys_directory) as service:
         for _ in range(2):
             killed = service.postmaster
@@ -98,7 +98,7 @@ def test_a_postgresql_that_is_killed_is_reaped_and_started_again(nobodys_directo
         )
 
 
-def test_it_ends_in_time_where_the_database_is_gone_for_good(nobodys_directory: Path) -> None:
+def test_it_stops_in_time_if_the_database_cannot_be_started_again(nobodys_directory: Path) -> None:
     with container(nobodys_directory) as service:
         with (nobodys_directory / "postgres" / "postgresql.conf").open("a") as configuration:
             configuration.write("shared_buffers = 'plenty'\n")

@@ -1,4 +1,4 @@
-"""The disk of the embedded PostgreSQL is full: the service says so, loses nothing, and goes on when there is room."""
+"""If the disk of the embedded PostgreSQL is full, the service reports it, loses no data, and resumes when it can."""
 
 import json
 import os
@@ -21,22 +21,22 @@ from tests.support.waiting import wait_until
 
 SHUTDOWN_TIMEOUT = 5
 MARGIN_SECONDS = 3.0
-"""What a busy machine adds."""
+"""A margin for a busy machine, in seconds."""
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A small file system, mounted where only commands that `inside` wraps see it."""
+    """A small file system in a mount namespace, visible only to commands that `inside` wraps."""
 
     mounted_by: int
     directory: Path
 
     def inside(self, *command: str) -> list[str]:
-        """The command line that runs a program where the disk is mounted."""
+        """Returns the command line that runs a program in the mount namespace."""
         return ["nsenter", f"--mount=/proc/{self.mounted_by}/ns/mnt", *command]
 
     def fill(self) -> None:
-        """Takes all the space that is left."""
+        """Fills the remaining space."""
         with self._filler.open("ab", buffering=0) as file:
             try:
                 while file.write(bytes(65_536)):
@@ -45,7 +45,7 @@ class Disk:
                 assert error.strerror == os.strerror(28)  # noqa: PT017 - no space left
 
     def free(self) -> None:
-        """Gives it back."""
+        """Frees the space again."""
         self._filler.unlink()
 
     @property
@@ -55,7 +55,7 @@ class Disk:
 
 @contextmanager
 def disk(directory: Path, megabytes: int) -> Iterator[Disk]:
-    """A disk of an ordinary user's, for the length of the block."""
+    """Mounts a disk of an ordinary user during the block."""
     namespaces.need("--mount")
     mount = f"mount -t tmpfs -o size={megabytes}m,uid={NOBODY},mode=700 ccs '{directory}' && echo mounted && exec cat"
     holder = subprocess.Popen(
@@ -75,7 +75,7 @@ def disk(directory: Path, megabytes: int) -> Iterator[Disk]:
 
 
 class Service:
-    """`ccs serve` on a disk, and the account that its first start makes."""
+    """`ccs serve` on a disk, with the account that its first start creates."""
 
     def __init__(self, disk: Disk) -> None:
         self._command = disk.inside(
@@ -90,7 +90,7 @@ class Service:
         self.log = ""
 
     def fails(self) -> str:
-        """Starts it where it cannot; returns what it says."""
+        """Starts the service, which must fail; returns its error message."""
         ended = subprocess.run(
             self._command,
             check=False, env=self._env, cwd="/", capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
@@ -100,7 +100,7 @@ class Service:
 
     @contextmanager
     def runs(self) -> Iterator[None]:
-        """Starts it; at the end of the block it must end well and in time."""
+        """Runs the service during the block; it must then stop cleanly and in time."""
         process = subprocess.Popen(
             self._command,
             env=self._env, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -131,24 +131,24 @@ class Service:
         return answer.status_code == 204
 
     def read(self, name: str) -> object:
-        """The property that was saved under that name."""
+        """Returns the property that was saved under that name."""
         return requests.get(
             f"{self.url}/v1/account/demo/disk/{name}/properties/p",
             headers={"maven-api-key": self._key}, timeout=TIMEOUT_SECONDS,
         ).json()  # fmt: skip
 
     def is_healthy(self) -> bool:
-        """Whether it says that it serves."""
+        """Whether the service reports that it is ready."""
         return requests.get(f"{self.url}/healthz", timeout=TIMEOUT_SECONDS).status_code == 200
 
 
 @pytest.fixture
 def directory(nobodys_directory: Path) -> Path:
-    """Where the disk is mounted."""
+    """The directory where the disk is mounted."""
     return nobodys_directory
 
 
-def test_a_first_start_on_a_disk_that_is_too_small_says_so(directory: Path) -> None:
+def test_a_first_start_on_a_full_disk_reports_it(directory: Path) -> None:
     with disk(directory, 12) as small:
         said = Service(small).fails()
     assert said == (
@@ -156,7 +156,7 @@ def test_a_first_start_on_a_disk_that_is_too_small_says_so(directory: Path) -> N
     )
 
 
-def test_a_disk_that_gets_full_loses_nothing_and_stops_nothing_for_good(directory: Path) -> None:
+def test_no_data_is_lost_on_a_full_disk_and_service_resumes(directory: Path) -> None:
     chance = Random(1)
     acknowledged: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""The log of `ccs serve`, as whatever reads its standard error sees it."""
+"""The log of `ccs serve` on its standard error."""
 
 import json
 import os
@@ -29,7 +29,7 @@ PATHS = {
 }
 
 
-def test_it_names_paths_as_they_are(database_url: str, tmp_path: Path) -> None:
+def test_paths_are_logged_as_they_were_sent(database_url: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     env = environment(CCS_DATABASE_URL=database_url)
     with log.open("w") as file, serving("--workers", "1", env=env, log=file) as server:
@@ -40,7 +40,7 @@ def test_it_names_paths_as_they_are(database_url: str, tmp_path: Path) -> None:
 
 
 def test_every_line_is_json(database_url: str, tmp_path: Path) -> None:
-    """What other modules log, too; here that a worker has died, and everything at debug level."""
+    """This includes lines of other modules: here, that a worker has died, and everything at debug level."""
     log = tmp_path / "log"
     env = environment(CCS_DATABASE_URL=database_url, CCS_LOG_LEVEL="debug")
     with log.open("w") as file, serving("--workers", "1", env=env, log=file) as server:
@@ -54,8 +54,8 @@ def test_every_line_is_json(database_url: str, tmp_path: Path) -> None:
     assert all({"time", "level", "logger", "process", "message"} <= line.keys() for line in said)
 
 
-def test_a_log_that_nobody_reads_stops_nothing(database_url: str) -> None:
-    """Lines are dropped and counted, and the log says so when it is read again. Nor does the end wait for a reader."""
+def test_a_log_that_is_not_read_does_not_block_requests(database_url: str) -> None:
+    """Lines are dropped and counted, and the log reports this when it is read again. Stopping does not wait either."""
     read_end, write_end = os.pipe()
     env = environment(CCS_DATABASE_URL=database_url)
     with (
@@ -65,7 +65,7 @@ def test_a_log_that_nobody_reads_stops_nothing(database_url: str) -> None:
         requests.Session() as session,
     ):
         pipe.close()
-        # Long, so that fewer lines fill the buffer.
+        # Long paths, so that fewer lines fill the buffer.
         path = f"/v1/account/a/{'x' * 8000}"
 
         def fill(at_least: int) -> int:
@@ -75,7 +75,7 @@ def test_a_log_that_nobody_reads_stops_nothing(database_url: str) -> None:
                 for _ in range(50):
                     assert session.delete(server.url + path, timeout=5).status_code == 401
                 count += 50
-                assert count < 5000, "something must be dropped"
+                assert count < 5000, "no line was dropped"
             return count
 
         def dropped() -> int:
@@ -83,7 +83,7 @@ def test_a_log_that_nobody_reads_stops_nothing(database_url: str) -> None:
             found = re.search(r"^ccs_log_lines_dropped_total (\S+)", page, re.MULTILINE)
             return int(float(found[1])) if found else 0
 
-        # The pipe alone holds 406 lines of a usual length.
+        # The pipe's buffer holds 406 lines of the usual length.
         sent = fill(at_least=450)
         seen = b""
         told = re.compile(rb'"message":"(\d+) lines of the log were dropped')
@@ -98,7 +98,7 @@ def test_a_log_that_nobody_reads_stops_nothing(database_url: str) -> None:
         assert time.monotonic() - begin < 10
 
 
-def test_on_a_terminal_lines_are_for_people(database_url: str) -> None:
+def test_on_a_terminal_lines_are_plain_text(database_url: str) -> None:
     primary, terminal = pty.openpty()
     env = environment(CCS_DATABASE_URL=database_url)
     command = [*CCS, "serve", "--port", "0", "--json", "--workers", "1"]

@@ -1,4 +1,4 @@
-"""The operations listener: health and metrics at an address of their own, whatever becomes of the public one."""
+"""The operations listener: health and metrics at a separate address, independent of the public listener."""
 
 import signal
 import socket
@@ -37,7 +37,7 @@ def metrics(server: Server) -> str:
 
 @contextmanager
 def connections(server: Server, count: int) -> Iterator[list[socket.socket]]:
-    """Connections that say nothing."""
+    """Opens connections that send nothing."""
     with ExitStack() as stack:
         yield [
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
@@ -46,7 +46,7 @@ def connections(server: Server, count: int) -> Iterator[list[socket.socket]]:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_health_and_metrics_are_on_a_listener_of_their_own(server: Server, path: str) -> None:
+def test_health_and_metrics_have_a_separate_listener(server: Server, path: str) -> None:
     address = urlsplit(server.operations)
     assert address.hostname == "127.0.0.1"
     assert address.port not in {server.port, 0}
@@ -90,8 +90,8 @@ def test_requests_are_counted(server: Server) -> None:
     wait_until(lambda: line in metrics(server))
 
 
-def test_methods_that_do_not_exist_leave_nothing_behind(database_url: str, tmp_path: Path) -> None:
-    """Neither in the metrics, whose labels would hold them, nor in the workers' memory."""
+def test_unknown_methods_use_no_memory(database_url: str, tmp_path: Path) -> None:
+    """They become neither labels of the metrics nor entries in the workers' memory."""
     env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", TMPDIR=str(tmp_path))
     with serving("--workers", "1", env=env) as server:
         [worker] = psutil.Process(server.process.pid).children()
@@ -115,14 +115,14 @@ def test_methods_that_do_not_exist_leave_nothing_behind(database_url: str, tmp_p
         assert len(metrics(server)) < 50_000
 
 
-def test_a_method_in_lower_case_is_another_method(server: Server) -> None:
+def test_a_method_in_lower_case_is_an_unknown_method(server: Server) -> None:
     answer = raw_http.send(
         server.url, b"get /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     )
     assert answer.status == 405
 
 
-def test_it_answers_while_the_public_listener_is_full(database_url: str) -> None:
+def test_it_responds_while_the_public_listener_is_full(database_url: str) -> None:
     env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_CONNECTION_LIMIT="5")
     with serving("--workers", "1", env=env) as server, connections(server, 40):
         with pytest.raises(requests.Timeout):
@@ -131,7 +131,7 @@ def test_it_answers_while_the_public_listener_is_full(database_url: str) -> None
             assert get(server.operations + path, timeout=5).status_code == 200
 
 
-def test_it_answers_while_the_database_is_frozen(database_url: str) -> None:
+def test_it_responds_while_the_database_is_frozen(database_url: str) -> None:
     with proxied(database_url) as proxy:
         env = environment(
             CCS_DATABASE_URL=proxy.url, CCS_ACCESS_LOG="off", CCS_STATEMENT_TIMEOUT="2"
@@ -148,8 +148,8 @@ def test_it_answers_while_the_database_is_frozen(database_url: str) -> None:
             wait_until(lambda: get(f"{server.operations}/readyz").status_code == 200)
 
 
-def test_a_crowd_of_silent_connections_does_not_fill_the_process(server: Server) -> None:
-    """It takes so many and no more: the others wait in the kernel."""
+def test_the_number_of_its_connections_is_limited(server: Server) -> None:
+    """Connections over the limit wait in the kernel's backlog."""
     address = urlsplit(server.operations)
     before = psutil.Process(server.process.pid).num_fds()
     with ExitStack() as stack:
@@ -160,8 +160,8 @@ def test_a_crowd_of_silent_connections_does_not_fill_the_process(server: Server)
     wait_until(lambda: get(f"{server.operations}/healthz").status_code == 200)
 
 
-def test_it_knows_its_workers_and_they_do_not_hold_its_listener(database_url: str) -> None:
-    """A worker that lived on after a kill of the supervisor would keep the port, and respond to nobody there."""
+def test_it_reports_its_workers_and_they_do_not_inherit_its_listener(database_url: str) -> None:
+    """Otherwise a worker that outlives a killed supervisor would keep the port open without responding."""
     env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
     with serving("--workers", "2", env=env) as server:
         supervisor = psutil.Process(server.process.pid)
@@ -177,7 +177,7 @@ def test_it_knows_its_workers_and_they_do_not_hold_its_listener(database_url: st
             assert port not in ports
 
 
-def test_it_says_that_the_service_is_about_to_end(database_url: str) -> None:
+def test_it_reports_that_the_service_is_stopping(database_url: str) -> None:
     env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_DRAIN_TIME="5")
     with serving("--workers", "1", env=env) as server:
         server.process.send_signal(signal.SIGTERM)
@@ -186,7 +186,7 @@ def test_it_says_that_the_service_is_about_to_end(database_url: str) -> None:
         server.process.kill()
 
 
-def test_a_port_that_was_asked_for_and_is_taken_ends_the_start(database_url: str) -> None:
+def test_a_configured_port_that_is_in_use_prevents_the_start(database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         env = environment(CCS_DATABASE_URL=database_url, CCS_OPERATIONS_PORT=port)
@@ -198,7 +198,7 @@ def test_a_port_that_was_asked_for_and_is_taken_ends_the_start(database_url: str
     )
 
 
-def test_an_instance_without_the_setting_takes_another_port_where_its_own_is_taken(
+def test_without_the_setting_a_free_port_replaces_the_default_port_if_it_is_in_use(
     database_url: str,
 ) -> None:
     env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")

@@ -1,4 +1,4 @@
-"""`ccs serve` as a process, from an empty directory to its end."""
+"""`ccs serve` as a process: its start, its workers and its stop."""
 
 import json
 import os
@@ -17,9 +17,9 @@ import requests
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.settings import Settings
 from ccs_server.store import credentials, schema
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import encrypt_signing_keys, load_signing_keys
-from ccs_server.store.wire import Statement
 from tests.support.service import CCS, TIMEOUT_SECONDS, Server, ccs, environment, serving
 from tests.support.waiting import wait_until
 from tests.trust.processes import signal_tree
@@ -27,7 +27,7 @@ from tests.trust.processes import signal_tree
 
 @pytest.fixture
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty data directory; a PostgreSQL that a killed process has left in it is stopped afterwards."""
+    """An empty data directory; a PostgreSQL that a killed process has left in it is stopped after the test."""
     directory = tmp_path_factory.mktemp("s") / "ccs"
     yield directory
     with EmbeddedPostgres(directory):
@@ -40,7 +40,7 @@ def env(data_dir: Path) -> dict[str, str]:
 
 
 def children(process: subprocess.Popen[str]) -> list[int]:
-    """The worker processes of a `ccs serve`."""
+    """Returns the worker processes of a `ccs serve`."""
     return [
         int(pid)
         for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -59,7 +59,7 @@ def exists(pid: int) -> bool:
     return True
 
 
-def test_from_nothing_to_a_property_that_survives_a_kill(env: dict[str, str]) -> None:
+def test_a_property_saved_on_the_first_start_survives_a_kill(env: dict[str, str]) -> None:
     command = [*CCS, "serve", "--port", "0"]
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -77,9 +77,9 @@ def test_from_nothing_to_a_property_that_survives_a_kill(env: dict[str, str]) ->
         docs = next(word for line in lines for word in line.split() if word.endswith("/docs"))
         assert requests.get(docs, timeout=TIMEOUT_SECONDS).status_code == 200
         process.kill()
-        assert process.stderr.read() == "", "nothing was worth a word"
+        assert process.stderr.read() == "", "an ordinary run logs nothing"
     with serving(env=env) as server:
-        assert "key" not in server.said, "the store is not empty any more"
+        assert "key" not in server.said, "a store that is not empty gets no account"
         key = next(word for word in lines[-1].split("'") if word.startswith("maven-api-key"))
         answer = requests.get(
             f"{server.url}/v1/account/demo/profile/properties/name",
@@ -90,7 +90,9 @@ def test_from_nothing_to_a_property_that_survives_a_kill(env: dict[str, str]) ->
         assert server.stop() == 0
 
 
-def test_what_a_killed_instance_leaves_takes_neither_port_nor_memory(env: dict[str, str]) -> None:
+def test_a_killed_instance_leaves_neither_its_port_nor_shared_memory_in_use(
+    env: dict[str, str],
+) -> None:
     with serving("--workers", "2", env=env) as server:
         workers = children(server.process)
         server.process.kill()
@@ -100,11 +102,11 @@ def test_what_a_killed_instance_leaves_takes_neither_port_nor_memory(env: dict[s
         assert is_ready(next_one)
 
 
-def test_the_command_line_works_beside_a_running_server(env: dict[str, str]) -> None:
+def test_the_command_line_works_while_the_service_runs(env: dict[str, str]) -> None:
     with serving(env=env) as server:
         made = ccs("keys", "create", "acme", "--json", env=env)
         assert made.returncode == 0, made.stderr
-        assert is_ready(server), "the command's end has not stopped the database"
+        assert is_ready(server), "the end of the command must not stop the database"
         assert server.stop() == 0
 
 
@@ -120,7 +122,9 @@ def test_two_instances_share_an_embedded_store(env: dict[str, str]) -> None:
         assert second.stop() == 0
 
 
-def test_an_embedded_postgresql_that_dies_is_revived(env: dict[str, str], data_dir: Path) -> None:
+def test_an_embedded_postgresql_that_dies_is_started_again(
+    env: dict[str, str], data_dir: Path
+) -> None:
     with serving(env=env) as server:
         postmaster = int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
         os.kill(postmaster, signal.SIGKILL)
@@ -129,10 +133,10 @@ def test_an_embedded_postgresql_that_dies_is_revived(env: dict[str, str], data_d
         assert server.stop() == 0
 
 
-def test_a_stop_takes_no_longer_than_it_may_whatever_postgresql_does(
+def test_stopping_takes_no_longer_than_the_limit_even_if_postgresql_hangs(
     env: dict[str, str], data_dir: Path
 ) -> None:
-    """It stands still, with requests of clients waiting for it."""
+    """PostgreSQL is suspended while requests wait for it."""
     limits = {"CCS_SHUTDOWN_TIMEOUT": "3", "CCS_DRAIN_TIME": "0.2"}
     with serving(env=env | limits) as server, ThreadPoolExecutor(2) as executor:
         postmaster = int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
@@ -145,15 +149,17 @@ def test_a_stop_takes_no_longer_than_it_may_whatever_postgresql_does(
             began = monotonic()
             server.process.send_signal(signal.SIGTERM)
             server.process.wait(TIMEOUT_SECONDS)
-            # A second for Python itself to end, on a busy machine.
+            # Allow a second for Python itself to exit on a busy machine.
             assert monotonic() - began < 3 + 0.2 + 1
         finally:
             signal_tree(postmaster, signal.SIGCONT)
     wait_until(lambda: not exists(postmaster))
 
 
-def test_a_start_that_is_ended_leaves_no_postgresql(env: dict[str, str], data_dir: Path) -> None:
-    """Asked to end as soon as the server has begun to run, long before the service is ready."""
+def test_a_start_that_is_interrupted_leaves_no_postgresql(
+    env: dict[str, str], data_dir: Path
+) -> None:
+    """The signal is sent as soon as the server runs, long before the service is ready."""
     lock_file = data_dir / "postgres" / "postmaster.pid"
     serve = [*CCS, "serve", "--port", "0", "--workers", "1"]
     with subprocess.Popen(serve, env=env, stdout=subprocess.DEVNULL) as process:
@@ -164,7 +170,7 @@ def test_a_start_that_is_ended_leaves_no_postgresql(env: dict[str, str], data_di
     wait_until(lambda: not exists(postmaster))
 
 
-def test_as_many_workers_serve_as_are_asked_for_and_a_dead_one_is_replaced(
+def test_the_given_number_of_workers_serve_and_a_dead_one_is_replaced(
     database_url: str,
 ) -> None:
     env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
@@ -177,7 +183,7 @@ def test_as_many_workers_serve_as_are_asked_for_and_a_dead_one_is_replaced(
         assert server.stop() == 0
 
 
-def test_it_refuses_a_database_that_is_behind(empty_database_url: str) -> None:
+def test_it_refuses_a_database_with_an_outdated_schema(empty_database_url: str) -> None:
     env = environment(CCS_DATABASE_URL=empty_database_url)
     refused = ccs("serve", "--port", "0", env=env)
     assert refused.returncode == 1
@@ -187,31 +193,29 @@ def test_it_refuses_a_database_that_is_behind(empty_database_url: str) -> None:
     assert len(refused.stderr.splitlines()) == 1
     with serving("--migrate", env=env) as server:
         assert is_ready(server)
-        assert "key" not in server.said, "only an embedded store gets an account by itself"
+        assert "key" not in server.said, "only an embedded store gets a first account"
 
 
-def test_it_says_that_it_is_about_to_end(database_url: str) -> None:
+def test_readiness_reports_that_it_is_stopping(database_url: str) -> None:
     env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_DRAIN_TIME="5")
     with serving("--workers", "1", env=env) as server:
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: not is_ready(server))
         answer = requests.get(f"{server.url}/healthz", timeout=TIMEOUT_SECONDS)
-        assert answer.status_code == 200, "it serves until it ends"
+        assert answer.status_code == 200, "it serves requests until it stops"
         assert answer.headers["Connection"] == "close"
         server.process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_it_ends_well_on_every_signal_that_asks_for_it(
-    database_url: str, number: signal.Signals
-) -> None:
+def test_it_stops_cleanly_on_every_stop_signal(database_url: str, number: signal.Signals) -> None:
     env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
     with serving("--workers", "1", env=env) as server:
         server.process.send_signal(number)
         assert server.process.wait(TIMEOUT_SECONDS) == 0
 
 
-def test_every_request_has_its_line_in_the_log_those_just_before_the_end_too(
+def test_every_request_is_logged_even_just_before_the_stop(
     database_url: str, tmp_path: Path
 ) -> None:
     log, sent = tmp_path / "log", [f"request-{number}" for number in range(150)]
@@ -222,7 +226,7 @@ def test_every_request_has_its_line_in_the_log_those_just_before_the_end_too(
             assert answer.status_code == 401
         assert server.stop() == 0
     every = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    # A machine under load may have something else to log: a stop that took long, for one.
+    # On a busy machine there may be other lines, for example about a slow stop.
     lines = [line for line in every if "request_id" in line]
     assert sorted(line["request_id"] for line in lines) == sorted(sent), every
     assert {(line["method"], line["path"], line["status"]) for line in lines} == {
@@ -230,7 +234,7 @@ def test_every_request_has_its_line_in_the_log_those_just_before_the_end_too(
     }
 
 
-def test_it_purges_by_itself(database: Database, database_url: str) -> None:
+def test_it_purges_expired_properties(database: Database, database_url: str) -> None:
     insert = Statement.of(
         "test_insert_expired",
         "INSERT INTO property (account, namespace_id, session_id, name, value, size, expires_at)"
@@ -263,7 +267,7 @@ def test_a_revoked_key_stops_working_within_five_seconds(
     assert Settings().credential_cache < 5
 
 
-def test_a_service_without_the_right_secret_key_says_so_and_makes_no_other_signing_key(
+def test_a_service_without_the_secret_key_fails_and_creates_no_signing_key(
     empty_database_url: str,
 ) -> None:
     schema.migrate(empty_database_url)
@@ -322,7 +326,7 @@ def test_a_service_without_the_right_secret_key_says_so_and_makes_no_other_signi
         (["--host", "no such host"], "The host 'no such host' is not known"),
     ],
 )
-def test_a_bad_address_is_told_in_a_sentence(
+def test_an_invalid_address_is_reported_in_a_sentence(
     database_url: str, arguments: list[str], sentence: str
 ) -> None:
     refused = ccs("serve", *arguments, env=environment(CCS_DATABASE_URL=database_url))
@@ -331,7 +335,7 @@ def test_a_bad_address_is_told_in_a_sentence(
     assert len(refused.stderr.splitlines()) == 1
 
 
-def test_it_listens_where_its_settings_say_unless_an_option_says_otherwise(
+def test_an_option_overrides_the_address_in_the_settings(
     database_url: str,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -344,7 +348,7 @@ def test_it_listens_where_its_settings_say_unless_an_option_says_otherwise(
             assert server.port != int(port)
 
 
-def test_a_port_in_use_is_told_in_a_sentence(database_url: str) -> None:
+def test_a_port_in_use_is_reported_in_a_sentence(database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         refused = ccs("serve", "--port", port, env=environment(CCS_DATABASE_URL=database_url))

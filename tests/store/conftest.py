@@ -1,4 +1,4 @@
-"""A database of the test's own, for tests of what concerns a database as a whole."""
+"""Fixtures for tests that need a database to themselves."""
 
 from collections.abc import Iterator
 from secrets import token_hex
@@ -19,7 +19,7 @@ def own_url(cluster: Cluster) -> str:
 
 @pytest.fixture
 def own_database(own_url: str) -> Iterator[Database]:
-    """The store of `own_url`."""
+    """The store in the database `own_url`."""
     database = Database(own_url, Settings())
     yield database
     database.release()
@@ -27,5 +27,5 @@ def own_database(own_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def own_clock(own_url: str) -> Clock:
-    """Moves the clock of `own_url`."""
+    """Moves the clock of the database `own_url`."""
     return Clock(own_url)

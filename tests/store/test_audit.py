@@ -1,4 +1,4 @@
-"""The audit: a line for each action on a credential and each deleted namespace, and none for what did not happen."""
+"""The audit log has a line for each action on a credential and each deleted namespace, and none for failed actions."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from ccs_server.store.signing_keys import load_signing_keys, rotate_signing_keys
 from tests.support.clock import Clock
 
 Attempt = Callable[[], object]
-Told = list[tuple[str, str, str]]
+Recorded = list[tuple[str, str, str]]
 
 
 @pytest.fixture
@@ -27,18 +27,18 @@ def name() -> str:
     return f"test-{token_hex(6)}"
 
 
-def told(database: Database, account: str | None) -> Told:
+def recorded(database: Database, account: str | None) -> Recorded:
     return [(line.action, line.subject, line.actor) for line in read_audit(database, account)]
 
 
-def test_a_keys_life_is_told(database: Database, name: str) -> None:
+def test_the_life_of_a_key_is_recorded(database: Database, name: str) -> None:
     first, second, third = (
         credentials.create_key(database, name, "operator:ada").key_id for _ in range(3)
     )
     credentials.revoke_key(database, name, first, "operator:bob")
     credentials.keep_newest_key(database, name)
     credentials.revoke_all_keys(database, name)
-    assert told(database, name) == [
+    assert recorded(database, name) == [
         *(("key.created", key, "operator:ada") for key in (first, second, third)),
         ("key.revoked", first, "operator:bob"),
         ("key.revoked", second, "operator"),
@@ -48,11 +48,11 @@ def test_a_keys_life_is_told(database: Database, name: str) -> None:
     assert replaced == [None, {"replaced_by": third}]
 
 
-def test_a_credentials_life_is_told(database: Database, name: str) -> None:
+def test_the_life_of_a_credential_is_recorded(database: Database, name: str) -> None:
     first, second = (credentials.create_credential(database, name).username for _ in range(2))
     credentials.revoke_credential(database, name, first)
     credentials.revoke_all_credentials(database, name)
-    assert told(database, name) == [
+    assert recorded(database, name) == [
         ("credential.created", first, "operator"),
         ("credential.created", second, "operator"),
         ("credential.revoked", first, "operator"),
@@ -60,24 +60,24 @@ def test_a_credentials_life_is_told(database: Database, name: str) -> None:
     ]
 
 
-def test_the_signing_keys_life_is_told_of_the_installation(own_database: Database) -> None:
+def test_changes_of_signing_keys_are_recorded_for_the_installation(own_database: Database) -> None:
     first = load_signing_keys(own_database, 60).newest.key_id
     second = rotate_signing_keys(own_database)
-    assert told(own_database, None) == [
+    assert recorded(own_database, None) == [
         ("signing_key.created", first, "service"),
         ("signing_key.rotated", second, "operator"),
     ]
     assert {line.account for line in read_audit(own_database)} == {None}
 
 
-def test_the_first_key_is_made_by_the_service(own_database: Database) -> None:
+def test_the_first_key_is_recorded_as_made_by_the_service(own_database: Database) -> None:
     made = credentials.create_first_key(own_database, "demo")
     assert made
     assert credentials.create_first_key(own_database, "demo") is None
-    assert told(own_database, "demo") == [("key.created", made.key_id, "service")]
+    assert recorded(own_database, "demo") == [("key.created", made.key_id, "service")]
 
 
-def test_the_first_use_is_told_once(database: Database, name: str) -> None:
+def test_the_first_use_is_recorded_once(database: Database, name: str) -> None:
     key, user = (
         credentials.create_key(database, name),
         credentials.create_credential(database, name),
@@ -91,7 +91,7 @@ def test_the_first_use_is_told_once(database: Database, name: str) -> None:
         for _ in range(8):
             pool.submit(credentials.use_key, database, found_key)
             pool.submit(credentials.use_credential, database, found_user)
-    assert sorted(told(database, name)[2:]) == [
+    assert sorted(recorded(database, name)[2:]) == [
         ("credential.first_used", user.username, f"user:{user.username}"),
         ("key.first_used", key.key_id, f"key:{key.key_id}"),
     ]
@@ -100,7 +100,7 @@ def test_the_first_use_is_told_once(database: Database, name: str) -> None:
     assert again.was_used
 
 
-def test_a_deleted_namespace_is_told_with_who_deleted_it(database: Database, name: str) -> None:
+def test_a_deleted_namespace_is_recorded_with_the_actor(database: Database, name: str) -> None:
     namespaces.register_namespace(database, name, "airline", None)
     namespaces.delete_namespace(database, name, "airline", "key:abc")
     namespaces.delete_namespace(database, name, "airline", "key:def")
@@ -111,7 +111,7 @@ def test_a_deleted_namespace_is_told_with_who_deleted_it(database: Database, nam
     assert abs(line.recorded_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-def test_what_did_not_happen_is_not_told(database: Database, name: str) -> None:
+def test_an_action_that_fails_is_not_recorded(database: Database, name: str) -> None:
     with pytest.raises(NotFound):
         credentials.revoke_key(database, name, "nothing")
     with pytest.raises(NotFound):
@@ -120,10 +120,10 @@ def test_what_did_not_happen_is_not_told(database: Database, name: str) -> None:
         credentials.revoke_credential(database, name, "nobody")
     assert credentials.revoke_all_keys(database, name) == []
     namespaces.delete_namespace(database, name, "airline", "key:abc")
-    assert told(database, name) == []
+    assert recorded(database, name) == []
 
 
-def test_what_cannot_be_told_does_not_happen(own_database: Database) -> None:
+def test_an_action_that_cannot_be_recorded_is_rolled_back(own_database: Database) -> None:
     key = credentials.create_key(own_database, "a")
     user = credentials.create_credential(own_database, "a")
     namespaces.register_namespace(own_database, "a", "airline", None)
@@ -168,20 +168,20 @@ def test_lines_are_read_by_account_and_time_in_pages(
     assert [line.subject for line in read_audit(own_database, "b", since)] == made[3::2]
 
 
-def test_lines_are_kept_as_long_as_the_setting_says(own_url: str, own_clock: Clock) -> None:
+def test_lines_are_purged_after_the_configured_retention(own_url: str, own_clock: Clock) -> None:
     database = Database(own_url, Settings(audit_retention=3600))
     old = [credentials.create_key(database, "a").key_id for _ in range(5)]
     own_clock.advance(seconds=3540)
     new = credentials.create_key(database, "a").key_id
     assert purge(database).audit_lines == 0
-    assert len(told(database, "a")) == len(old) + 1
+    assert len(recorded(database, "a")) == len(old) + 1
     own_clock.advance(seconds=120)
     assert purge(database, batch=2).audit_lines == len(old)
-    assert told(database, "a") == [("key.created", new, "operator")]
+    assert recorded(database, "a") == [("key.created", new, "operator")]
     database.release()
 
 
-def test_a_credential_older_than_the_audit_is_not_used_for_the_first_time(
+def test_a_credential_older_than_the_audit_has_no_recorded_first_use(
     empty_database_url: str,
 ) -> None:
     schema.migrate(empty_database_url, "0002")
@@ -191,7 +191,7 @@ def test_a_credential_older_than_the_audit_is_not_used_for_the_first_time(
             text("INSERT INTO api_key (key_id, account, key_hash) VALUES ('AAAAAAAAAAAA', 'a', '')")
         )
         schema.migrate(empty_database_url)
-        # Of an instance of the release before, beside which the schema was migrated.
+        # As the previous release inserts it, while it runs on a schema that was migrated already.
         connection.execute(
             text("INSERT INTO api_key (key_id, account, key_hash) VALUES ('BBBBBBBBBBBB', 'a', '')")
         )
@@ -200,5 +200,5 @@ def test_a_credential_older_than_the_audit_is_not_used_for_the_first_time(
     assert new
     assert (old.was_used, new.was_used) == (True, False)
     credentials.use_key(database, old)
-    assert told(database, "a") == []
+    assert recorded(database, "a") == []
     database.release()

@@ -1,4 +1,4 @@
-"""Backups: a store is restored as it was, or left as it is."""
+"""Backups: a store is restored as it was, or not changed."""
 
 import io
 import json
@@ -38,7 +38,7 @@ FILL = """
 
 
 def fill(url: str) -> None:
-    """One of everything that a store holds."""
+    """Stores at least one row in every table."""
     with schema.transaction(url) as connection:
         connection.execute(text(FILL.replace(":", r"\:")))
     database = Database(url, Settings())
@@ -50,7 +50,7 @@ def fill(url: str) -> None:
 
 
 def rows(url: str) -> Rows:
-    """Every row of every table, as PostgreSQL writes it."""
+    """Returns every row of every table, as PostgreSQL's text."""
     with schema.transaction(url) as connection:
         return {
             name: sorted(connection.execute(select(cast(table.table_valued(), Text))).scalars())
@@ -59,7 +59,7 @@ def rows(url: str) -> Rows:
 
 
 def tables(url: str) -> set[str]:
-    """The names of all tables, whether the code knows them or not."""
+    """Returns the names of all tables in the database, including any that the code does not define."""
     with schema.transaction(url) as connection:
         return set(inspect(connection).get_table_names())
 
@@ -75,7 +75,7 @@ def restore(url: str, content: bytes, *, replace: bool = False) -> None:
 
 
 def rewritten(content: bytes, change: Callable[[dict[str, object]], None]) -> bytes:
-    """The backup with another manifest."""
+    """Returns the backup with a changed manifest."""
     file = io.BytesIO()
     with ZipFile(io.BytesIO(content)) as old, ZipFile(file, "w") as new:
         for name in old.namelist():
@@ -111,14 +111,14 @@ def test_a_store_is_restored_as_it_was(
     assert rows(empty_database_url) == before
 
 
-def test_a_backup_shows_one_moment_whatever_is_written_meanwhile(
+def test_a_backup_is_a_consistent_snapshot_during_concurrent_writes(
     own_url: str, empty_database_url: str
 ) -> None:
     fill(own_url)
     before = rows(own_url)
 
     class Interrupted(io.BytesIO):
-        """Another client writes as soon as the first byte of the backup does."""
+        """A file that lets another client write as soon as the backup writes its first byte."""
 
         is_first = True
 
@@ -142,7 +142,7 @@ def fill_late(url: str) -> None:
     database.release()
 
 
-def test_a_new_namespace_gets_no_id_that_was_given_before(
+def test_a_namespace_created_after_a_restore_gets_an_unused_id(
     content: bytes, empty_database_url: str
 ) -> None:
     restore(empty_database_url, content)
@@ -170,7 +170,7 @@ def test_a_backup_holds_every_table_of_its_revision_and_is_migrated(
     file = io.BytesIO()
     made = backup.save(old_url, file)
     assert made.tables.keys() == tables(old_url) - {"alembic_version"}
-    # Into a database that is current already, too: its tables are older ones for a while.
+    # The database may be current already; its tables are then replaced by older ones before the migration.
     schema.migrate(empty_database_url)
     restore(empty_database_url, file.getvalue())
     assert len(rows(empty_database_url)["namespace"]) == 1
@@ -179,12 +179,12 @@ def test_a_backup_holds_every_table_of_its_revision_and_is_migrated(
     database.release()
 
 
-def test_a_store_that_holds_data_is_replaced_only_if_that_is_said(
+def test_a_store_with_data_is_replaced_only_if_asked_to(
     filled_url: str, content: bytes, own_url: str
 ) -> None:
     fill(own_url)
     before = rows(own_url)
-    with pytest.raises(BackupError, match=r"holds data.* --force"):
+    with pytest.raises(BackupError, match=r"contains data.* --force"):
         restore(own_url, content)
     assert rows(own_url) == before
     restore(own_url, content, replace=True)
@@ -223,14 +223,14 @@ def saved_rows(content: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("part", [0, 0.1, 0.5, 0.9, 0.999])
-def test_a_part_of_a_backup_is_refused(
+def test_a_truncated_backup_is_refused(
     content: bytes, empty_database_url: str, part: float
 ) -> None:
-    with pytest.raises(BackupError, match="not a backup, or only a part of one"):
+    with pytest.raises(BackupError, match="not a complete backup"):
         restore(empty_database_url, content[: int(len(content) * part)])
 
 
-def test_what_is_no_backup_is_refused(empty_database_url: str) -> None:
+def test_a_file_that_is_not_a_backup_is_refused(empty_database_url: str) -> None:
     foreign = io.BytesIO()
     with ZipFile(foreign, "w") as archive:
         archive.writestr("manifest.json", "[]")
@@ -239,7 +239,7 @@ def test_what_is_no_backup_is_refused(empty_database_url: str) -> None:
             restore(empty_database_url, content)
 
 
-def test_a_backup_whose_rows_are_not_what_it_says_is_refused(
+def test_a_backup_that_contradicts_its_manifest_is_refused(
     content: bytes, empty_database_url: str
 ) -> None:
     def claim_more(said: dict[str, object]) -> None:
@@ -267,10 +267,10 @@ def test_a_store_of_a_newer_release_is_neither_saved_nor_replaced(
 
 
 def test_a_database_without_a_store_is_not_backed_up(empty_database_url: str) -> None:
-    with pytest.raises(BackupError, match="holds no store of CCS"):
+    with pytest.raises(BackupError, match="contains no store of CCS"):
         saved(empty_database_url)
 
 
-def test_a_database_that_cannot_be_reached_is_told(content: bytes) -> None:
+def test_a_database_that_cannot_be_reached_is_reported(content: bytes) -> None:
     with pytest.raises(Unavailable, match="cannot be reached"):
         restore("postgresql://u@127.0.0.1:1/d", content)

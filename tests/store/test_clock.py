@@ -1,18 +1,18 @@
-"""The movable clock of the tests reaches whatever SQL of ours says `now()`."""
+"""The movable clock of the tests applies to every `now()` in our SQL."""
 
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
 from ccs_server.store import credentials
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement
 from tests.support.clock import Clock
 
 NOW = Statement.of("test_now", "SELECT extract(epoch FROM now())")
 
 
-def test_it_moves_prepared_statements_and_defaults(database: Database, clock: Clock) -> None:
+def test_it_applies_to_prepared_statements_and_defaults(database: Database, clock: Clock) -> None:
     before = _now(database)
     clock.advance(seconds=3600)
     assert 3600 <= _now(database) - before < 3660

@@ -1,4 +1,4 @@
-"""Counting for quotas: what is counted, when, by whom, and how it gives way to requests."""
+"""Counting for quotas: what is counted, when, by which instance, and how it yields to requests."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,9 +34,9 @@ def never_stopped(_seconds: float) -> bool:
 
 @pytest.fixture
 def fill(own_database: Database, own_clock: Clock) -> None:
-    """Of account `a`: live, expired and deleted properties, in sessions with and without a TTL, in three namespaces."""
+    """Gives `a` live, expired and deleted properties, in sessions with and without a TTL, in three namespaces."""
     for account in ("a", "b", "aa", "0"):
-        # Names that sort around those of other accounts, namespaces and sessions.
+        # These names sort before and after those of other accounts, namespaces and sessions.
         save(own_database, DocumentKey(account, "two", "__default__"), b'{"p":1,"q":2}')
         for session in ("s", "s1", "t"):
             save(own_database, DocumentKey(account, "two", session), b'{"a":1,"b":"x","c":null}')
@@ -45,20 +45,20 @@ def fill(own_database: Database, own_clock: Clock) -> None:
     save(own_database, DocumentKey("a", "gone", "s"), b'{"a":1}')
     set_session_ttl(own_database, DocumentKey("a", "gone", "u"), 60)
     delete_namespace(own_database, "a", "gone", "service")
-    # Sessions that have a TTL: with live properties, with expired ones, and with none.
+    # Sessions with a TTL that have live properties, expired properties, or none.
     set_session_ttl(own_database, DocumentKey("a", "two", "s"), 0)
     for session in ("expired", "s0"):
         set_session_ttl(own_database, DocumentKey("a", "two", session), 60)
         save(own_database, DocumentKey("a", "two", session), b'{"a":1,"b":2}')
     set_session_ttl(own_database, DocumentKey("a", "one", "empty"), 60)
     own_clock.advance(seconds=61)
-    # A session of which the first property in the order of names has expired and another has not.
+    # A session whose first property by name has expired, while another has not.
     set_session_ttl(own_database, DocumentKey("a", "two", "s0"), 0)
     save(own_database, DocumentKey("a", "two", "s0"), b'{"b":2}')
 
 
 @pytest.mark.usefixtures("fill")
-def test_what_is_live_is_counted_once_whatever_the_steps(own_database: Database) -> None:
+def test_live_properties_are_counted_once_for_any_batch_size(own_database: Database) -> None:
     with own_database.begin() as connection:
         size = text(
             "SELECT sum(size) FROM property WHERE account = 'a' AND expires_at > now()"
@@ -73,15 +73,15 @@ def test_what_is_live_is_counted_once_whatever_the_steps(own_database: Database)
         clear_quota(own_database, "a")
 
 
-def test_bytes_are_neither_less_than_characters_nor_than_what_the_disk_holds(
+def test_bytes_are_the_greater_of_characters_and_size_on_disk(
     own_database: Database,
 ) -> None:
     for value, least, most in (
-        # As the size of a document is counted: "a":1 and a comma.
+        # The characters that a property adds to its document: "a":1 and a comma.
         ("1", 6, 6),
-        # Compression does not make a value count for less,
+        # A compressed value counts with its full length,
         (f'"{"x" * 20_000}"', 20_000, 20_010),
-        # and a character of four bytes counts as four.
+        # and a character of four bytes counts as four bytes.
         (f'"{"😀" * 100}"', 400, 420),
     ):
         save(own_database, DocumentKey("a", "n", "s"), b'{"a":%b}' % value.encode())
@@ -92,13 +92,13 @@ def test_bytes_are_neither_less_than_characters_nor_than_what_the_disk_holds(
         assert least <= counted <= most
 
 
-def test_an_account_without_anything_is_counted(own_database: Database) -> None:
+def test_an_account_without_data_is_counted(own_database: Database) -> None:
     set_quota(own_database, "a", {"sessions": 1})
     count_due(own_database, INTERVAL, wait=never_stopped)
     assert used(own_database, "a") == Amounts(0, 0, 0)
 
 
-def test_only_accounts_with_something_to_count_are_counted(own_database: Database) -> None:
+def test_only_accounts_with_a_limit_to_count_for_are_counted(own_database: Database) -> None:
     save(own_database, DocumentKey("none", "n", "s"), b'{"a":1}')
     set_quota(own_database, "rate", {"requests": "1/second"})
     set_quota(own_database, "both", {"requests": "1/second", "bytes": 5})
@@ -112,7 +112,7 @@ def test_an_account_is_counted_again_after_the_interval_and_sooner_near_its_limi
     for account, properties in (("far", 8), ("near", 9), ("over", 11)):
         members = b",".join(b'"p%d":1' % number for number in range(properties))
         save(own_database, DocumentKey(account, "n", "s"), b"{%b}" % members)
-        # The fullest of its limits decides.
+        # The limit that is nearest to being exceeded decides.
         set_quota(own_database, account, {"properties": 10, "bytes": 10_000})
     everyone = ["far", "near", "over"]
     assert sorted(count_due(own_database, INTERVAL, wait=never_stopped)) == everyone
@@ -133,7 +133,7 @@ def instances(own_url: str) -> Iterator[list[Database]]:
         database.release()
 
 
-def test_of_many_instances_one_counts_an_account(
+def test_an_account_is_counted_by_one_of_many_instances(
     own_database: Database, instances: list[Database]
 ) -> None:
     accounts = [f"a{number}" for number in range(40)]
@@ -150,7 +150,7 @@ def test_of_many_instances_one_counts_an_account(
     assert sorted(counted) == sorted(accounts)
 
 
-def test_what_an_instance_that_has_died_was_counting_is_counted_by_another(
+def test_an_account_claimed_by_a_dead_instance_is_counted_by_another(
     own_database: Database, own_clock: Clock
 ) -> None:
     set_quota(own_database, "a", {"properties": 1})
@@ -168,7 +168,7 @@ def test_what_an_instance_that_has_died_was_counting_is_counted_by_another(
     assert count_due(own_database, INTERVAL, wait=never_stopped) == ["a"]
 
 
-def test_an_instance_that_stops_leaves_its_account_to_the_others_at_once(
+def test_an_instance_that_stops_releases_its_claims_at_once(
     own_database: Database,
 ) -> None:
     save(own_database, DocumentKey("a", "n", "s"), b'{"a":1,"b":2,"c":3}')
@@ -211,7 +211,7 @@ def test_a_small_account_is_counted_while_a_large_one_is(own_database: Database)
     assert count_due(own_database, INTERVAL, batch=1, wait=add) == ["small", "large"]
 
 
-def test_it_rests_nine_times_as_long_as_it_works(own_database: Database) -> None:
+def test_it_pauses_nine_times_as_long_as_it_works(own_database: Database) -> None:
     save(own_database, DocumentKey("a", "n", "s"), b'{"a":1,"b":2,"c":3}')
     set_quota(own_database, "a", {"properties": 1})
     rests: list[float] = []
@@ -222,7 +222,7 @@ def test_it_rests_nine_times_as_long_as_it_works(own_database: Database) -> None
 
     began = monotonic()
     count_due(own_database, INTERVAL, batch=1, wait=rest)
-    # Three steps with a property each, and one that finds no more.
+    # Three steps with one property each, and a last step that finds none.
     assert len(rests) == 4
     assert all(seconds > 0 for seconds in rests)
     assert sum(rests) <= 9 * (monotonic() - began)

@@ -1,4 +1,4 @@
-"""Keys and credentials: made, listed, revoked, looked up."""
+"""Creating, listing, revoking and looking up keys and credentials."""
 
 from concurrent.futures import ThreadPoolExecutor
 from secrets import token_hex
@@ -22,7 +22,7 @@ def valid_keys(database: Database, account: str) -> list[str]:
     return [key.name for key in issued if key.revoked_at is None]
 
 
-def test_a_key_is_found_by_the_id_that_it_shows(database: Database, name: str) -> None:
+def test_a_key_is_found_by_the_id_that_it_contains(database: Database, name: str) -> None:
     made = credentials.create_key(database, name)
     assert key_id_of(made.key) == made.key_id
     found = credentials.find_key(database, made.key_id)
@@ -32,7 +32,7 @@ def test_a_key_is_found_by_the_id_that_it_shows(database: Database, name: str) -
     assert not is_secret(made.key[:-1], found.hash)
 
 
-def test_nothing_secret_is_stored_or_shown(database: Database, name: str) -> None:
+def test_secrets_are_neither_stored_nor_in_reprs(database: Database, name: str) -> None:
     key = credentials.create_key(database, name)
     credential = credentials.create_credential(database, name)
     with database.engine.connect() as connection:
@@ -72,7 +72,9 @@ def test_regenerate_revokes_all_keys_but_the_newest(database: Database, name: st
     assert credentials.find_key(database, bystander.key_id)
 
 
-def test_an_account_without_a_valid_key_has_no_newest(database: Database, name: str) -> None:
+def test_an_account_without_a_valid_key_cannot_be_regenerated(
+    database: Database, name: str
+) -> None:
     with pytest.raises(NotFound):
         credentials.keep_newest_key(database, name)
 

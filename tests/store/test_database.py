@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL: every wait ends, what is broken is replaced, what goes wrong has a name."""
+"""Access to PostgreSQL: every wait times out, broken connections are replaced, and errors are mapped."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import BUSY, InvalidInput, Unavailable
 from ccs_server.settings import SettingError, Settings
+from ccs_server.store.connection import LibpqConnection, Statement
 from ccs_server.store.database import Database
 from ccs_server.store.faults import (
     NOT_MIGRATED,
@@ -26,7 +27,6 @@ from ccs_server.store.faults import (
     fault_from_sqlstate,
 )
 from ccs_server.store.tables import namespace
-from ccs_server.store.wire import Statement, Wire
 from tests.support.clock import SEARCH_PATH
 from tests.support.databases import with_options
 from tests.support.proxy import proxied
@@ -50,7 +50,7 @@ COUNT = Statement.of(
     "test_namespaces", "SELECT FROM namespace WHERE account = 'test' AND name = $1"
 )
 
-# What a statement may take at most, and a machine that is busy with other things on top of it.
+# The maximum duration of a statement, plus a margin for a busy machine.
 PATIENCE_SECONDS = 0.3
 GRACE_SECONDS = 3.0
 
@@ -73,11 +73,13 @@ def works(database: Database) -> bool:
         return False
 
 
-def test_a_connection_that_the_server_has_closed_is_replaced_unseen(database: Database) -> None:
+def test_a_connection_that_the_server_has_closed_is_replaced_without_an_error(
+    database: Database,
+) -> None:
     old = backend(database)
     with database.engine.connect() as other:
         assert other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": old}).scalar()
-    # One that was used this very moment is taken to be there.
+    # A connection that was used a moment ago is not checked.
     sleep(0.02)
     assert backend(database) != old
 
@@ -99,7 +101,7 @@ def test_a_connection_that_breaks_under_a_statement_is_replaced_by_the_next(
         thread.submit(database.release).result()
 
 
-def test_a_slow_statement_ends_in_time_and_its_connection_is_good(impatient: Database) -> None:
+def test_a_slow_statement_times_out_and_its_connection_stays_usable(impatient: Database) -> None:
     begin = monotonic()
     with pytest.raises(Unavailable, match=TIMED_OUT):
         impatient.execute(SLEEP)
@@ -108,10 +110,8 @@ def test_a_slow_statement_ends_in_time_and_its_connection_is_good(impatient: Dat
 
 
 @pytest.mark.parametrize("words", [b"anybody there?", b"x" * 20_000_000], ids=["short", "long"])
-def test_a_frozen_server_is_waited_for_so_long_and_no_longer(
-    impatient: Database, words: bytes
-) -> None:
-    """A long text does not even get out: the server takes no more of it."""
+def test_waiting_for_a_frozen_server_times_out(impatient: Database, words: bytes) -> None:
+    """A long text cannot even be sent, since the server has stopped reading."""
     frozen = backend(impatient)
     os.kill(frozen, signal.SIGSTOP)
     try:
@@ -125,8 +125,8 @@ def test_a_frozen_server_is_waited_for_so_long_and_no_longer(
 
 
 @pytest.mark.parametrize("withheld", [1, 6, 7, 20], ids=lambda count: f"{count} bytes short")
-def test_an_answer_that_stops_in_the_middle_is_given_up(database_url: str, withheld: int) -> None:
-    """6 bytes is the message ReadyForQuery, after all of the result."""
+def test_a_result_that_stops_in_the_middle_times_out(database_url: str, withheld: int) -> None:
+    """The last 6 bytes are the message ReadyForQuery, which follows the whole result."""
     with proxied(database_url) as proxy:
         database = Database(proxy.url, Settings(statement_timeout=PATIENCE_SECONDS))
         backend(database)
@@ -140,7 +140,7 @@ def test_an_answer_that_stops_in_the_middle_is_given_up(database_url: str, withh
         database.release()
 
 
-def test_a_server_that_is_not_there_is_told_at_once() -> None:
+def test_a_missing_server_is_unavailable_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     database = Database(f"postgresql://nobody@127.0.0.1:{port}/none", Settings())
@@ -148,7 +148,7 @@ def test_a_server_that_is_not_there_is_told_at_once() -> None:
         database.execute(BACKEND)
 
 
-def test_a_server_that_does_not_answer_is_given_up() -> None:
+def test_connecting_to_a_silent_server_times_out() -> None:
     settings = Settings(connect_timeout=2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -159,7 +159,7 @@ def test_a_server_that_does_not_answer_is_given_up() -> None:
         assert monotonic() - begin < settings.connect_timeout + GRACE_SECONDS
 
 
-def test_no_connection_left_is_told_and_passes(database: Database, database_url: str) -> None:
+def test_too_many_connections_is_a_temporary_error(database: Database, database_url: str) -> None:
     role = f"few_{token_hex(4)}"
     with database.engine.connect() as connection:
         connection.execute(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1"))
@@ -172,7 +172,7 @@ def test_no_connection_left_is_told_and_passes(database: Database, database_url:
     second.release()
 
 
-def test_a_database_that_is_read_only_is_told(database_url: str) -> None:
+def test_a_read_only_database_is_unavailable(database_url: str) -> None:
     options = f"{SEARCH_PATH} -c default_transaction_read_only=on"
     database = Database(with_options(database_url, {"options": options}), Settings())
     with pytest.raises(Unavailable, match=READ_ONLY):
@@ -180,7 +180,7 @@ def test_a_database_that_is_read_only_is_told(database_url: str) -> None:
     database.release()
 
 
-def test_options_of_the_url_are_kept_beside_our_own(impatient: Database) -> None:
+def test_options_in_the_url_are_kept(impatient: Database) -> None:
     def setting(name: str) -> bytes | None:
         return impatient.execute(SETTING, name.encode()).get_value(0, 0)
 
@@ -201,10 +201,10 @@ def test_behind_a_transaction_pooler_nothing_is_prepared(
 
 
 def test_a_transaction_is_all_or_nothing(database: Database) -> None:
-    def insert(name: bytes, then: Callable[[Wire], object]) -> None:
-        with database.transaction() as wire:
-            wire.execute(INSERT, [name])
-            then(wire)
+    def insert(name: bytes, then: Callable[[LibpqConnection], object]) -> None:
+        with database.transaction() as connection:
+            connection.execute(INSERT, [name])
+            then(connection)
 
     def stored(name: bytes) -> bool:
         return database.execute(COUNT, name).ntuples == 1
@@ -212,7 +212,7 @@ def test_a_transaction_is_all_or_nothing(database: Database) -> None:
     insert(b"committed", lambda _: None)
     assert stored(b"committed")
     with pytest.raises(InvalidInput):
-        insert(b"refused", lambda wire: wire.execute(AS_JSON, [b"{"]))
+        insert(b"refused", lambda connection: connection.execute(AS_JSON, [b"{"]))
     assert not stored(b"refused")
     with pytest.raises(ZeroDivisionError):
         insert(b"failed", lambda _: 1 / 0)
@@ -234,7 +234,7 @@ def test_a_pipeline_is_all_or_nothing_and_returns_its_last_result(
     process = backend(database)
     assert database.pipeline(insert, (ECHO, [b"last"])).get_value(0, 0) == b"last"
     assert database.execute(COUNT, names[0]).ntuples == 1
-    assert backend(database) == process, "the connection was good all the time"
+    assert backend(database) == process, "the connection stayed usable"
     database.release()
 
 
@@ -243,16 +243,16 @@ def test_the_statements_of_a_pipeline_see_what_was_committed_before_each(
 ) -> None:
     name = token_hex(6).encode()
     with ThreadPoolExecutor(1) as thread:
-        with database.transaction() as wire:
-            wire.execute(LOCK)
-            wire.execute(INSERT, [name])
+        with database.transaction() as connection:
+            connection.execute(LOCK)
+            connection.execute(INSERT, [name])
             found = thread.submit(database.pipeline, (LOCK, ()), (COUNT, [name]))
             wait_until(lambda: database.execute(WAITING).ntuples == 1)
         assert found.result().ntuples == 1
 
 
 @pytest.mark.parametrize("words", [b"anybody there?", b"x" * 20_000_000], ids=["short", "long"])
-def test_a_frozen_server_is_not_waited_for_by_a_pipeline(impatient: Database, words: bytes) -> None:
+def test_a_pipeline_on_a_frozen_server_times_out(impatient: Database, words: bytes) -> None:
     frozen = backend(impatient)
     os.kill(frozen, signal.SIGSTOP)
     try:
@@ -268,7 +268,7 @@ def test_a_frozen_server_is_not_waited_for_by_a_pipeline(impatient: Database, wo
 def test_a_long_pipeline_whose_results_are_long_too_is_read_while_it_is_sent(
     database: Database,
 ) -> None:
-    """Else each side would wait until the other reads."""
+    """Otherwise each side would wait for the other to read."""
     words = b"x" * 20_000_000
     assert database.pipeline((ECHO, [words]), (ECHO, [words])).get_value(0, 0) == words
 
@@ -284,7 +284,7 @@ def test_a_pipeline_whose_connection_breaks_is_unavailable(database: Database) -
             asleep.result()
 
 
-def test_so_is_a_transaction_of_sqlalchemy_core(database: Database) -> None:
+def test_a_transaction_of_sqlalchemy_core_is_all_or_nothing(database: Database) -> None:
     def insert(name: str, then: str) -> None:
         with database.begin() as connection:
             connection.execute(sqlalchemy.insert(namespace).values(account="test", name=name))
@@ -304,7 +304,7 @@ def test_an_error_of_sqlalchemy_core_shows_no_parameter(database: Database) -> N
     assert "letmein" not in str(caught.value)
 
 
-def test_a_frozen_server_does_not_hold_a_transaction_of_sqlalchemy_core(
+def test_a_transaction_of_sqlalchemy_core_on_a_frozen_server_times_out(
     impatient: Database,
 ) -> None:
     def freeze() -> None:
@@ -322,7 +322,7 @@ def test_a_frozen_server_does_not_hold_a_transaction_of_sqlalchemy_core(
     assert monotonic() - begin < PATIENCE_SECONDS + GRACE_SECONDS
 
 
-def test_a_server_that_is_not_there_is_told_to_sqlalchemy_core_too() -> None:
+def test_a_missing_server_is_unavailable_for_sqlalchemy_core_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     database = Database(f"postgresql://nobody@127.0.0.1:{port}/none", Settings())
@@ -343,20 +343,20 @@ def test_a_server_that_is_not_there_is_told_to_sqlalchemy_core_too() -> None:
         ("42P01", NOT_MIGRATED),
     ],
 )
-def test_what_passes_is_unavailable(sqlstate: str, sentence: str) -> None:
+def test_a_temporary_error_is_unavailable(sqlstate: str, sentence: str) -> None:
     fault = fault_from_sqlstate(sqlstate, "what PostgreSQL says")
     assert isinstance(fault, Unavailable)
     assert (fault.message, fault.retry_after) == (sentence, 1)
 
 
 @pytest.mark.parametrize("sqlstate", ["22P02", "22P05", "22021"])
-def test_what_cannot_be_stored_is_the_clients_concern(sqlstate: str) -> None:
+def test_a_value_that_cannot_be_stored_is_invalid_input(sqlstate: str) -> None:
     fault = fault_from_sqlstate(sqlstate, "what PostgreSQL says")
     assert isinstance(fault, InvalidInput)
     assert fault.message == NOT_STORABLE
 
 
-def test_the_rest_is_a_fault_of_ours(database: Database) -> None:
+def test_any_other_error_is_a_store_fault(database: Database) -> None:
     with pytest.raises(StoreFault) as caught:
         database.execute(Statement.of("test_division", "SELECT 1 / 0"))
     assert caught.value.sqlstate == "22012"
@@ -364,7 +364,7 @@ def test_the_rest_is_a_fault_of_ours(database: Database) -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://u:hidden@h/d", "postgresql://u:hidden@h:x/d"])
-def test_what_is_no_url_of_a_database_is_refused_unrepeated(url: str) -> None:
+def test_an_invalid_database_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(SettingError, match="CCS_DATABASE_URL must be like") as caught:
         Database(url, Settings())
     assert "hidden" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Deleting: what goes, what stays, and that deleting nothing is fine."""
+"""Deleting: what is deleted, what is kept, and that deleting nothing is not an error."""
 
 import json
 from secrets import token_hex
@@ -22,7 +22,7 @@ def document(database: Database) -> DocumentKey:
 
 @pytest.fixture
 def neighbours(database: Database, document: DocumentKey) -> list[DocumentKey]:
-    """Documents that must never change."""
+    """Other documents, which must not change."""
     documents = [
         document._replace(session_id="__default__"),
         document._replace(namespace="other"),
@@ -37,7 +37,7 @@ def _all(database: Database, document: DocumentKey) -> Any:
     return json.loads(reading.read_all(database, document))
 
 
-def test_each_deletes_its_part_and_nothing_beside_it(
+def test_each_function_deletes_its_part_and_nothing_else(
     database: Database, document: DocumentKey, neighbours: list[DocumentKey]
 ) -> None:
     deleting.delete_one(database, document, "a")
@@ -50,7 +50,9 @@ def test_each_deletes_its_part_and_nothing_beside_it(
         assert _all(database, neighbour) == json.loads(ALL)
 
 
-def test_what_is_not_there_can_be_deleted(database: Database, document: DocumentKey) -> None:
+def test_deleting_an_absent_property_is_not_an_error(
+    database: Database, document: DocumentKey
+) -> None:
     for absent in (document, document._replace(namespace="never")):
         for _ in range(2):
             deleting.delete_one(database, absent, "x")

@@ -1,4 +1,4 @@
-"""What clients are told of PostgreSQL's errors."""
+"""How PostgreSQL's errors are mapped to those that clients receive."""
 
 import pytest
 
@@ -32,7 +32,7 @@ SAID = 'ERROR: relation "property", value "secret"'
         ("42703", NOT_MIGRATED),  # undefined_column
     ],
 )
-def test_what_passes_is_unavailable_and_says_so_in_our_words(sqlstate: str, sentence: str) -> None:
+def test_a_temporary_error_is_unavailable_with_our_message(sqlstate: str, sentence: str) -> None:
     fault = fault_from_sqlstate(sqlstate, SAID)
     assert isinstance(fault, Unavailable)
     assert fault.message == sentence
@@ -40,7 +40,7 @@ def test_what_passes_is_unavailable_and_says_so_in_our_words(sqlstate: str, sent
 
 
 @pytest.mark.parametrize("sqlstate", ["22P02", "22P05", "22021"])
-def test_text_that_postgresql_does_not_take_is_the_clients_to_mend(sqlstate: str) -> None:
+def test_text_that_postgresql_rejects_is_invalid_input(sqlstate: str) -> None:
     fault = fault_from_sqlstate(sqlstate, SAID)
     assert isinstance(fault, InvalidInput)
     assert fault.field == "body"
@@ -48,7 +48,7 @@ def test_text_that_postgresql_does_not_take_is_the_clients_to_mend(sqlstate: str
 
 
 @pytest.mark.parametrize("sqlstate", ["42601", "23505", "22003", "XX000", ""])
-def test_anything_else_is_a_fault_of_ours(sqlstate: str) -> None:
+def test_any_other_error_is_a_store_fault(sqlstate: str) -> None:
     fault = fault_from_sqlstate(sqlstate, SAID)
     assert isinstance(fault, StoreFault)
     assert fault.sqlstate == sqlstate

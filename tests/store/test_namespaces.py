@@ -1,4 +1,4 @@
-"""Namespaces of an account: how they come, how many, and what goes with them."""
+"""Namespaces: how they are created, how many an account may have, and what is deleted with them."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def account() -> str:
 
 @pytest.fixture
 def limited(database_url: str) -> Iterator[Database]:
-    """The store with a low limit of namespaces."""
+    """The store with a low limit on namespaces."""
     database = Database(database_url, Settings(namespace_limit=LIMIT))
     yield database
     database.release()
@@ -49,7 +49,9 @@ def test_a_save_into_a_new_namespace_makes_it(database: Database, account: str) 
     assert _ttls(database, account) == {"made": None}
 
 
-def test_over_the_limit_none_is_made_and_nothing_is_saved(limited: Database, account: str) -> None:
+def test_over_the_limit_no_namespace_is_made_and_nothing_is_saved(
+    limited: Database, account: str
+) -> None:
     for name in ("a", "b"):
         namespaces.register_namespace(limited, account, name, None)
     document = DocumentKey(account, "c", "__default__")
@@ -60,7 +62,7 @@ def test_over_the_limit_none_is_made_and_nothing_is_saved(limited: Database, acc
     with pytest.raises(LimitReached):
         sessions.set_session_ttl(limited, document._replace(session_id="s1"), 60)
     assert _ttls(limited, account) == {"a": None, "b": None}
-    # Those that are there stay in use, and one that goes makes room.
+    # Existing namespaces can still be used, and another can be created after one is deleted.
     namespaces.register_namespace(limited, account, "a", 60)
     saving.save(limited, document._replace(namespace="b"), b'{"a": 1}')
     namespaces.delete_namespace(limited, account, "a", "service")
@@ -68,7 +70,7 @@ def test_over_the_limit_none_is_made_and_nothing_is_saved(limited: Database, acc
     assert _ttls(limited, account) == {"b": None, "c": None}
 
 
-def test_a_deleted_namespace_takes_all_with_it_and_comes_back_empty(
+def test_a_deleted_namespace_is_empty_when_it_is_made_again(
     database: Database, account: str
 ) -> None:
     document = DocumentKey(account, "gone", "s1")

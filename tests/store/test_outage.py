@@ -1,4 +1,4 @@
-"""A database that has gone silent costs one caller at a time the wait, not all of them."""
+"""If the database does not respond, one caller at a time waits for it, and the others fail at once."""
 
 import socket
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ import pytest
 
 from ccs_server.domain.errors import Unavailable
 from ccs_server.settings import Settings
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement
 
 ANY = Statement.of("any", "SELECT 1")
 CONNECT_SECONDS = 2
@@ -18,13 +18,13 @@ CONNECT_SECONDS = 2
 
 @pytest.fixture
 def silent_server() -> Iterator[socket.socket]:
-    """Accepts connections, and says nothing: what a frozen PostgreSQL does."""
+    """Accepts connections but never responds, like a frozen PostgreSQL."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(30)
         yield server
 
 
-def test_while_one_waits_for_a_silent_database_the_others_are_refused_at_once(
+def test_while_one_caller_waits_for_a_silent_database_others_fail_at_once(
     silent_server: socket.socket,
 ) -> None:
     port = silent_server.getsockname()[1]

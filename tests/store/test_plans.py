@@ -1,4 +1,4 @@
-"""No statement of the store reads more of a table than the range that it is about, however full the tables are."""
+"""Every statement of the store reads only the index range that it needs, however full the tables are."""
 
 import json
 import pkgutil
@@ -11,10 +11,10 @@ from psycopg.pq import ExecStatus
 from sqlalchemy import text
 
 import ccs_server.store
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement
 
-# Where each table's index must be entered: by these columns at least, compared with `=`.
+# For each table, the leading columns that an index condition must compare with `=`.
 RANGES = {
     "namespace": ["account"],
     "session_ttl": ["account", "namespace_id"],
@@ -22,22 +22,22 @@ RANGES = {
     "api_key": ["account"],
     "credential": ["account"],
 }
-# By these the row itself is found, whatever the rest.
+# Columns that identify a row by themselves.
 KEYS = {"pk_api_key": "key_id", "pk_credential": "username", "pk_quota": "account"}
-# A queue: read from its beginning.
+# A queue, which is read from its beginning.
 QUEUES = {
     "ix_property_purge_at": "purge_at <= ",
     "ix_quota_due_at": "due_at <= ",
     "ix_audit_recorded_at_id": "recorded_at < ",
 }
-# Statements about all that an account has, in steps: they enter after the last row of the step before.
+# Statements that read all data of an account in steps; each step begins after the last row of the step before.
 IN_STEPS = {
     ("quota_count_properties", "property"): "ROW(namespace_id, session_id, name) > ",
     ("quota_count_empty_sessions", "session_ttl"): "ROW(namespace_id, session_id) > ",
 }
-# A queue of what is to be purged: read from its beginning, a batch at a time.
+# A queue of rows to purge, which is read from its beginning, one batch at a time.
 QUEUE = "deleted_namespace"
-# Tables of a handful of rows, by their nature.
+# Tables that never have more than a few rows.
 SMALL = {"alembic_version", "signing_key"}
 
 
@@ -57,7 +57,7 @@ PLANNED = {
 
 @pytest.fixture(scope="module")
 def full_database(database: Database) -> Database:
-    """Many accounts with many namespaces, one of them with many sessions: the shapes that tempt a planner."""
+    """Many accounts with many namespaces, one of them with many sessions, for which a planner may choose a scan."""
     fill = """
         INSERT INTO namespace (account, name)
             SELECT 'plan-' || a, 'n' || n FROM generate_series(1, 20) a, generate_series(1, 50) n;
@@ -93,7 +93,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def plan_of(database: Database, statement: Statement) -> dict[str, Any]:
-    """As prepared, with the planner's settings of the service's own connections: a plan for any parameters."""
+    """Returns the generic plan, with the planner settings of the service's own connections."""
     pooled = database.engine.raw_connection()
     try:
         pgconn = pooled.driver_connection.pgconn  # type: ignore[union-attr]
@@ -109,10 +109,12 @@ def plan_of(database: Database, statement: Statement) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", PLANNED)
-def test_a_statement_enters_an_index_at_its_range(full_database: Database, name: str) -> None:
+def test_a_statement_searches_an_index_by_its_leading_columns(
+    full_database: Database, name: str
+) -> None:
     for node in nodes(plan_of(full_database, PLANNED[name])):
         kind, table = node["Node Type"], node.get("Relation Name")
-        # A row that was found and locked by an index before is deleted by its place.
+        # A row that an index scan has found and locked is then deleted by its ctid.
         if table is None or table in SMALL or kind in {"ModifyTable", "Tid Scan"}:
             continue
         assert kind in {"Index Scan", "Index Only Scan"}, f"{kind} of {table}"
@@ -132,5 +134,5 @@ def test_a_statement_enters_an_index_at_its_range(full_database: Database, name:
             assert not missing, f"{table} is entered at {entered}, without {missing}"
 
 
-def test_there_are_statements_to_look_at() -> None:
+def test_there_are_statements_to_check() -> None:
     assert {"read_all", "save", "save_document", "list_session_ids", "purge_expired"} < set(PLANNED)

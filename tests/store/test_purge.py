@@ -1,4 +1,4 @@
-"""The purge: what it deletes, what it leaves, that it waits for nobody, and what it costs."""
+"""The purge: what it deletes, what it keeps, that it does not wait for locks, and what it costs."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ NAME = "a"
 
 @pytest.fixture
 def connection(own_database: Database) -> Iterator[Connection]:
-    """SQL of the test's own; each statement commits."""
+    """A connection for SQL in tests; each statement commits."""
     with own_database.engine.connect() as connection:
         yield connection
 
@@ -47,7 +47,7 @@ def stored(connection: Connection, account: str, table: str = "property") -> int
     return int(connection.execute(count, {"account": account}).scalar_one())
 
 
-def test_it_deletes_what_has_expired_and_nothing_else(
+def test_it_deletes_expired_properties_and_nothing_else(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
     fill(connection, NAME, namespace=1, seconds=60, count=25)
@@ -61,7 +61,7 @@ def test_it_deletes_what_has_expired_and_nothing_else(
     )
     own_clock.advance(seconds=59)
     purge(own_database)
-    assert stored(connection, NAME) == 29, "nothing of it has expired yet"
+    assert stored(connection, NAME) == 29, "no property has expired yet"
     own_clock.advance(seconds=1.5)
     assert purge(own_database, batch=10).properties == 25
     assert stored(connection, NAME) == 4
@@ -70,7 +70,7 @@ def test_it_deletes_what_has_expired_and_nothing_else(
     assert stored(connection, NAME) == 1
 
 
-def test_it_leaves_rows_that_somebody_holds_and_does_not_wait(
+def test_it_skips_locked_rows_without_waiting(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
     fill(connection, NAME, seconds=1, count=5)
@@ -86,11 +86,11 @@ def test_it_leaves_rows_that_somebody_holds_and_does_not_wait(
                 {"account": NAME},
             )
             assert purge(own_database).properties == 4
-    assert stored(connection, NAME) == 1, "what was written again is there to stay"
+    assert stored(connection, NAME) == 1, "properties that were written again are kept"
     assert purge(own_database).properties == 0
 
 
-def test_what_was_saved_again_is_put_off_until_it_expires(
+def test_a_row_that_was_saved_again_is_postponed_until_it_expires(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
     register_namespace(own_database, NAME, "ns", 60)
@@ -108,7 +108,7 @@ def test_what_was_saved_again_is_put_off_until_it_expires(
     assert stored(connection, NAME) == 0
 
 
-def test_what_is_put_off_by_the_batch_does_not_end_it_early(
+def test_a_batch_of_postponed_rows_does_not_end_the_purge(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
     fill(connection, NAME, seconds=1, count=30)
@@ -118,7 +118,7 @@ def test_what_is_put_off_by_the_batch_does_not_end_it_early(
     assert purge(own_database, batch=10).properties == 5
 
 
-def test_a_shorter_time_to_live_is_purged_at_its_own_time(
+def test_a_row_saved_with_a_shorter_ttl_is_purged_when_that_ends(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
     document = DocumentKey(NAME, "ns", "s")
@@ -130,7 +130,7 @@ def test_a_shorter_time_to_live_is_purged_at_its_own_time(
     assert stored(connection, NAME) == 0
 
 
-def test_what_never_expires_any_more_is_not_looked_at_again(
+def test_a_row_that_no_longer_expires_is_not_examined_again(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
     document = DocumentKey(NAME, "ns", "s")
@@ -143,10 +143,10 @@ def test_what_never_expires_any_more_is_not_looked_at_again(
 
 
 @pytest.mark.parametrize(("seconds", "left"), [(1, 0), (1e6, 1)])
-def test_it_looks_at_what_an_instance_of_an_older_release_has_saved(
+def test_it_examines_rows_that_an_older_release_has_saved(
     own_database: Database, connection: Connection, own_clock: Clock, seconds: float, left: int
 ) -> None:
-    """Which knows no `purge_at`: the column has a default for it."""
+    """An older release does not know `purge_at`, so the column has a default."""
     connection.execute(
         text(
             "INSERT INTO property (account, namespace_id, session_id, name, value, size, expires_at)"
@@ -162,14 +162,14 @@ def test_it_looks_at_what_an_instance_of_an_older_release_has_saved(
     assert stored(connection, NAME) == 0
 
 
-def test_a_save_that_prolongs_a_life_changes_no_index(
+def test_a_save_that_postpones_the_expiry_updates_no_index(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
     register_namespace(own_database, NAME, "ns", 60)
     for _ in range(3):
         save(own_database, DocumentKey(NAME, "ns", "s"), b'{"a": 1, "b": 1}')
         own_clock.advance(seconds=10)
-    # A connection's statistics are told when it ends.
+    # A connection reports its statistics when it ends.
     own_database.release()
     updates = text(
         "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'property'"
@@ -177,24 +177,24 @@ def test_a_save_that_prolongs_a_life_changes_no_index(
     wait_until(lambda: connection.execute(updates).one() == (4, 4))
 
 
-def test_two_at_once_share_the_work(
+def test_two_concurrent_purges_share_the_work(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
     fill(connection, NAME, seconds=1, count=2000)
     own_clock.advance(seconds=2)
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(purge, own_database, batch=50) for _ in range(2)]
-    # Each may have left the other's last batch; nothing is counted twice.
+    # Each may have skipped the other's last batch. No row is counted twice.
     left = stored(connection, NAME)
     assert sum(run.result().properties for run in runs) + left == 2000
     assert left <= 100
     assert purge(own_database).properties == left
 
 
-def test_it_rests_after_each_batch_and_stops_when_it_is_told_to(
+def test_it_pauses_after_each_batch_and_stops_when_asked_to(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
-    """It may be told in the middle of a rest, which is long where the database is slow."""
+    """It may be asked to stop during a pause, which is long if the database is slow."""
     fill(connection, NAME, seconds=1, count=30)
     own_clock.advance(seconds=2)
     rests: list[float] = []
@@ -209,7 +209,7 @@ def test_it_rests_after_each_batch_and_stops_when_it_is_told_to(
     assert min(rests[1:3]) > 0
 
 
-def test_it_drains_deleted_namespaces_and_forgets_them_when_no_writer_can_be_left(
+def test_it_empties_deleted_namespaces_and_forgets_them_once_no_writer_can_be_left(
     own_database: Database, connection: Connection, own_clock: Clock
 ) -> None:
     fill(connection, NAME, namespace=7, seconds=1e6, count=25)
@@ -227,10 +227,10 @@ def test_it_drains_deleted_namespaces_and_forgets_them_when_no_writer_can_be_lef
             params | {"session": session},
         )
     assert purge(own_database, batch=10) == (25, 2, 0, 0)
-    assert stored(connection, NAME) == 1, "the other namespace's stays"
+    assert stored(connection, NAME) == 1, "the other namespace keeps its property"
     assert stored(connection, NAME, "deleted_namespace") == 1
 
-    # A writer that had found the namespace before it was deleted commits now.
+    # A writer that found the namespace before it was deleted commits now.
     fill(connection, NAME, namespace=7, seconds=1e6, count=1)
     own_clock.advance(seconds=601)
     assert purge(own_database) == (1, 0, 1, 0)
@@ -238,7 +238,7 @@ def test_it_drains_deleted_namespaces_and_forgets_them_when_no_writer_can_be_lef
     assert stored(connection, NAME) == 1
 
 
-def test_its_cost_depends_on_what_has_expired_and_not_on_what_is_stored(
+def test_its_cost_depends_on_expired_rows_and_not_on_stored_rows(
     connection: Connection,
 ) -> None:
     fill(connection, NAME, namespace=1, seconds=1e6, count=20_000)
@@ -255,4 +255,6 @@ def test_its_cost_depends_on_what_has_expired_and_not_on_what_is_stored(
     assert "'Index Name': 'ix_property_purge_at'" in shown
     assert "Seq Scan" not in shown
     root = explained["Plan"]
-    assert root["Shared Hit Blocks"] + root["Shared Read Blocks"] < 200, "20,000 rows are 200 pages"
+    assert root["Shared Hit Blocks"] + root["Shared Read Blocks"] < 200, (
+        "20,000 rows take 200 pages"
+    )

@@ -1,4 +1,4 @@
-"""Quotas as the operator sets them."""
+"""Setting, finding and listing quotas."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from ccs_server.store.quotas import (
 from tests.support.ports import free_port
 
 
-def test_limits_that_are_not_named_stay(own_database: Database) -> None:
+def test_limits_that_are_not_given_are_unchanged(own_database: Database) -> None:
     set_quota(own_database, "a", {"properties": 5, "requests": "7/second"})
     set_quota(own_database, "a", {"bytes": LARGEST, "properties": 6})
     found = find_quota(own_database, "a")
@@ -26,7 +26,7 @@ def test_limits_that_are_not_named_stay(own_database: Database) -> None:
     assert found.counted_at is None
 
 
-def test_a_quota_without_limits_is_gone(own_database: Database) -> None:
+def test_a_quota_without_limits_is_removed(own_database: Database) -> None:
     set_quota(own_database, "a", {"properties": 5})
     set_quota(own_database, "a", {"properties": None})
     set_quota(own_database, "b", {"sessions": None})
@@ -52,7 +52,7 @@ def test_it_is_found_with_every_credential_of_its_account(own_database: Database
     assert found.quota is None
 
 
-def test_the_fullest_come_first(own_database: Database) -> None:
+def test_the_fullest_quotas_come_first(own_database: Database) -> None:
     for account in ("empty", "rate", "full", "half"):
         set_quota(own_database, account, {"properties": 100, "bytes": 1_000_000})
     set_quota(own_database, "rate", {"properties": None, "bytes": None, "requests": "1/second"})
@@ -67,7 +67,7 @@ def test_the_fullest_come_first(own_database: Database) -> None:
     assert total == 4
 
 
-def test_a_database_that_is_away_is_told() -> None:
+def test_a_missing_database_is_unavailable() -> None:
     away = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none", Settings())
     with pytest.raises(Unavailable):
         list_quotas(away)

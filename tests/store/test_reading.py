@@ -1,4 +1,4 @@
-"""Reading: what each function returns of a document, of an empty one, and of one with expired properties."""
+"""Reading: what each function returns for a document, an empty document, and one with expired properties."""
 
 import json
 from secrets import token_hex
@@ -16,7 +16,9 @@ def document() -> DocumentKey:
     return DocumentKey(f"test-{token_hex(6)}", "read", "s1")
 
 
-def test_an_empty_document_reads_as_nothing(database: Database, document: DocumentKey) -> None:
+def test_an_empty_document_is_an_empty_object_or_none(
+    database: Database, document: DocumentKey
+) -> None:
     assert reading.read_all(database, document) == b"{}"
     assert reading.read_some(database, document, ["a"]) == b"{}"
     assert reading.read_filtered(database, document, ["a"]) == b"{}"
@@ -24,7 +26,7 @@ def test_an_empty_document_reads_as_nothing(database: Database, document: Docume
     assert reading.read_document(database, document) is None
 
 
-def test_each_reads_its_part(database: Database, document: DocumentKey) -> None:
+def test_each_function_reads_its_part(database: Database, document: DocumentKey) -> None:
     saving.save(database, document, b'{"a": 1, "b.c": null, "d": [1.10]}')
     assert json.loads(reading.read_all(database, document)) == {"a": 1, "b.c": None, "d": [1.1]}
     assert json.loads(reading.read_some(database, document, ["d", "a", "x"])) == {
@@ -35,7 +37,7 @@ def test_each_reads_its_part(database: Database, document: DocumentKey) -> None:
     assert reading.read_one(database, document, "x") is None
 
 
-def test_a_document_is_of_one_account_namespace_and_session(
+def test_a_document_belongs_to_one_account_namespace_and_session(
     database: Database, document: DocumentKey
 ) -> None:
     saving.save(database, document, b'{"a": 1}')
@@ -48,7 +50,7 @@ def test_a_document_is_of_one_account_namespace_and_session(
         assert reading.read_all(database, other) == b"{}"
 
 
-def test_an_expired_property_is_read_by_none(
+def test_no_function_reads_an_expired_property(
     database: Database, document: DocumentKey, clock: Clock
 ) -> None:
     sessions.set_session_ttl(database, document, 60)

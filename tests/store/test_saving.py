@@ -1,4 +1,4 @@
-"""Saving, where others are at the same namespace or document at the same moment."""
+"""Saving while other clients use the same namespace or document."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +9,9 @@ import pytest
 
 from ccs_server.domain.errors import BUSY, Unavailable
 from ccs_server.store import deleting, namespaces, reading, saving
+from ccs_server.store.connection import LibpqConnection, Statement
 from ccs_server.store.database import Database
 from ccs_server.store.document import DocumentKey, document_lock
-from ccs_server.store.wire import Statement, Wire
 from tests.support.waiting import wait_until
 
 WAITING = Statement.of(
@@ -26,31 +26,33 @@ HELD = Statement.of(
 )
 
 
-def test_a_namespace_that_is_deleted_while_it_is_saved_into_is_made_again(
+def test_a_namespace_that_is_deleted_during_a_save_is_made_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the two statements of a save that found no namespace, others make one and delete it."""
+    """Another client creates and deletes the namespace between the two statements of the save."""
     document = DocumentKey(f"test-{token_hex(6)}", "contested", "__default__")
     ensure_namespace = namespaces.ensure_namespace
     calls = 0
 
-    def ensure_while_others_delete(wire: Wire, document: DocumentKey, limit: int) -> None:
+    def ensure_and_delete_concurrently(
+        connection: LibpqConnection, document: DocumentKey, limit: int
+    ) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
             namespaces.register_namespace(database, document.account, document.namespace, None)
-            ensure_namespace(wire, document, limit)
+            ensure_namespace(connection, document, limit)
             namespaces.delete_namespace(database, document.account, document.namespace, "service")
         else:
-            ensure_namespace(wire, document, limit)
+            ensure_namespace(connection, document, limit)
 
-    monkeypatch.setattr(saving, "ensure_namespace", ensure_while_others_delete)
+    monkeypatch.setattr(saving, "ensure_namespace", ensure_and_delete_concurrently)
     saving.save(database, document, b'{"a": 1}')
     assert calls == 2
     assert reading.read_all(database, document) == b'{ "a" : 1 }'
 
 
-def test_a_namespace_that_is_deleted_at_each_attempt_is_given_up(
+def test_a_save_fails_if_the_namespace_is_deleted_at_each_attempt(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = DocumentKey(f"test-{token_hex(6)}", "hopeless", "__default__")
@@ -68,19 +70,17 @@ SAVES = {
 
 
 @pytest.mark.parametrize("version", SAVES)
-def test_a_save_under_the_lock_asks_for_it_once_while_others_wait(
-    database: Database, version: str
-) -> None:
-    """PostgreSQL before 18 refuses a lock even to its holder, in another mode, while another session waits for it."""
+def test_a_save_under_the_lock_does_not_take_it_again(database: Database, version: str) -> None:
+    """While another session waits for a lock, PostgreSQL before 18 refuses it in another mode even to its holder."""
     statement, more = SAVES[version]
     document = DocumentKey(f"test-{token_hex(6)}", "waited_for", "__default__")
     namespaces.register_namespace(database, document.account, document.namespace, None)
     with ThreadPoolExecutor(1) as thread:
-        with document_lock(database, document) as wire:
+        with document_lock(database, document) as connection:
             other = thread.submit(deleting.delete_all, database, document)
             wait_until(lambda: database.execute(WAITING).ntuples == 1)
-            saved = wire.execute(statement, (*document.params(), b'{"a": 1}', *more))
-            held = wire.execute(HELD)
+            saved = connection.execute(statement, (*document.params(), b'{"a": 1}', *more))
+            held = connection.execute(HELD)
             assert (saved.get_value(0, 0) == b"t") if version == "v1" else saved.command_tuples
             assert [held.get_value(row, 0) for row in range(held.ntuples)] == [b"ExclusiveLock"]
         other.result()
@@ -88,7 +88,7 @@ def test_a_save_under_the_lock_asks_for_it_once_while_others_wait(
 
 
 @pytest.mark.parametrize("version", SAVES)
-def test_saves_of_many_into_one_document_of_a_new_namespace_all_take_place(
+def test_concurrent_saves_into_a_new_namespace_all_succeed(
     database: Database, version: str
 ) -> None:
     document = DocumentKey(f"test-{token_hex(6)}", "contested", "__default__")
@@ -105,12 +105,12 @@ def test_saves_of_many_into_one_document_of_a_new_namespace_all_take_place(
     assert json.loads(reading.read_all(database, document)) == {f"p{n}": 1 for n in range(16)}
 
 
-def test_a_save_of_v2_stamps_what_was_saved_while_it_waited(database: Database) -> None:
+def test_a_v2_save_stamps_properties_saved_while_it_waited(database: Database) -> None:
     document = DocumentKey(f"test-{token_hex(6)}", "stamped", "__default__")
     saving.save(database, document, b'{"a": 1}')
     with ThreadPoolExecutor(1) as thread:
-        with database.transaction() as wire:
-            wire.execute(saving.SAVE, (*document.params(), b'{"b": 1}'))
+        with database.transaction() as connection:
+            connection.execute(saving.SAVE, (*document.params(), b'{"b": 1}'))
             save = partial(saving.save_document, ttl=60, max_retention=60)
             other = thread.submit(save, database, document, b'{"c": 1}')
             wait_until(lambda: database.execute(WAITING).ntuples == 1)

@@ -1,4 +1,4 @@
-"""The migrations: where they lead, and that many may run at once."""
+"""The migrations: the schema that they create, and that they may run concurrently."""
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from ccs_server.store.tables import metadata
 from tests.support.databases import Cluster, create_database
 
 
-def test_migrations_lead_to_the_tables_of_the_code(
+def test_migrations_create_the_tables_of_the_code(
     cluster: Cluster, empty_database_url: str
 ) -> None:
     schema.migrate(empty_database_url)
@@ -30,7 +30,7 @@ def test_migrations_lead_to_the_tables_of_the_code(
 
 
 def _dumped(url: str) -> str:
-    """The schema as pg_dump writes it: columns, types, collations, defaults, keys, indexes, storage parameters."""
+    """Returns the schema from pg_dump: columns, types, collations, defaults, keys, indexes and storage parameters."""
     command = [
         str(programs() / "pg_dump"),
         "--schema-only",
@@ -40,7 +40,7 @@ def _dumped(url: str) -> str:
     ]
     dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "CREATE TABLE public.property" in dump
-    # pg_dump guards its scripts by a random word.
+    # pg_dump writes a random word into each script.
     lines = dump.splitlines()
     return "\n".join(line for line in lines if not line.startswith((r"\restrict", r"\unrestrict")))
 
@@ -57,7 +57,7 @@ def test_revisions_are_numbers_so_that_a_later_one_compares_greater() -> None:
     assert revisions == sorted(revisions, reverse=True)
 
 
-def test_what_was_saved_before_the_purge_had_its_own_moments_is_purged_when_it_expires(
+def test_properties_saved_before_purge_at_existed_are_purged_when_they_expire(
     empty_database_url: str,
 ) -> None:
     schema.migrate(empty_database_url, "0001")
@@ -77,7 +77,7 @@ def test_what_was_saved_before_the_purge_had_its_own_moments_is_purged_when_it_e
     database.release()
 
 
-def test_many_may_migrate_at_once(empty_database_url: str) -> None:
+def test_concurrent_migrations_are_safe(empty_database_url: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(schema.migrate, empty_database_url) for _ in range(8)]:
             done.result()

@@ -1,4 +1,4 @@
-"""Lists of sessions, however deep the page lies."""
+"""Pages of session lists, at any depth."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from ccs_server.store.tables import metadata
 
 ACCOUNT = "lists"
 
-# How many properties the sessions have that follow each other: strides get longer in some, shorter in others.
+# The numbers of properties of consecutive sessions. Strides get longer in some of these, and shorter in others.
 SHAPES = {
     "narrow": [1] * 5000,
     "wide": [100] * 60,
@@ -39,14 +39,14 @@ def listed(
     per_page: int,
     after: str | None = None,
 ) -> list[str]:
-    """The session ids of a page."""
+    """Returns the session ids of a page."""
     found = LISTS[list_](database, ACCOUNT, namespace, page=page, per_page=per_page, after=after)
     return [each if isinstance(each, str) else each["sessionId"] for each in json.loads(found)]
 
 
 @pytest.fixture(scope="module")
 def filled(database: Database) -> Iterator[dict[str, list[str]]]:
-    """The sessions with live properties in the namespace of each shape."""
+    """Fills one namespace for each shape; returns its sessions that have live properties."""
     names: dict[str, list[str]] = {}
     fill = """
         WITH place AS (
@@ -78,7 +78,7 @@ def filled(database: Database) -> Iterator[dict[str, list[str]]]:
 
 @pytest.mark.parametrize("list_", LISTS)
 @pytest.mark.parametrize("namespace", SHAPES)
-def test_pages_of_any_size_are_right_at_any_depth(
+def test_pages_of_any_size_are_correct_at_any_depth(
     database: Database, filled: dict[str, list[str]], namespace: str, list_: str
 ) -> None:
     expected = filled[namespace]
@@ -91,7 +91,7 @@ def test_pages_of_any_size_are_right_at_any_depth(
 
 @pytest.mark.parametrize("list_", LISTS)
 @pytest.mark.parametrize("namespace", SHAPES)
-def test_a_page_after_a_session_is_right_at_any_depth(
+def test_a_page_after_a_session_is_correct_at_any_depth(
     database: Database, filled: dict[str, list[str]], namespace: str, list_: str
 ) -> None:
     expected = filled[namespace]
@@ -102,7 +102,7 @@ def test_a_page_after_a_session_is_right_at_any_depth(
 
 @pytest.fixture
 def shallow(database: Database) -> Iterator[Database]:
-    """The store, where a list may pass over a thousand properties."""
+    """The store, where a list may skip a thousand properties."""
     settings = database.settings
     database.settings = replace(settings, list_depth=1000)
     yield database
@@ -110,7 +110,7 @@ def shallow(database: Database) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize("list_", LISTS)
-def test_a_page_too_far_into_a_list_is_refused_and_what_follows_a_session_is_not(
+def test_a_page_too_far_into_a_list_is_refused_unless_it_follows_a_session(
     shallow: Database, filled: dict[str, list[str]], list_: str
 ) -> None:
     expected = filled["narrow"]
@@ -121,7 +121,7 @@ def test_a_page_too_far_into_a_list_is_refused_and_what_follows_a_session_is_not
             page("narrow", page=number, per_page=100)
         assert caught.value.field == "page"
     assert page("narrow", per_page=100, after=expected[3999]) == expected[4000:4100]
-    # A short list has an end, wherever a page is asked for.
+    # A page past the end of a short list is empty, however deep it is.
     assert page("none", page=10**9, per_page=1000) == []
 
 

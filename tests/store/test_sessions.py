@@ -1,4 +1,4 @@
-"""Sessions: their TTLs, their pages, their end."""
+"""Sessions: their TTLs, listing them in pages, and deleting them."""
 
 import json
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def test_pages_hold_every_session_once_in_order(database: Database, account: str
     assert _ids(database, f"{account}-other", 0, 100) == []
 
 
-def test_a_page_of_properties_has_the_sessions_of_the_page_of_ids(
+def test_pages_of_properties_and_of_ids_have_the_same_sessions(
     database: Database, account: str
 ) -> None:
     _save(database, account, "s1", "s2", "s3")
@@ -68,7 +68,7 @@ def test_a_page_of_properties_that_is_too_large_is_refused(
 
 @pytest.fixture
 def limited(database_url: str) -> Iterator[Database]:
-    """The store with a low limit of list entries."""
+    """The store with a low limit on list entries."""
     database = Database(database_url, Settings(list_limit=2))
     yield database
     database.release()
@@ -91,7 +91,7 @@ def test_a_list_of_ttls_has_a_limit_and_its_pages_have_none(
     ]  # fmt: skip
 
 
-def test_a_ttl_of_none_leaves_what_is_set(database: Database, account: str) -> None:
+def test_a_ttl_of_none_keeps_the_existing_ttl(database: Database, account: str) -> None:
     document = DocumentKey(account, NAMESPACE, "s1")
     sessions.set_session_ttl(database, document, 60)
     sessions.set_session_ttl(database, document, None)
@@ -99,7 +99,7 @@ def test_a_ttl_of_none_leaves_what_is_set(database: Database, account: str) -> N
     assert session["ttlSecond"] == 60
 
 
-def test_a_deleted_session_takes_its_properties_and_its_ttl_and_no_others(
+def test_deleting_a_session_deletes_only_its_properties_and_its_ttl(
     database: Database, account: str
 ) -> None:
     _save(database, account, "s1", "s2")

@@ -1,4 +1,4 @@
-"""The keys of v2 tokens: made once, rotated, published, forgotten in time, encrypted where there is a secret key."""
+"""The keys that sign v2 tokens: creation, rotation, publication, expiry and encryption."""
 
 import subprocess
 from base64 import b64encode
@@ -33,20 +33,18 @@ def ids(keys: SigningKeys) -> list[str]:
     return [key.key_id for key in keys.keys]
 
 
-def test_the_first_key_is_made_once_by_many(own_database: Database) -> None:
+def test_concurrent_instances_make_one_first_key(own_database: Database) -> None:
     with ThreadPoolExecutor(8) as pool:
         runs = [pool.submit(load_signing_keys, own_database, LIFETIME) for _ in range(16)]
     assert len({tuple(ids(run.result())) for run in runs}) == 1
     assert len(ids(load_signing_keys(own_database, LIFETIME))) == 1
 
 
-def test_the_newest_signs_and_older_ones_verify_for_a_tokens_lifetime(
+def test_the_newest_key_signs_and_older_keys_verify_for_a_token_lifetime(
     own_database: Database, own_clock: Clock
 ) -> None:
     first = load_signing_keys(own_database, LIFETIME).newest.key_id
-    own_clock.advance(
-        seconds=10 * LIFETIME
-    )  # however old the first is, it counts from its successor
+    own_clock.advance(seconds=10 * LIFETIME)  # counted from the creation of its successor
     second = rotate_signing_keys(own_database)
     assert ids(load_signing_keys(own_database, LIFETIME)) == [second, first]
     own_clock.advance(seconds=LIFETIME - 60)
@@ -57,7 +55,7 @@ def test_the_newest_signs_and_older_ones_verify_for_a_tokens_lifetime(
     assert ids(load_signing_keys(own_database, LIFETIME)) == [second]
 
 
-def test_a_token_is_verified_by_the_published_set_alone(own_database: Database) -> None:
+def test_a_token_can_be_verified_with_the_published_keys_alone(own_database: Database) -> None:
     signing_keys = load_signing_keys(own_database, LIFETIME)
     rotate_signing_keys(own_database)
     token = jwt.encode(
@@ -67,12 +65,12 @@ def test_a_token_is_verified_by_the_published_set_alone(own_database: Database) 
         {"kid": signing_keys.newest.key_id},
     )
     published = load_signing_keys(own_database, LIFETIME).jwks
-    assert all("d" not in key for key in published["keys"]), "a private part is published"
+    assert all("d" not in key for key in published["keys"]), "a private key is published"
     key = jwt.PyJWKSet.from_dict(published)[jwt.get_unverified_header(token)["kid"]]
     assert jwt.decode(token, key, [ALGORITHM])["sub"] == "somebody"
 
 
-def test_a_key_of_an_unknown_id_is_not_found(own_database: Database) -> None:
+def test_a_key_with_an_unknown_id_is_not_found(own_database: Database) -> None:
     signing_keys = load_signing_keys(own_database, LIFETIME)
     assert signing_keys.find("nobody") is None
     assert signing_keys.find(signing_keys.newest.key_id) == signing_keys.newest
@@ -98,14 +96,14 @@ def opened(own_url: str) -> Iterator[Opened]:
 
 
 def dumped(url: str) -> str:
-    # pg_dump does not work with another clock.
+    # pg_dump does not work with the movable clock.
     plain = make_url(url).difference_update_query(["options"])
     command = [str(programs() / "pg_dump"), "--dbname", plain.render_as_string(hide_password=False)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def secret_parts(keys: SigningKeys) -> list[str]:
-    """Each private key as it stands in a PEM file, without what all have in common."""
+    """Returns the part of each private key's PEM file that differs between keys."""
     parts = []
     for key in keys.keys:
         raw = key.private_key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
@@ -120,9 +118,11 @@ def stored(database: Database) -> list[str]:
         return list(rows.scalars())
 
 
-def test_a_dump_of_the_database_holds_no_usable_key(own_url: str, opened: Opened) -> None:
+def test_a_dump_of_the_database_contains_no_usable_key(own_url: str, opened: Opened) -> None:
     plain = load_signing_keys(opened(), LIFETIME)
-    assert any(part in dumped(own_url) for part in secret_parts(plain)), "the check sees nothing"
+    assert any(part in dumped(own_url) for part in secret_parts(plain)), (
+        "the check does not find unencrypted keys"
+    )
     database = opened(NEW)
     rotate_signing_keys(database)
     keys = load_signing_keys(database, LIFETIME)
@@ -138,7 +138,7 @@ def test_the_first_key_is_encrypted_too(opened: Opened) -> None:
     assert ids(load_signing_keys(opened(NEW), LIFETIME)) == ids(keys)
 
 
-def test_keys_that_are_not_encrypted_are_read_and_encrypted_on_demand(opened: Opened) -> None:
+def test_unencrypted_keys_can_be_read_and_are_encrypted_on_demand(opened: Opened) -> None:
     plain = load_signing_keys(opened(), LIFETIME)
     assert ids(load_signing_keys(opened(NEW), LIFETIME)) == ids(plain)
     assert encrypt_signing_keys(opened(NEW), "operator:ada") == ids(plain)
@@ -166,7 +166,7 @@ def test_the_secret_key_is_rotated_while_instances_have_both(opened: Opened) -> 
 
 
 @pytest.mark.parametrize("wrong", [(), (OTHER,)], ids=["no key", "another key"])
-def test_without_the_secret_key_no_signing_key_is_read_or_made(
+def test_without_the_secret_key_signing_keys_are_neither_read_nor_made(
     opened: Opened, wrong: tuple[bytes, ...]
 ) -> None:
     key_id = load_signing_keys(opened(NEW), LIFETIME).newest.key_id

@@ -11,9 +11,9 @@ from time import monotonic
 
 import pytest
 
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.purge import purge
-from ccs_server.store.wire import Statement
 from tests.support.clock import Clock
 from tests.support.service import Account, Server, environment, serving
 from tests.support.waiting import wait_until

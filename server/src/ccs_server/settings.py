@@ -1,4 +1,4 @@
-"""The settings of the service: read once from the environment, checked at start."""
+"""The settings of the service. They are read from the environment and validated when the service starts."""
 
 import os
 from base64 import b64decode
@@ -13,12 +13,12 @@ import platformdirs
 
 
 class SettingError(Exception):
-    """A setting that cannot be used; the message says which one and what it must be."""
+    """A setting is not valid; the message says which one and what it must be."""
 
 
 def _positive(text: str) -> float:
     number = float(text)
-    if not 0.001 <= number < inf:  # noqa: PLR2004 - PostgreSQL counts milliseconds, and takes 0 for "forever"
+    if not 0.001 <= number < inf:  # noqa: PLR2004 - PostgreSQL's unit is 1 ms, and its 0 means no limit
         raise ValueError
     return number
 
@@ -31,7 +31,7 @@ def _natural(text: str) -> int:
 
 
 Port = NewType("Port", int)
-"""A TCP port; 0 takes any that is free."""
+"""A TCP port; 0 selects any free port."""
 
 
 def _port(text: str) -> Port:
@@ -68,10 +68,10 @@ def _secret_keys(text: str, variable: str = "CCS_SECRET_KEY") -> tuple[bytes, ..
     except ValueError:
         keys = ()
     if not keys or {len(key) for key in keys} != {_SECRET_KEY_BYTES}:
-        # The message does not repeat it: it may be a secret with a slip of the pen.
+        # The message does not repeat the value, which may be a secret with a typo.
         raise SettingError(
-            f"{variable} must hold 32 random bytes in base64, as 'openssl rand -base64 32' makes them; "
-            "or several such keys with commas between, the one that encrypts first."
+            f"{variable} must hold 32 random bytes in base64, as 'openssl rand -base64 32' prints them, "
+            "or several such keys separated by commas, of which the first encrypts."
         )
     return keys
 
@@ -88,12 +88,12 @@ def _secret_key_file(path: Path) -> tuple[bytes, ...]:
 
 
 Rate = NewType("Rate", str)
-"""A rate as the package `limits` reads it."""
+"""A rate in the notation of the package `limits`."""
 
 
 def read_rate(text: str) -> Rate:
-    """Raises ValueError unless `text` is one rate of at least one request."""
-    # Most services limit no rates, and do without the 3 MB of it.
+    """Parses a rate; raises ValueError if `text` is not exactly one rate of at least one request."""
+    # Imported here because it takes 3 MB of memory, and most installations do not limit rates.
     from limits import parse_many  # noqa: PLC0415
 
     (rate,) = parse_many(text)
@@ -130,7 +130,7 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     int: (_natural, "a whole number from 1"),
     Port: (_port, "a port from 0 to 65535"),
     LogLevel: (_level, "debug, info, warning or error"),
-    frozenset[str]: (_origins, "origins such as https://example.com, with commas between, or *"),
+    frozenset[str]: (_origins, "origins such as https://example.com, separated by commas, or *"),
     Port | Off | None: (_port_or_off, "a port from 0 to 65535, or off"),
     Rate | None: (read_rate, "a rate such as 100/second or 5000/minute"),
 }
@@ -141,9 +141,9 @@ _DATA_DIR = platformdirs.user_data_path("ccs")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Each field is read from `CCS_` and its name in capitals, so `data_dir` from `CCS_DATA_DIR`.
+    """The settings. Each field is read from the variable `CCS_` plus its name in capitals, such as `CCS_DATA_DIR`.
 
-    Times are in seconds. `docs/configuration.md` explains every one; a test holds the two together.
+    Times are in seconds. `docs/configuration.md` documents every setting; a test compares the two.
     """
 
     database_url: str | None = field(default=None, repr=False)
@@ -182,10 +182,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Reads the settings.
+        """Reads and validates the settings.
 
         Raises:
-            SettingError: a variable cannot be read as its type, or the file that one names cannot be read.
+            SettingError: the value of a variable is not valid, or the file that it names cannot be read.
         """
         given: dict[str, object] = {}
         for setting in fields(cls):

@@ -1,4 +1,4 @@
-"""The command line, `ccs`: everything an operator does. Every command has `--json`, for programs."""
+"""The command line `ccs`, for operators. Every command has the option `--json`, for use by programs."""
 
 from ccs_server.cli.accounts import credentials, keys
 from ccs_server.cli.audit import audit

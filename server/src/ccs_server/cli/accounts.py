@@ -1,4 +1,4 @@
-"""`ccs keys` and `ccs credentials`: who may use the service."""
+"""`ccs keys` and `ccs credentials`: manages access to the service."""
 
 from dataclasses import asdict
 
@@ -8,19 +8,19 @@ from ccs_server.cli.common import account_argument, as_json_option, opened_store
 from ccs_server.store import credentials as store
 from ccs_server.store.credentials import Issued
 
-_SHOWN_ONCE = "Keep it now: it is not shown again."
+_SHOWN_ONCE = "Save it now: it will not be shown again."
 
 
 @click.group()
 def keys() -> None:
-    """Keys of v1, sent in the header maven-api-key."""
+    """Manage the keys of v1, which clients send in the header maven-api-key."""
 
 
 @keys.command("create")
 @account_argument
 @as_json_option
 def create_key(account: str, *, as_json: bool) -> None:
-    """Make a key; the account's others stay valid."""
+    """Create a key. The account's other keys stay valid."""
     with opened_store() as opened:
         made = store.create_key(opened.database, account, operator())
     text = f"Account {account}, key {made.key_id}:\n{made.key}\n{_SHOWN_ONCE}"
@@ -31,7 +31,7 @@ def create_key(account: str, *, as_json: bool) -> None:
 @account_argument
 @as_json_option
 def list_keys(account: str, *, as_json: bool) -> None:
-    """List the account's keys, revoked ones too; their secrets are nowhere."""
+    """List the account's keys, including revoked ones, without their secrets."""
     with opened_store() as opened:
         issued = store.list_keys(opened.database, account)
     listed = [_listed(key, "key_id") for key in issued]
@@ -44,7 +44,7 @@ def list_keys(account: str, *, as_json: bool) -> None:
 @click.option("--all", "all_", is_flag=True, help="Revoke every key of the account.")
 @as_json_option
 def revoke_keys(account: str, key_id: str | None, *, all_: bool, as_json: bool) -> None:
-    """Revoke one key or all; within seconds no instance accepts them."""
+    """Revoke one key or all. Within seconds, no instance accepts them."""
     _check_choice(key_id, "--key-id", all_=all_)
     with opened_store() as opened:
         if key_id:
@@ -59,7 +59,7 @@ def revoke_keys(account: str, key_id: str | None, *, all_: bool, as_json: bool) 
 @account_argument
 @as_json_option
 def keep_newest_key(account: str, *, as_json: bool) -> None:
-    """Revoke every key of the account but its newest: the end of a key's replacement."""
+    """Revoke every key of the account but the newest. This is the last step of replacing a key."""
     with opened_store() as opened:
         kept, revoked = store.keep_newest_key(opened.database, account, operator())
     text = f"Account {account}, valid key: {kept}. {_revoked(revoked)}"
@@ -68,14 +68,14 @@ def keep_newest_key(account: str, *, as_json: bool) -> None:
 
 @click.group()
 def credentials() -> None:
-    """User names and passwords of v2, exchanged for a token at /v2/authenticate/login."""
+    """Manage the credentials of v2, which clients exchange for a token at /v2/authenticate/login."""
 
 
 @credentials.command("create")
 @account_argument
 @as_json_option
 def create_credential(account: str, *, as_json: bool) -> None:
-    """Make a user name and a password; the account's others stay valid."""
+    """Create a user name and a password. The account's other credentials stay valid."""
     with opened_store() as opened:
         made = store.create_credential(opened.database, account, operator())
     text = (
@@ -88,7 +88,7 @@ def create_credential(account: str, *, as_json: bool) -> None:
 @account_argument
 @as_json_option
 def list_credentials(account: str, *, as_json: bool) -> None:
-    """List the account's user names, revoked ones too; their passwords are nowhere."""
+    """List the account's user names, including revoked ones, without their passwords."""
     with opened_store() as opened:
         issued = store.list_credentials(opened.database, account)
     listed = [_listed(credential, "username") for credential in issued]
@@ -101,7 +101,7 @@ def list_credentials(account: str, *, as_json: bool) -> None:
 @click.option("--all", "all_", is_flag=True, help="Revoke every credential of the account.")
 @as_json_option
 def revoke_credentials(account: str, username: str | None, *, all_: bool, as_json: bool) -> None:
-    """Revoke one credential or all."""
+    """Revoke one credential or all. Within seconds, no instance accepts them or their tokens."""
     _check_choice(username, "--username", all_=all_)
     with opened_store() as opened:
         if username:

@@ -1,4 +1,4 @@
-"""`ccs audit`: who did what to credentials and namespaces."""
+"""`ccs audit`: prints the audit log of credentials and namespaces."""
 
 import json
 from dataclasses import asdict
@@ -11,14 +11,14 @@ from ccs_server.store.audit import AuditLine, read_audit
 
 
 class Moment(click.ParamType[datetime]):
-    """An option that is a date or a time; without an offset it is UTC."""
+    """The type of an option that is a date or a time in ISO 8601; without an offset it is UTC."""
 
     name = "time"
 
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
-        """Reads it as ISO 8601."""
+        """Parses the value; the command fails if it is not valid."""
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -29,12 +29,12 @@ class Moment(click.ParamType[datetime]):
 
 @click.command()
 @click.argument("account", type=AccountName(), required=False)
-@click.option("--since", type=Moment(), help="Leave out what is older, as 2026-01-31T12:00:00Z.")
+@click.option("--since", type=Moment(), help="Skip older lines; for example 2026-01-31T12:00:00Z.")
 @as_json_option
 def audit(account: str | None, since: datetime | None, *, as_json: bool) -> None:
-    """List who made, first used, rotated or revoked which credential, and who deleted which namespace.
+    """List who created, first used, rotated or revoked which credential, and who deleted which namespace.
 
-    Of one account, or of all and the installation; oldest first.
+    The lines are those of ACCOUNT or, without it, of all accounts and the installation; oldest first.
     """
     with opened_store() as opened:
         lines = read_audit(opened.database, account, since)
@@ -42,7 +42,7 @@ def audit(account: str | None, since: datetime | None, *, as_json: bool) -> None
             for line in lines:
                 click.echo(_as_text(line))
             return
-        # Piece by piece: there may be more lines than memory.
+        # Print line by line, since all lines together may not fit into memory.
         parts = (
             json.dumps(asdict(line) | {"recorded_at": utc(line.recorded_at)}) for line in lines
         )

@@ -1,4 +1,4 @@
-"""`ccs backup` and `ccs restore`: everything that the service stores, in one file and back."""
+"""`ccs backup` and `ccs restore`: saves everything that the service stores to one file, and restores it."""
 
 import os
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ _file_argument = click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @as_json_option
 def backup(file: Path, *, force: bool, as_json: bool) -> None:
-    """Write everything that the service stores to FILE, as it is at one moment.
+    """Write a consistent snapshot of everything that the service stores to FILE.
 
-    The service may run meanwhile. FILE appears once it is whole, readable for its owner alone: there are secrets in it.
+    The service may run meanwhile. FILE appears when it is complete. It contains secrets, so only its owner can read it.
     """
     with located_database() as url, _whole_file(file, force=force) as opened:
         made = store.save(url, opened)
@@ -34,12 +34,12 @@ def backup(file: Path, *, force: bool, as_json: bool) -> None:
 
 @click.command("restore")
 @_file_argument
-@click.option("--force", is_flag=True, help="Delete what the database holds.")
+@click.option("--force", is_flag=True, help="Delete the data that the database contains.")
 @as_json_option
 def restore(file: Path, *, force: bool, as_json: bool) -> None:
-    """Put the backup in FILE into an empty database: all of it, or nothing.
+    """Restore the backup in FILE to an empty database, as a whole or not at all.
 
-    No `ccs serve` may run on the database. A backup of an earlier release is migrated.
+    No `ccs serve` may be running on the database. A backup of an earlier release is migrated.
     """
     if not file.is_file():
         raise BackupError(f"{file} is not a file that exists; give one that 'ccs backup' has made.")
@@ -62,10 +62,12 @@ def _contents(backup: Backup) -> str:
 
 @contextmanager
 def _whole_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    """A file to write that gets its name at the end of the block, once it is on disk; after an exception, never.
+    """Opens a temporary file, and renames it to `path` at the end of the block, once it is on disk.
+
+    After an exception, the temporary file is deleted.
 
     Raises:
-        BackupError: it cannot be written, or exists and `force` is not given.
+        BackupError: the file cannot be written, or it exists and `force` is false.
     """
     target = path.resolve()
     if str(path) == "-" or (target.exists() and not target.is_file()):
@@ -75,7 +77,7 @@ def _whole_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
     if target.exists() and not force:
         raise BackupError(f"{path} exists; name another file, or replace this one with --force.")
     try:
-        # Its mode is 0600.
+        # A temporary file has the mode 0600.
         with NamedTemporaryFile(
             dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False
         ) as file:
@@ -93,7 +95,7 @@ def _whole_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Puts the directory's entries on disk: without it, the file's name could be lost with the power."""
+    """Writes the directory's entries to disk, so that a power failure cannot lose the file's name."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What the commands share: settings, the store, one JSON object or some lines of text, errors as one sentence."""
+"""Code that the commands share: opening the store, common arguments, output and error handling."""
 
 import json
 import os
@@ -27,10 +27,10 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one
 
 
 class Commands(click.Group):
-    """The commands of `ccs`: what goes wrong is told in one sentence, with exit code 1."""
+    """A group of commands that reports an error as one sentence, with exit code 1."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Runs the command."""
+        """Runs the command, and converts known errors to click's."""
         try:
             return super().invoke(ctx)
         except (SettingError, EmbeddedError, ContextError, StoreFault, BackupError) as error:
@@ -38,7 +38,7 @@ class Commands(click.Group):
 
 
 def _sentence(error: Exception) -> str:
-    """What went wrong, with the database's own reason where that is behind it."""
+    """Returns the message of an error, with the database's own reason if there is one."""
     if isinstance(error, Unavailable) and error.__cause__:
         reason = str(error.__cause__).splitlines()[0]
         return f"{error.message.rstrip('.')} ({reason})."
@@ -46,12 +46,12 @@ def _sentence(error: Exception) -> str:
 
 
 class AccountName(click.ParamType[str]):
-    """An argument that is an account id."""
+    """The type of an argument that is an account id."""
 
     name = "account"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Checks it by the rule of the contract."""
+        """Returns the value; the command fails if it is not a valid account id."""
         try:
             return check_account(value)
         except InvalidInput as error:
@@ -63,7 +63,7 @@ account_argument = click.argument("account", type=AccountName())
 
 @dataclass(frozen=True)
 class Store:
-    """The store that the settings name; it is there, though an external one may be behind."""
+    """The configured store. The schema of an external database may be outdated."""
 
     settings: Settings
     url: str = field(repr=False)
@@ -73,7 +73,7 @@ class Store:
 
 @contextmanager
 def opened_store() -> Iterator[Store]:
-    """The store, for the length of the block. The embedded one is started, and migrated if need be.
+    """Opens the configured store. An embedded one is started during the block, and migrated if necessary.
 
     Raises:
         SettingError: a setting cannot be used.
@@ -101,9 +101,9 @@ def opened_store() -> Iterator[Store]:
 
 @contextmanager
 def located_database() -> Iterator[str]:
-    """The URL of the database that the settings name, whatever is in it, for the length of the block.
+    """Yields the URL of the configured database, whatever it contains.
 
-    The embedded one is started, but not migrated.
+    An embedded one is started during the block, but not migrated.
 
     Raises:
         SettingError: a setting cannot be used.
@@ -125,7 +125,7 @@ def _ensure_current(database: Database, url: str) -> None:
 
 
 def operator() -> str:
-    """Who runs this command, as the audit names it: by the system's name of this process's user."""
+    """Returns the actor for the audit log: the operating system's user who runs this command."""
     user = os.getuid()
     try:
         return f"{OPERATOR}:{pwd.getpwuid(user).pw_name}"
@@ -134,10 +134,10 @@ def operator() -> str:
 
 
 def utc(moment: datetime) -> str:
-    """A moment as the API writes it: UTC, with milliseconds."""
+    """Formats a time as the API does: UTC, with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def say(said: Mapping[str, object], text: str, *, as_json: bool) -> None:
-    """Prints a command's result, for a program or for a person."""
+    """Prints the result of a command: `said` as JSON, or `text`."""
     click.echo(json.dumps(said) if as_json else text)

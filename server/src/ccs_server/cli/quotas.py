@@ -1,4 +1,4 @@
-"""`ccs quotas`: how much an account may have, and how many requests it may make."""
+"""`ccs quotas`: manages how much accounts may store, and how many requests they may make."""
 
 from dataclasses import asdict
 from datetime import UTC
@@ -16,14 +16,14 @@ _NO_LIMIT = "none"
 
 
 class _Amount(click.ParamType[int | str]):
-    """A limit of what is counted."""
+    """The type of an option that limits a number, such as that of properties."""
 
     name = "number"
 
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | str:
-        """Checks it."""
+        """Parses the value; the command fails if it is not valid."""
         if value == _NO_LIMIT:
             return value
         if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= LARGEST):
@@ -36,12 +36,12 @@ class _Amount(click.ParamType[int | str]):
 
 
 class _Rate(click.ParamType[str]):
-    """A limit of requests."""
+    """The type of an option that limits the rate of requests."""
 
     name = "rate"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Checks it."""
+        """Parses the value; the command fails if it is not valid."""
         try:
             return value if value == _NO_LIMIT else read_rate(value)
         except ValueError:
@@ -54,18 +54,20 @@ class _Rate(click.ParamType[str]):
 
 @click.group()
 def quotas() -> None:
-    """How much an account may have, and how many requests it may make."""
+    """Manage how much accounts may store, and how many requests they may make."""
 
 
 @quotas.command("set")
 @account_argument
-@click.option("--properties", type=_Amount(), help="How many properties it may have.")
-@click.option("--bytes", type=_Amount(), help="How many bytes its properties may take.")
-@click.option("--sessions", type=_Amount(), help="How many sessions it may have.")
-@click.option("--requests", type=_Rate(), help="How many requests it may make: 100/second, say.")
+@click.option("--properties", type=_Amount(), help="The maximum number of properties.")
+@click.option("--bytes", type=_Amount(), help="The maximum size of all properties, in bytes.")
+@click.option("--sessions", type=_Amount(), help="The maximum number of sessions.")
+@click.option(
+    "--requests", type=_Rate(), help="The maximum rate of requests, for example 100/second."
+)
 @as_json_option
 def set_quota(account: str, *, as_json: bool, **given: int | str | None) -> None:
-    """Set limits of an account; 'none' removes one, and what is not named stays as it is."""
+    """Set limits of an account. The value 'none' removes a limit; limits that are not given are unchanged."""
     limits = {
         name: None if limit == _NO_LIMIT else limit
         for name, limit in given.items()
@@ -85,7 +87,7 @@ def set_quota(account: str, *, as_json: bool, **given: int | str | None) -> None
 @click.argument("account", type=AccountName(), required=False)
 @as_json_option
 def show_quotas(account: str | None, *, as_json: bool) -> None:
-    """Show the quota of an account, or all of them, with what the accounts had when they were counted last."""
+    """Show the quota of an account, or of all accounts, with the usage when they were last counted."""
     with opened_store() as opened:
         if account is None:
             found = store.list_quotas(opened.database)
@@ -108,7 +110,7 @@ def clear_quota(account: str, *, as_json: bool) -> None:
 @quotas.command("count")
 @as_json_option
 def count(*, as_json: bool) -> None:
-    """Count every account with a quota now; `ccs serve` does so by itself."""
+    """Count the usage of every account with a quota now. `ccs serve` does this regularly."""
     with opened_store() as opened:
         counted = count_all(opened.database, opened.settings.quota_interval)
     say({"counted": counted}, f"Counted: {', '.join(counted) or 'none'}.", as_json=as_json)
@@ -145,7 +147,7 @@ def _line(found: AccountQuota) -> str:
 
 
 def _utc(found: AccountQuota) -> str | None:
-    """When the account was counted, as other times are printed: UTC with milliseconds."""
+    """Formats the time of the last count: UTC, with milliseconds."""
     if found.counted_at is None:
         return None
     moment = found.counted_at.astimezone(UTC).replace(tzinfo=None)

@@ -1,4 +1,4 @@
-"""`ccs serve`: the service as a process."""
+"""`ccs serve`: runs the service."""
 
 import multiprocessing
 import os
@@ -36,32 +36,34 @@ from ccs_server.store.signing_keys import check_signing_keys
 FIRST_ACCOUNT = "demo"
 
 OPERATIONS_PORT = 9464
-"""Where nothing else is said; OpenTelemetry's port for Prometheus."""
+"""The default port of the operations listener; it is OpenTelemetry's port for Prometheus."""
 
 
 @click.command()
-@click.option("--host", help="The address to listen on, instead of CCS_HOST (127.0.0.1).")
+@click.option("--host", help="The address to listen on; overrides CCS_HOST (127.0.0.1).")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), help="Instead of CCS_PORT (8000); 0 takes any."
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Overrides CCS_PORT (8000); 0 selects a free port.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=lambda: len(os.sched_getaffinity(0)),
     show_default="usable cores",
-    help="How many processes serve.",
+    help="The number of worker processes.",
 )
-@click.option("--migrate", is_flag=True, help="Migrate an external database that is behind.")
+@click.option("--migrate", is_flag=True, help="Migrate an external database if necessary.")
 @as_json_option
 def serve(
     host: str | None, port: int | None, workers: int, *, migrate: bool, as_json: bool
 ) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 
-    Without CCS_DATABASE_URL it brings its own PostgreSQL, with its data under CCS_DATA_DIR.
+    Without CCS_DATABASE_URL, it runs an embedded PostgreSQL, with its data in CCS_DATA_DIR.
     """
     leave_reaping_to_parent()
-    # Until the workers run, a signal ends the start where it is, and what has been started is stopped on the way out.
+    # Until the workers run, a signal raises SystemExit, which unwinds the stack and stops everything that was started.
     signal.signal(signal.SIGTERM, _end)
     settings = Settings.from_environment()
     dictConfig(logging_of(settings.log_level))
@@ -84,7 +86,7 @@ def serve(
 
 
 def _listen_for_operations(settings: Settings) -> list[socket.socket]:
-    """The operations listener, if there is to be one."""
+    """Opens the operations listener, unless it is switched off."""
     host, port = settings.operations_host, settings.operations_port
     if port == "off":
         return []
@@ -94,14 +96,14 @@ def _listen_for_operations(settings: Settings) -> list[socket.socket]:
     try:
         return listen_at(OPERATIONS_PORT)
     except PortInUseError:
-        # As of another instance: a port that was not asked for must not keep this one from starting.
+        # Another instance may use the port. A default port that is in use must not prevent the start.
         return listen_at(0)
 
 
 def _prepare(opened: Store, *, migrate: bool) -> ApiKey | None:
-    """Makes sure that the schema is current and signing keys can be used.
+    """Ensures that the schema is current and that the signing keys can be used.
 
-    On an empty store of our own, makes an account and returns its key.
+    If the store is embedded and has no keys yet, creates an account and returns its key.
     """
     if not opened.embedded:
         if migrate:
@@ -118,12 +120,12 @@ def _run(
     count: int,
     greeter: Greeter,
 ) -> None:
-    # Workers are forked: they share the memory of what is loaded here, and no connection.
+    # Workers are forked. They share the memory of modules loaded here, but must not share connections.
     opened.database.release()
     multiprocessing.set_start_method("fork")
     with metrics_directory() as metrics, ExitStack() as stack:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-        # The metrics look for their directory when they are imported.
+        # Imported here because the Prometheus client reads PROMETHEUS_MULTIPROC_DIR at import.
         from ccs_server.api.quota_metrics import QuotaMetrics  # noqa: PLC0415
         from ccs_server.app import create_service  # noqa: PLC0415
         from ccs_server.serving.operations import create_operations_app, serving  # noqa: PLC0415

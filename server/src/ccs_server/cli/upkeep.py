@@ -1,4 +1,4 @@
-"""`ccs migrate`, `ccs purge`, `ccs signing-keys`, `ccs openapi`."""
+"""`ccs migrate`, `ccs purge`, `ccs signing-keys` and `ccs openapi`."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from ccs_server.store.signing_keys import encrypt_signing_keys, rotate_signing_k
 @click.command()
 @as_json_option
 def migrate(*, as_json: bool) -> None:
-    """Bring the database's schema up to this version; safe to run at any time, by many at once."""
+    """Migrate the database's schema to this version. It is safe to run this at any time, and concurrently."""
     with opened_store() as opened:
         schema.migrate(opened.url)
         schema.check(opened.database)
@@ -24,7 +24,7 @@ def migrate(*, as_json: bool) -> None:
 @click.command()
 @as_json_option
 def purge(*, as_json: bool) -> None:
-    """Delete what has expired and what deleted namespaces have left; `ccs serve` does so by itself."""
+    """Delete expired properties and the data of deleted namespaces now. `ccs serve` does this regularly."""
     with opened_store() as opened:
         purged = run_purge(opened.database)._asdict()
     text = f"Deleted {', '.join(f'{count} {name}' for name, count in purged.items())}."
@@ -33,13 +33,13 @@ def purge(*, as_json: bool) -> None:
 
 @click.group("signing-keys")
 def signing_keys() -> None:
-    """Keys that sign the tokens of v2."""
+    """Manage the keys that sign the tokens of v2."""
 
 
 @signing_keys.command("rotate")
 @as_json_option
 def rotate(*, as_json: bool) -> None:
-    """Make a new key that signs from now on; tokens signed by older ones stay valid until they expire."""
+    """Create a key that signs from now on. Tokens signed by older keys stay valid until they expire."""
     with opened_store() as opened:
         key_id = rotate_signing_keys(opened.database, operator())
     say({"key_id": key_id}, f"Tokens are now signed by key {key_id}.", as_json=as_json)
@@ -48,10 +48,10 @@ def rotate(*, as_json: bool) -> None:
 @signing_keys.command("encrypt")
 @as_json_option
 def encrypt(*, as_json: bool) -> None:
-    """Encrypt every signing key with the first key of CCS_SECRET_KEY, those that have another key's too."""
+    """Encrypt every signing key with the first key of CCS_SECRET_KEY, even if it is encrypted with another."""
     with opened_store() as opened:
         encrypted = encrypt_signing_keys(opened.database, operator())
-    text = f"Encrypted: {', '.join(encrypted) or 'none, all of them are already'}."
+    text = f"Encrypted: {', '.join(encrypted) or 'none, all were encrypted already'}."
     say({"encrypted": encrypted}, text, as_json=as_json)
 
 
@@ -61,7 +61,7 @@ def openapi() -> None:
     """Print the OpenAPI document of the API."""
     from ccs_server.app import create_app  # noqa: PLC0415 - the other commands need no web framework
 
-    # The document is the same whatever the database; none is asked.
+    # The document does not depend on the database, so none is used.
     settings = replace(Settings.from_environment(), database_url="postgresql://", access_log=False)
     with create_app(settings).test_client() as client:
         click.echo(client.get("/openapi.json").text)

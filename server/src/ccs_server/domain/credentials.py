@@ -1,6 +1,7 @@
-"""Secrets of accounts: random, recognisable by their prefix, and known to the store by their SHA-256 alone.
+"""Generates and verifies the secrets of accounts. They are random, begin with `ccs_`, and are stored as SHA-256 hashes.
 
-They are drawn, never chosen, so nothing can be guessed and a plain hash is enough; passwords of people would need more.
+A plain hash is enough because secrets are generated with 256 bits of entropy. Passwords that people choose would need a
+slow hash.
 """
 
 import hmac
@@ -22,36 +23,36 @@ def _random(length: int) -> str:
 
 
 def new_id() -> str:
-    """A new public name of a secret."""
+    """Generates a key id or user name, which is not secret."""
     return _random(_ID_LENGTH)
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` has the form of a public name; no other text can name a key or a user."""
+    """Whether `text` has the form of a key id or user name."""
     return _id.fullmatch(text) is not None
 
 
 def new_key(key_id: str) -> str:
-    """A new v1 key, `ccs_<key_id>_<secret>`."""
+    """Generates a v1 key, `ccs_<key_id>_<secret>`."""
     return f"ccs_{key_id}_{_random(_SECRET_LENGTH)}"
 
 
 def new_password() -> str:
-    """A new v2 password, `ccs_<secret>`."""
+    """Generates a v2 password, `ccs_<secret>`."""
     return f"ccs_{_random(_SECRET_LENGTH)}"
 
 
 def key_id_of(key: str) -> str | None:
-    """The public part of a v1 key; None if `key` does not look like one."""
+    """Returns the key id in a v1 key; None if `key` does not have the form of one."""
     match = _key.fullmatch(key)
     return match[1] if match else None
 
 
 def hash_secret(secret: str) -> bytes:
-    """What the store keeps of a key or password."""
+    """Returns the hash of a key or password, which is stored instead of it."""
     return sha256(secret.encode(errors="surrogatepass")).digest()
 
 
 def is_secret(given: str, stored_hash: bytes) -> bool:
-    """Whether `given` is the key or password that `stored_hash` was made from, in constant time."""
+    """Whether `stored_hash` is the hash of `given`. The comparison takes constant time."""
     return hmac.compare_digest(hash_secret(given), stored_hash)

@@ -1,22 +1,22 @@
-"""What can go wrong, said once, with no word of HTTP or SQL.
+"""The errors of the service, independent of HTTP and SQL.
 
-Every error's text is one sentence that says what to change; `http/errors.py` turns each class into its status.
+The message of each error is one sentence that says what to change. `http/errors.py` maps each class to an HTTP status.
 
     ContextError
     ├── InvalidInput            a name, number, body or value breaks a rule
-    ├── Unauthenticated         no credential, or one that proves nothing
-    ├── Forbidden               a credential of nobody or of another account
-    ├── NotFound                the property or document is not there
-    ├── LimitReached            the account has as many of something as it may have
-    ├── TooLarge                a body, document or page over its limit
-    ├── UnsupportedMediaType    a body that does not call itself JSON
-    ├── TooManyRequests         over a rate; try again after `retry_after` seconds
-    └── Unavailable             the database cannot be used now; try again after `retry_after` seconds
+    ├── Unauthenticated         the credentials are missing or not valid
+    ├── Forbidden               the credentials are unknown, revoked or of another account
+    ├── NotFound                the property or document does not exist
+    ├── LimitReached            the account has the maximum number of something
+    ├── TooLarge                a body, document or page exceeds its limit
+    ├── UnsupportedMediaType    the Content-Type of a body is not application/json
+    ├── TooManyRequests         a rate limit is exceeded; retry after `retry_after` seconds
+    └── Unavailable             the database cannot be used now; retry after `retry_after` seconds
 """
 
 
 class ContextError(Exception):
-    """Base of all errors that a client is told about."""
+    """Base class of all errors that are reported to clients."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class ContextError(Exception):
 
 
 class InvalidInput(ContextError):
-    """Input that breaks a rule of the contract; `field` names the part that does."""
+    """A part of the request breaks a rule of the contract; `field` names that part."""
 
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class InvalidInput(ContextError):
 
 
 class Unauthenticated(ContextError):
-    """No credential, or one that proves nothing; `scheme` is the challenge to answer with, if any."""
+    """The credentials are missing or not valid; `scheme` is the authentication scheme to request, if any."""
 
     def __init__(self, message: str, scheme: str | None = None) -> None:
         super().__init__(message)
@@ -40,27 +40,27 @@ class Unauthenticated(ContextError):
 
 
 class Forbidden(ContextError):
-    """A credential that is unknown, revoked or of another account."""
+    """The credentials are unknown, revoked or of another account."""
 
 
 class NotFound(ContextError):
-    """The property or document that was asked for is not there (any more)."""
+    """The requested property or document does not exist, or has expired."""
 
 
 class LimitReached(ContextError):
-    """The account has as many of something as it may have; one must go before another can come."""
+    """The account has the maximum number of something; one must be deleted before another can be created."""
 
 
 class TooLarge(ContextError):
-    """A body, document or page over its limit."""
+    """A body, document or page exceeds its limit."""
 
 
 class UnsupportedMediaType(ContextError):
-    """A body whose content type is not JSON."""
+    """The Content-Type of the body is not application/json."""
 
 
 class TooManyRequests(ContextError):
-    """More requests than are allowed; `retry_after` is in seconds."""
+    """A rate limit is exceeded; `retry_after` is in seconds."""
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
@@ -71,7 +71,7 @@ BUSY = "The service is busy; try again shortly."
 
 
 class Unavailable(ContextError):
-    """The database cannot be reached, is read-only, starting or too busy; `retry_after` is in seconds."""
+    """The database cannot be reached, is read-only, is starting or is too busy; `retry_after` is in seconds."""
 
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message)

@@ -1,19 +1,22 @@
-"""The limits of the contract that are numbers; `names` has those of names, `settings` those that an operator sets."""
+"""The numeric limits of the contract. For those of names see `names`; for those that an operator sets, `settings`."""
 
 FOREVER = 0
-"""The time to live of what never expires (section 2)."""
+"""The time to live of a property that never expires (contract, section 2)."""
 
 MAX_TTL_SECONDS = 2_147_483_647
-"""Section 2. Which time to live is in force is decided by the store's statements, by the database's clock."""
+"""The maximum time to live (section 2).
+
+The store's statements decide which time to live is in force, by the clock of the database.
+"""
 
 MAX_BODY_BYTES = 1 << 20
-"""Bytes of a request's body (section 1)."""
+"""The maximum size of a request body, in bytes (section 1)."""
 
 MAX_NESTING = 100
-"""Levels that a value may be nested (section 1)."""
+"""The maximum number of levels in a value (section 1)."""
 
 PER_PAGE = 100
-"""Sessions of a page where the request does not say (section 3)."""
+"""The default number of sessions in a page (section 3)."""
 
 MAX_PER_PAGE = 1000
-"""Section 3."""
+"""The maximum number of sessions in a page (section 3)."""

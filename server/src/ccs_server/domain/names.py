@@ -1,4 +1,4 @@
-"""Names and their rules (contract, section 1). Each check returns the name, so that it can stand in an expression."""
+"""Validates names (contract, section 1). Each check of one name returns it, so that the call can be an expression."""
 
 import re
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ccs_server.domain.errors import InvalidInput
 
 DEFAULT_SESSION = "__default__"
-"""The session id that means "no session": namespace properties live there."""
+"""The session id of namespace properties, which belong to no session."""
 
 RESERVED_NAMESPACES = frozenset(
     {"consumer", "operational", "conversation", "custom", "sde", "faas"}
@@ -16,7 +16,7 @@ RESERVED_SESSIONS = frozenset({"properties", "session-ids", "session-properties"
 ACCOUNT_PATTERN = "[A-Za-z0-9_-]{1,64}"
 NAMESPACE_PATTERN = "[A-Za-z0-9_-]{1,128}"
 NAMESPACE_PATTERN_V2 = "[A-Za-z0-9_]{1,128}"
-# Control characters are Unicode's category Cc; lone surrogates are not characters at all.
+# Control characters are those of the Unicode category Cc. Lone surrogates are excluded because they are not characters.
 SESSION_PATTERN = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff/]{1,256}"
 PROPERTY_PATTERN = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}"
 
@@ -28,7 +28,7 @@ _is_property = re.compile(PROPERTY_PATTERN).fullmatch
 
 
 def check_account(account: str) -> str:
-    """Raises InvalidInput unless `account` is an account id."""
+    """Raises InvalidInput if `account` is not a valid account id."""
     if not _is_account(account):
         raise InvalidInput(
             "An accountId must be 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'.", "accountId"
@@ -37,7 +37,7 @@ def check_account(account: str) -> str:
 
 
 def check_namespace(namespace: str, field: str = "namespace") -> str:
-    """Raises InvalidInput, about `field`, unless `namespace` may be used in v1."""
+    """Raises InvalidInput for `field` if `namespace` is not a valid namespace in v1."""
     if not _is_namespace(namespace):
         raise InvalidInput(
             "A namespace must be 1 to 128 characters of A-Z, a-z, 0-9, '_' and '-'.", field
@@ -46,7 +46,7 @@ def check_namespace(namespace: str, field: str = "namespace") -> str:
 
 
 def check_namespace_v2(namespace: str) -> str:
-    """Raises InvalidInput unless `namespace` may be used in v2, which knows no hyphen."""
+    """Raises InvalidInput if `namespace` is not a valid namespace in v2, which does not allow hyphens."""
     if not _is_namespace_v2(namespace):
         raise InvalidInput(
             "A nameSpace must be 1 to 128 characters of A-Z, a-z, 0-9 and '_'.", "nameSpace"
@@ -61,7 +61,7 @@ def _check_not_reserved(namespace: str, field: str) -> str:
 
 
 def check_session(session_id: str, field: str = "sessionId") -> str:
-    """Raises InvalidInput, about `field`, unless `session_id` is a session id, `__default__` included."""
+    """Raises InvalidInput for `field` if `session_id` is not a valid session id; `__default__` is valid."""
     if not _is_session(session_id):
         raise InvalidInput(
             "A sessionId must be 1 to 256 characters, none of them a control character or '/'.",
@@ -75,7 +75,7 @@ def check_session(session_id: str, field: str = "sessionId") -> str:
 
 
 def check_property(name: str, field: str = "property") -> str:
-    """Raises InvalidInput, about `field`, unless `name` is a property name."""
+    """Raises InvalidInput for `field` if `name` is not a valid property name."""
     if not _is_property(name):
         raise InvalidInput(
             "A property name must be 1 to 256 characters, none of them a control character.", field
@@ -84,7 +84,7 @@ def check_property(name: str, field: str = "property") -> str:
 
 
 def check_properties(names: Iterable[str], field: str = "property") -> None:
-    """Raises InvalidInput, about `field`, unless each of `names` is a property name."""
+    """Raises InvalidInput for `field` if any of `names` is not a valid property name."""
     for name in names:
         if not _is_property(name):
             check_property(name, field)

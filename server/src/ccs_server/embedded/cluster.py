@@ -1,11 +1,11 @@
-"""Making a cluster: the directory in which a PostgreSQL server keeps its data."""
+"""Creates a cluster: the directory in which a PostgreSQL server stores its data."""
 
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ccs_server.embedded.errors import EmbeddedError, disk_is_full, tells_of_full_disk
+from ccs_server.embedded.errors import EmbeddedError, disk_is_full, reports_full_disk
 from ccs_server.embedded.privileges import (
     POSTGRESQL_VERSION,
     make_directory,
@@ -13,23 +13,23 @@ from ccs_server.embedded.privileges import (
     run,
 )
 
-# Written once, into a new cluster's postgresql.conf, where the operator may change them (docs/configuration.md).
+# Written to the postgresql.conf of a new cluster, where the operator may change them later (docs/configuration.md).
 _CONFIGURATION = {
-    # Workers × pool + command line; each idle connection costs about 2 MB.
+    # Enough for all connections of the workers and the command line. An idle connection takes about 2 MB.
     "max_connections": "200",
     "shared_buffers": "256MB",
-    # An answered write is on disk: these are PostgreSQL's defaults, written down because we promise it.
+    # An acknowledged write is on disk. These are PostgreSQL's defaults, stated because the contract promises it.
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    # Checkpoints by time rather than by volume: fewer full pages in the log, smoother latencies.
+    # Checkpoints by time rather than by volume write fewer full pages to the WAL, and latencies vary less.
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "wal_compression": "on",
-    # The socket is the only entrance.
+    # Only the Unix socket accepts connections.
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    # A week of logs, a file a day. Parameters of statements hold clients' values: they are never logged.
+    # Keep a week of logs, one file per day. Statement parameters are never logged, since they contain clients' data.
     "logging_collector": "on",
     "log_directory": "log",
     "log_filename": "postgresql-%a.log",
@@ -45,12 +45,13 @@ _CONFIGURATION = {
 
 
 def ensure_cluster(cluster: Path, *, pass_fds: Sequence[int]) -> None:
-    """Makes the cluster if there is none. A half-made one, left by a crash, never gets its name.
+    """Creates the cluster if it does not exist.
 
-    The programs that make it inherit the file descriptors `pass_fds`.
+    It is created under another name and renamed when complete, so a crash leaves no incomplete cluster. The programs
+    that create it inherit the file descriptors `pass_fds`.
 
     Raises:
-        EmbeddedError: it cannot be made, or is one of another version of PostgreSQL.
+        EmbeddedError: the cluster cannot be created, or is of another version of PostgreSQL.
     """
     version_file = cluster / "PG_VERSION"
     if version_file.exists():
@@ -71,24 +72,24 @@ def ensure_cluster(cluster: Path, *, pass_fds: Sequence[int]) -> None:
         cluster=unfinished, pass_fds=pass_fds,
     )  # fmt: skip
     if made.returncode:
-        if tells_of_full_disk(made.stderr):
+        if reports_full_disk(made.stderr):
             raise disk_is_full(cluster.parent)
         raise EmbeddedError(
-            f"A database cannot be made in {cluster.parent}: {_reason(made.stderr)}."
+            f"A database cannot be created in {cluster.parent}: {_reason(made.stderr)}."
         )
     unfinished.rename(cluster)
     _sync(cluster.parent)
 
 
 def _reason(text: str) -> str:
-    """What a program of PostgreSQL's says went wrong, among the rest that it says."""
+    """Extracts the reason for a failure from the output of one of PostgreSQL's programs."""
     lines = [line.strip().rstrip(".") for line in text.splitlines() if line.strip()]
     wrong = [line for line in lines if "error: " in line or "FATAL: " in line]
-    return (wrong or lines or ["it says nothing"])[0]
+    return (wrong or lines or ["it has printed no reason"])[0]
 
 
 def _sync(directory: Path) -> None:
-    """Writes the names in a directory to disk: what a cluster acknowledges must not outlive the cluster's name."""
+    """Writes the entries of a directory to disk, so that a power failure cannot lose the name of a cluster in use."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

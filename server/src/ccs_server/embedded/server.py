@@ -1,14 +1,14 @@
-"""The server of the cluster in CCS_DATA_DIR: started by the first process that uses it, stopped by the last.
+"""Starts and stops the embedded server. The first process that uses it starts it, and the last one stops it.
 
     CCS_DATA_DIR/
-    ├── lock            held exclusively while the server is started or stopped
-    ├── users           held shared by every process that uses the server
-    ├── server          held by the server's own processes
-    ├── postgres.log    what PostgreSQL says while it starts (later: postgres/log/, a file for each day of the week)
-    └── postgres/       the cluster; the socket in it is its only entrance, open to its owner alone
+    ├── lock            locked exclusively while the server is started or stopped
+    ├── users           locked in shared mode by every process that uses the server
+    ├── server          locked by the server's own processes
+    ├── postgres.log    PostgreSQL's output while it starts; later it logs to postgres/log/, one file per weekday
+    └── postgres/       the cluster, with the socket, to which only the cluster's owner can connect
 
-Whether the server lives is known from its lock and never from a process id: one that is left in a file may by now be a
-zombie's or another process's.
+The lock on `server` tells whether the server is alive. A process id in a file does not, because it may by now belong to
+a zombie or to another process.
 """
 
 import fcntl
@@ -26,30 +26,36 @@ from urllib.parse import quote
 
 from ccs_server.embedded import locks
 from ccs_server.embedded.cluster import ensure_cluster
-from ccs_server.embedded.errors import EmbeddedError, disk_is_full, explained, tells_of_full_disk
+from ccs_server.embedded.errors import (
+    EmbeddedError,
+    disk_is_full,
+    embedded_errors,
+    reports_full_disk,
+)
 from ccs_server.embedded.privileges import run
 from ccs_server.embedded.processes import is_server
 
 _SOCKET_NAME = ".s.PGSQL.5432"
-# What the path of a Unix socket may hold on every system, less its name.
+# The maximum length of a Unix socket's path on any system (103 bytes), less the socket's name.
 _LONGEST_CLUSTER_PATH = 103 - len(f"/{_SOCKET_NAME}")
 
-_START_SECONDS = 300.0  # as long as it takes to recover from a crash under load
-_REMNANT_SECONDS = (
-    30.0  # until the processes of a killed server have noticed, or an `initdb` has ended
-)
-_APPEAR_SECONDS = 1.0  # until a server that was launched just now has noted its process id
+_START_SECONDS = 300.0
+"""Includes the recovery after a crash under load."""
+_EXIT_SECONDS = 30.0
+"""For the processes of a killed server, or of an interrupted `initdb`, to end."""
+_PID_FILE_SECONDS = 1.0
+"""For a server that has just been started to write its process id."""
 _STOP_SECONDS = 60.0
-_QUIT_SECONDS = (
-    5.0  # of these, for a stop without a checkpoint where one with it has taken too long
-)
+_IMMEDIATE_STOP_SECONDS = 5.0
+"""The part of the time for stopping that is kept for an immediate shutdown, if a fast shutdown takes too long."""
 
 
 class EmbeddedPostgres:
-    """The cluster in `data_dir`, started by the first of its users and stopped by the last.
+    """The embedded server of the cluster in `data_dir`, as a context manager.
 
-    As a context manager it is in use for the length of the block. Not to be entered twice at once. Stopping it takes
-    `stop_seconds` at most; a server that takes longer ends on its own, and recovers at the next start if need be.
+    The server runs during the block. The first process to enter starts it, and the last to leave stops it. An instance
+    cannot be entered again before it is left. Stopping takes at most `stop_seconds`; a server that takes longer ends by
+    itself, and recovers at the next start if necessary.
     """
 
     def __init__(self, data_dir: Path, *, stop_seconds: float = _STOP_SECONDS) -> None:
@@ -61,17 +67,17 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """The URL of the database, valid while the server runs."""
+        """The URL of the database; it can be used while the server runs."""
         return f"postgresql://postgres@/postgres?host={quote(str(self._cluster))}"
 
     def __enter__(self) -> Self:
-        """Starts the server if it does not run.
+        """Starts the server if it is not running.
 
         Raises:
-            EmbeddedError: it cannot be started.
+            EmbeddedError: the server cannot be started.
         """
         self._check_length()
-        with explained(self._home):
+        with embedded_errors(self._home):
             self._home.mkdir(parents=True, exist_ok=True)
             with locks.exclusive(self._home / "lock", _never):
                 self._users = locks.open_for(self._home / "users")
@@ -82,8 +88,8 @@ class EmbeddedPostgres:
                     self._users.close()
                     raise
                 except BaseException:
-                    # A signal has ended the start: what it has started is stopped.
-                    self._leave(alone=True)
+                    # A signal has interrupted the start, so stop the server that it may have started.
+                    self._release(may_stop=True)
                     raise
         return self
 
@@ -94,36 +100,39 @@ class EmbeddedPostgres:
         trace: TracebackType | None,
     ) -> None:
         """Stops the server unless another process uses it."""
-        with locks.exclusive(self._home / "lock", _after(self._stop_seconds)) as alone:
-            self._leave(alone=alone)
+        with locks.exclusive(self._home / "lock", _after(self._stop_seconds)) as locked:
+            self._release(may_stop=locked)
 
     def stop_within(self, seconds: float) -> None:
-        """Lets stopping the server take so many seconds at most."""
+        """Limits the time for stopping the server to `seconds`."""
         self._stop_seconds = min(self._stop_seconds, seconds)
 
     def ensure_running(self, give_up: Callable[[], bool] = lambda: False) -> bool:
-        """Starts the server again if it has died; returns whether it had. Waits no longer once `give_up()` is true.
+        """Starts the server again if it has died; returns whether it had. Stops waiting when `give_up()` returns True.
 
         Raises:
-            EmbeddedError: it cannot be started.
+            EmbeddedError: the server cannot be started.
         """
         if self._listens():
             return False
-        with explained(self._home), locks.exclusive(self._home / "lock", give_up) as alone:
-            return alone and self._start(give_up)
+        with embedded_errors(self._home), locks.exclusive(self._home / "lock", give_up) as locked:
+            return locked and self._start(give_up)
 
-    def _leave(self, *, alone: bool) -> None:
-        """Uses the server no longer; stops it if nobody else uses it and, as `alone` says, nobody starts it."""
-        assert self._users is not None, "not entered"  # noqa: S101 - a fault of ours, not a check of input
+    def _release(self, *, may_stop: bool) -> None:
+        """Releases the lock on `users`; if `may_stop`, stops the server unless another process uses it.
+
+        `may_stop` requires `lock`, so that no other process is starting the server.
+        """
+        assert self._users is not None, "not entered"  # noqa: S101 - guards against a bug, not against input
         try:
             fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             pass
         else:
-            if alone:
+            if may_stop:
                 self._stop()
         finally:
-            # Unlocked by name: a forked child that still holds the file open must not keep the lock.
+            # Unlock explicitly, since a forked child may still have the file open.
             fcntl.flock(self._users, fcntl.LOCK_UN)
             self._users.close()
 
@@ -136,7 +145,7 @@ class EmbeddedPostgres:
             )
 
     def _start(self, give_up: Callable[[], bool]) -> bool:
-        """Starts the server if it does not run, and waits until it is ready; returns whether it did not run."""
+        """Starts the server if it is not running, and waits until it is ready; returns whether it was started."""
         launched = False
         waiting_since = monotonic()
         while not self._is_ready():
@@ -144,7 +153,7 @@ class EmbeddedPostgres:
                 return False
             with locks.hold(self._home / "server") as free:
                 if free is None:
-                    self._check_patience(waiting_since)
+                    self._check_wait(waiting_since)
                 elif launched:
                     raise self._failure()
                 else:
@@ -154,15 +163,15 @@ class EmbeddedPostgres:
         return launched
 
     def _launch(self, server_lock: int) -> None:
-        """Has the server started by a program that ends at once; the server inherits its lock, which we hold."""
+        """Starts the server with `pg_ctl`, which does not wait. The server inherits `server_lock`, which we hold."""
         if pid := self._postmaster():
             raise EmbeddedError(
                 f"A PostgreSQL that ccs has not started (process {pid}) uses {self._cluster}; stop it and try again."
             )
         ensure_cluster(self._cluster, pass_fds=[server_lock])
-        # Nobody uses the cluster. What a killed server has left would have PostgreSQL look at process ids.
-        for left in ("postmaster.pid", _SOCKET_NAME, f"{_SOCKET_NAME}.lock"):
-            (self._cluster / left).unlink(missing_ok=True)
+        # No server uses the cluster. PostgreSQL would check the process ids in the lock files of a killed server.
+        for stale in ("postmaster.pid", _SOCKET_NAME, f"{_SOCKET_NAME}.lock"):
+            (self._cluster / stale).unlink(missing_ok=True)
         self._log_sizes = {log: log.stat().st_size for log in self._daily_logs()}
         with locks.open_for(self._home / "postgres.log", "wb") as log:
             run(
@@ -170,11 +179,11 @@ class EmbeddedPostgres:
                 cluster=self._cluster, pass_fds=[server_lock], output=log,
             )  # fmt: skip
 
-    def _check_patience(self, waiting_since: float) -> None:
-        """Waits for a server that starts, stops or has left processes behind, but not for ever.
+    def _check_wait(self, waiting_since: float) -> None:
+        """Limits the wait for a server that is starting or stopping, or whose processes are still ending.
 
         Raises:
-            EmbeddedError: it has taken too long.
+            EmbeddedError: the wait has taken too long.
         """
         waited = monotonic() - waiting_since
         if self._postmaster():
@@ -183,22 +192,22 @@ class EmbeddedPostgres:
                     f"The PostgreSQL in {self._cluster} is not ready after {_START_SECONDS:.0f} s; "
                     "look into its log there, and try again."
                 )
-        elif waited > _REMNANT_SECONDS:
+        elif waited > _EXIT_SECONDS:
             raise EmbeddedError(
                 f"Processes of a PostgreSQL that has ended still use {self._cluster}; end them and try again."
             )
 
     def _failure(self) -> EmbeddedError:
-        """Why the server that was launched has ended at once."""
-        why = self._last_words()
-        if tells_of_full_disk(why) or (not why and shutil.disk_usage(self._home).free == 0):
+        """Returns the reason why the server has ended during its start."""
+        why = self._fatal_message()
+        if reports_full_disk(why) or (not why and shutil.disk_usage(self._home).free == 0):
             return disk_is_full(self._home)
         return EmbeddedError(
-            f"The embedded PostgreSQL does not start: {why or 'it has not said why'} ({self._home})."
+            f"The embedded PostgreSQL does not start: {why or 'it has logged no reason'} ({self._home})."
         )
 
-    def _last_words(self) -> str:
-        """What PostgreSQL has said since the launch about its end; nothing if it could not."""
+    def _fatal_message(self) -> str:
+        """Returns the last fatal message, or else the last line, that PostgreSQL has logged since its start."""
         logs = [self._home / "postgres.log", *self._daily_logs()]
         lines: list[str] = []
         for log in logs:
@@ -215,14 +224,17 @@ class EmbeddedPostgres:
         return list((self._cluster / "log").glob("*.log"))
 
     def _stop(self) -> None:
-        """Stops the server if it runs: at first in good order, then without a checkpoint, which loses nothing."""
-        late = _after(_APPEAR_SECONDS)
+        """Stops the server if it runs: by a fast shutdown or, if that takes too long, by an immediate one.
+
+        An immediate shutdown writes no checkpoint. It loses no data, but the next start must recover.
+        """
+        late = _after(_PID_FILE_SECONDS)
         while self._is_alive() and not self._postmaster() and not late():
             sleep(locks.POLL_SECONDS)
-        quit_seconds = min(_QUIT_SECONDS, self._stop_seconds / 2)
+        immediate_seconds = min(_IMMEDIATE_STOP_SECONDS, self._stop_seconds / 2)
         for number, seconds in (
-            (signal.SIGINT, self._stop_seconds - quit_seconds),
-            (signal.SIGQUIT, quit_seconds),
+            (signal.SIGINT, self._stop_seconds - immediate_seconds),
+            (signal.SIGQUIT, immediate_seconds),
         ):
             pid = self._postmaster()
             if not pid:
@@ -236,15 +248,15 @@ class EmbeddedPostgres:
                 sleep(locks.POLL_SECONDS)
 
     def _is_alive(self) -> bool:
-        """Whether any process of the server lives."""
+        """Whether any process of the server is alive."""
         return locks.is_held(self._home / "server") or self._postmaster() is not None
 
     def _is_ready(self) -> bool:
-        """Whether the server takes connections: it listens from early on, and refuses clients until it is ready."""
+        """Whether the server accepts connections. It listens earlier, but rejects clients until it is ready."""
         return self._lock_file()[7:8] in (["ready"], ["standby"]) and self._listens()
 
     def _listens(self) -> bool:
-        """Whether somebody listens on the server's socket; its file alone would be there after a kill, too."""
+        """Whether a process listens on the server's socket. Its file alone may be left from a killed server."""
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(0)
             try:
@@ -252,11 +264,11 @@ class EmbeddedPostgres:
             except (FileNotFoundError, ConnectionRefusedError):
                 return False
             except BlockingIOError:
-                return True  # one that is busy, or stopped, and has not taken the connections before this one
+                return True  # the server is busy or suspended, and its backlog is full
         return True
 
     def _postmaster(self) -> int | None:
-        """The process id of the server, if what its lock file says is still true."""
+        """Returns the process id of the server; None if its lock file does not exist or is stale."""
         lines = self._lock_file()
         try:
             pid = int(lines[0])
@@ -266,7 +278,7 @@ class EmbeddedPostgres:
         return pid if pid > 0 and is_server(pid, self._cluster, started) else None
 
     def _lock_file(self) -> list[str]:
-        """The lines of the server's lock file: its process id, its start, its status and more."""
+        """Returns the lines of the server's lock file: its process id, start time, status and more."""
         try:
             text = (self._cluster / "postmaster.pid").read_text(errors="replace")
         except FileNotFoundError:
@@ -279,6 +291,6 @@ def _never() -> bool:
 
 
 def _after(seconds: float) -> Callable[[], bool]:
-    """Tells whether so many seconds have passed since now."""
+    """Returns a function that tells whether `seconds` have passed since this call."""
     deadline = monotonic() + seconds
     return lambda: monotonic() > deadline

@@ -1,8 +1,8 @@
-"""The audit: who made, first used, rotated or revoked which credential, and who deleted which namespace.
+"""The audit log: who created, first used, rotated or revoked which credential, and who deleted which namespace.
 
-A line is inserted by the statement, or in the transaction, that does what the line tells: neither exists without the
-other, whatever is killed and when. Lines hold public names alone, no secret and no value. They are never changed, and
-the purge deletes them once they are older than `CCS_AUDIT_RETENTION`.
+A line is inserted in the same transaction as the change that it records, so that neither can exist without the other.
+Lines contain public names only, never secrets or values. They are never updated, and the purge deletes them once they
+are older than `CCS_AUDIT_RETENTION`.
 """
 
 import logging
@@ -14,18 +14,18 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, tuple_
 
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.tables import audit
-from ccs_server.store.wire import Statement
 
 OPERATOR = "operator"
-"""Whoever administers the installation, by the command line for example."""
+"""The actor when an administrator of the installation makes a change, for example on the command line."""
 
 SERVICE = "service"
-"""The service itself: it makes the first key and the first signing key."""
+"""The actor when the service itself makes a change: it creates the first key and the first signing key."""
 
 INSTALLATION = ""
-"""Stands for the account where a line concerns the whole installation."""
+"""The account of lines that concern the whole installation."""
 
 _PAGE = 1000
 
@@ -33,7 +33,7 @@ _log = logging.getLogger("ccs.audit")
 
 
 class Action(StrEnum):
-    """What a line tells. Its subject is the id of the key, the user name or the name of the namespace."""
+    """What happened. The subject of a line is a key id, a user name or the name of a namespace."""
 
     KEY_CREATED = "key.created"
     KEY_FIRST_USED = "key.first_used"
@@ -48,7 +48,7 @@ class Action(StrEnum):
 
 
 class By(NamedTuple):
-    """Who acts, and on which account: `operator` or `operator:NAME`, `service`, `key:ID` or `user:NAME`."""
+    """An account, and who acts on it: `operator` or `operator:NAME`, `service`, `key:ID` or `user:NAME`."""
 
     account: str
     actor: str
@@ -56,7 +56,7 @@ class By(NamedTuple):
 
 @dataclass(frozen=True)
 class AuditLine:
-    """One line. `account` is None where it concerns the whole installation; `actor` is as in `By`."""
+    """A line of the audit log. `account` is None if it concerns the whole installation; `actor` is as in `By`."""
 
     id: int
     recorded_at: datetime
@@ -67,7 +67,7 @@ class AuditLine:
     details: dict[str, Any] | None
 
 
-# Deletes a batch of lines older than $2 seconds; returns how many it has looked at and how many it has deleted.
+# Deletes a batch of $1 lines older than $2 seconds; returns the number of lines examined and the number deleted.
 PURGE_AUDIT = Statement.of(
     "purge_audit",
     """WITH deleted AS (
@@ -89,7 +89,7 @@ def record(
     subjects: Iterable[str],
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Adds a line for each subject, as part of the transaction on `connection`."""
+    """Adds a line for each subject, in the transaction of `connection`."""
     line = {**by._asdict(), "action": action, "details": details}
     lines = [line | {"subject": subject} for subject in subjects]
     if lines:
@@ -97,19 +97,19 @@ def record(
 
 
 def log(by: By, action: Action, subject: str) -> None:
-    """Tells the log of a line that has been committed."""
+    """Writes a committed line to the service's own log."""
     _log.info("%s: %s of account %s, by %s", action, subject, by.account, by.actor)
 
 
 def read_audit(
     database: Database, account: str | None = None, since: datetime | None = None
 ) -> Iterator[AuditLine]:
-    """The lines of an account, or of all accounts and the installation, oldest first.
+    """Yields the lines of an account, or of all accounts and the installation, oldest first.
 
     Args:
-        database: where to read.
-        account: None for all.
-        since: leaves out what was recorded before.
+        database: the database to read from.
+        account: the account; None for all accounts and the installation.
+        since: skips lines that were recorded earlier.
 
     Raises:
         Unavailable: the database cannot be used now.

@@ -1,8 +1,8 @@
-"""Backups: everything that the store holds in one file, and back.
+"""Backups: saving the whole store to one file, and restoring it.
 
-A backup is a ZIP archive with a member for each table, in PostgreSQL's text format of COPY, and `manifest.json`, which
-is written last. Both ways go through the service's own driver, so they work with whatever the service works with: TLS,
-a pooler, any version of PostgreSQL from 15 (docs/decisions.md says why not through pg_dump).
+A backup is a ZIP archive with one member for each table, in the text format of PostgreSQL's COPY, and a
+`manifest.json`, which is written last. Saving and restoring use the service's own driver, so they work wherever the
+service does: with TLS, through a pooler, on PostgreSQL 15 or later. docs/decisions.md explains why pg_dump is not used.
 """
 
 import json
@@ -27,10 +27,11 @@ _MANIFEST = "manifest.json"
 _VERSION_TABLE = "alembic_version"
 
 _BLOCK_BYTES = 256 * 1024
-# Most of the time goes into compression: level 1 takes a third of the default's time for files a fifth larger.
+# Compression takes most of the time. Level 1 takes a third of the default level's time, and files are a fifth larger.
 _COMPRESSION = 1
 
-# Values are written so that any server reads them alike, and no limit of the role's own cuts a long COPY off.
+# Values are formatted so that any server reads them the same way. The timeouts override those of the role, which could
+# interrupt a long COPY.
 _SESSION = {
     "client_encoding": "UTF8",
     "DateStyle": "ISO",
@@ -43,27 +44,27 @@ _SESSION = {
 
 
 class BackupError(Exception):
-    """A backup cannot be made or restored; the message is one sentence that says why and what to do."""
+    """A backup cannot be saved or restored; the message is one sentence that says why and what to do."""
 
 
 @dataclass(frozen=True)
 class SavedTable:
-    """What a backup holds of one table."""
+    """The part of a backup's manifest that describes one table."""
 
     columns: list[str]
     rows: int
     identities: dict[str, int]
-    """For each column that a sequence fills, the number that the sequence goes on after."""
+    """The last value of each sequence, by the column that it fills."""
 
 
 @dataclass(frozen=True)
 class Backup:
-    """What a backup says about itself."""
+    """The manifest of a backup."""
 
     schema: str
-    """The revision of the schema that its tables have."""
+    """The schema revision of its tables."""
     created_at: str
-    """The moment that it shows, UTC in ISO 8601."""
+    """The time of its snapshot, UTC in ISO 8601."""
     tables: dict[str, SavedTable]
 
     @property
@@ -73,21 +74,21 @@ class Backup:
 
 
 def save(url: str, file: IO[bytes]) -> Backup:
-    """Writes everything that the store at `url` holds to `file`, as it is at one moment; requests go on meanwhile.
+    """Writes a consistent snapshot of the store at `url` to `file`. The service may run meanwhile.
 
     Raises:
-        BackupError: there is no store, or it is one of a newer release.
+        BackupError: the database holds no store, or one of a newer release.
         Unavailable: the database cannot be used now.
         OSError: `file` cannot be written.
     """
     with schema.transaction(url) as connection:
-        # All that follows sees the database as of its first query.
+        # All further queries see the snapshot of the first one.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         _prepare(connection)
         revision = _revision(connection)
         if revision is None:
             raise BackupError(
-                "The database holds no store of CCS; check CCS_DATABASE_URL and CCS_DATA_DIR."
+                "The database contains no store of CCS; check CCS_DATABASE_URL and CCS_DATA_DIR."
             )
         _refuse_newer(revision, "The database")
         moment = "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
@@ -101,15 +102,16 @@ def save(url: str, file: IO[bytes]) -> Backup:
 
 
 def load(url: str, file: IO[bytes], *, replace: bool = False) -> Backup:
-    """Puts the backup in `file` into the database at `url` and migrates it, all of the way or not at all.
+    """Restores the backup in `file` to the database at `url` and migrates it, in one transaction.
 
     Args:
-        url: The database.
-        file: The backup; it must be seekable.
-        replace: Whether what the database holds may be deleted for it.
+        url: the database.
+        file: the backup; it must be seekable.
+        replace: whether existing data may be deleted.
 
     Raises:
-        BackupError: `file` is no backup, or damaged, or of a newer release; the database holds data, or is in use.
+        BackupError: `file` is not a backup, is damaged, or is of a newer release; or the database is in use, or
+            holds data that may not be deleted.
         Unavailable: the database cannot be used now.
         OSError: `file` cannot be read.
     """
@@ -134,7 +136,7 @@ def _prepare(connection: Connection) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    """The revision of the database's schema; None where there is none."""
+    """The revision of the database's schema; None if it has none."""
     if not _exists(connection, _VERSION_TABLE):
         return None
     revision: str | None = connection.execute(
@@ -144,16 +146,15 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _refuse_newer(revision: str, what: str) -> None:
-    """Raises BackupError unless this release knows the revision."""
+    """Raises BackupError if this release does not know the revision."""
     if revision not in schema.revisions():
         raise BackupError(
-            f"{what} is of a newer release, with schema {revision} where this one has {schema.CURRENT}; "
-            "use that release."
+            f"{what} is of a newer release, with schema {revision} instead of {schema.CURRENT}; use that release."
         )
 
 
 def _tables(connection: Connection) -> list[str]:
-    """The tables that the database has of ours, each after those that it refers to."""
+    """The store's tables that exist in the database, each after the tables that it refers to."""
     return [table.name for table in metadata.sorted_tables if _exists(connection, table.name)]
 
 
@@ -174,7 +175,7 @@ def _columns(connection: Connection, table: str) -> list[str]:
 
 
 def _sequences(connection: Connection, table: str) -> dict[str, str]:
-    """The sequences that fill columns of the table, by column."""
+    """The table's sequences, by the column that each fills."""
     query = """
         SELECT attname, pg_get_serial_sequence(:table, attname) AS sequence FROM pg_attribute
         WHERE attrelid = CAST(:table AS regclass) AND attnum > 0 AND NOT attisdropped
@@ -195,7 +196,7 @@ def _save_table(connection: Connection, archive: ZipFile, name: str) -> SavedTab
             for block in copy:
                 buffered.write(block)
         rows = cursor.rowcount
-    # A sequence knows no snapshots: read after the rows, it is never behind them.
+    # Sequences are not part of a snapshot. Read after the rows, they are never behind them.
     identities = {
         column: connection.execute(text(f"SELECT last_value FROM {sequence}")).scalar_one()
         for column, sequence in _sequences(connection, name).items()
@@ -228,7 +229,7 @@ def _copy(table: str, columns: list[str], direction: str) -> Composed:
 
 
 def _driver(connection: Connection) -> psycopg.Connection:
-    """The driver's connection, which has the same transaction; SQLAlchemy knows no COPY."""
+    """The psycopg connection, in the same transaction; SQLAlchemy does not support COPY."""
     return cast("psycopg.Connection", connection.connection.driver_connection)
 
 
@@ -237,7 +238,7 @@ def _member(table: str) -> str:
 
 
 def _refuse_users(connection: Connection) -> None:
-    """Raises BackupError where a service is connected: its clients would see what they were promised disappear."""
+    """Raises BackupError if a service is connected, because its clients would lose data that they have saved."""
     query = """
         SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'ccs' AND pid <> pg_backend_pid()
@@ -249,10 +250,10 @@ def _refuse_users(connection: Connection) -> None:
 
 
 def _drop_tables(connection: Connection, *, replace: bool) -> None:
-    """Drops the store's tables, which are made anew as the backup has them.
+    """Drops the store's tables; they are then created again in the backup's revision.
 
     Raises:
-        BackupError: there is data in one, and it may not be replaced; or they are of a newer release.
+        BackupError: one contains data that may not be replaced, or they are of a newer release.
     """
     tables = _tables(connection)
     if revision := _revision(connection):
@@ -264,7 +265,7 @@ def _drop_tables(connection: Connection, *, replace: bool) -> None:
         and connection.execute(text(f"SELECT {' OR '.join(full) or 'false'}")).scalar_one()
     ):
         raise BackupError(
-            "The database holds data; restore into an empty one, or replace all that it holds with --force."
+            "The database contains data; restore to an empty database, or replace all of its data with --force."
         )
     if tables:
         connection.execute(text(f"DROP TABLE {', '.join(tables)}"))
@@ -272,10 +273,10 @@ def _drop_tables(connection: Connection, *, replace: bool) -> None:
 
 @contextmanager
 def _opened(file: IO[bytes]) -> Iterator[tuple[ZipFile, Backup]]:
-    """The archive in `file` and its manifest, for the length of the block.
+    """Opens the archive in `file` and reads its manifest.
 
     Raises:
-        BackupError: it is no backup, or of a newer release, or is found to be damaged within the block.
+        BackupError: it is not a backup or is of a newer release, or the block finds that it is damaged.
     """
     try:
         archive = ZipFile(file)
@@ -303,7 +304,7 @@ def _read_manifest(archive: ZipFile) -> Backup:
 
 def _foreign() -> BackupError:
     return BackupError(
-        "The file is not a backup, or only a part of one, or of a newer release; give one that 'ccs backup' has made."
+        "The file is not a complete backup, or is of a newer release; use a file that 'ccs backup' has written."
     )
 
 

@@ -1,11 +1,11 @@
-"""Counting what accounts with a quota have, so that no save has to.
+"""Counts the usage of accounts that have a quota, so that saves need not count.
 
-Only accounts that have a row in `quota` are counted, in small steps along the primary key of `property`. After each
-step the counting rests, so that requests find the database free most of the time. An account is claimed before it is
-counted, so any number of instances may count at once and each account is counted by one of them.
+Only accounts with a row in `quota` are counted, in small steps along the primary key of `property`. Counting pauses
+after each step, so that it uses only a small part of the database's time. An instance claims an account before it
+counts it, so several instances may count at once without counting an account twice.
 
-A count is no snapshot: what is saved or deleted while it runs is in it or not. What has expired, and what deleted
-namespaces have left for the purge, is not counted.
+A count is not a snapshot: it may or may not include what is saved or deleted while it runs. It excludes expired
+properties, and the properties of deleted namespaces that the purge has yet to delete.
 """
 
 from collections import deque
@@ -14,38 +14,40 @@ from threading import Event
 from time import monotonic
 
 from ccs_server.domain.quotas import Amounts
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.quotas import list_quotas
-from ccs_server.store.wire import Statement
 
 BATCH = 2000
-"""Rows that one statement looks at: a few milliseconds of a processor, for which a request may have to wait."""
+"""The number of rows that one statement reads: a few milliseconds of CPU time, which may delay a request."""
 
 _REST = 9.0
-"""Seconds of rest for each second of work: counting takes a tenth of one processor at most."""
+"""Seconds of pause for each second of work, so that counting takes at most a tenth of one CPU."""
 
 NEAR = 0.9
-"""The part of a limit from which an account is counted more often, so that it can neither grow far over the limit nor
-wait long after it has deleted something."""
+"""The fraction of a limit above which an account is counted more often.
+
+So the account cannot exceed the limit by much, and need not wait long after it has deleted something.
+"""
 
 NEAR_PART = 0.1
-"""The part of the interval after which such an account is counted again."""
+"""The fraction of the interval after which such an account is counted again."""
 
 _CLAIM_SECONDS = 30
-"""How long an account is left to the instance that claimed it, which may have been killed; a longer count renews it."""
+"""How long a claim lasts, in case the instance that made it was killed. A longer count renews its claim."""
 
 _CLAIMED = b"%d" % _CLAIM_SECONDS
 
-_MOST_AT_WORK = 16
-"""Accounts that are counted in turns, so few that each has its turn before its claim ends."""
+_MAX_CONCURRENT = 16
+"""How many accounts are counted in turn; few enough that each has its turn before its claim ends."""
 
 _NEVER_STOPPED = Event()
 
 _FIRST_PROPERTY = b"0", b"", b"", b"f"
 _FIRST_SESSION = b"0", b""
 
-# These need not be on disk when they are answered: what a crash loses is counted again. So they do not wait for it,
-# nor do the commits of requests wait behind them.
+# Counts need not be durable, since an account is counted again after a crash. An asynchronous commit does not wait for
+# the disk, and the commits of requests do not queue behind it.
 _UNSYNCED = "(SELECT set_config('synchronous_commit', 'off', true)) AS unsynced"
 
 CLAIM = Statement.of(
@@ -68,7 +70,7 @@ _POSTPONE = Statement.of(
     FROM {_UNSYNCED} WHERE account = $1""",
 )
 
-# greatest() leaves nulls out: here, limits that are not set.
+# greatest() ignores NULLs, which stand for limits that are not set.
 _STORE = Statement.of(
     "quota_store",
     f"""UPDATE quota SET properties_used = $2::bigint, bytes_used = $3::bigint,
@@ -79,10 +81,10 @@ _STORE = Statement.of(
     FROM {_UNSYNCED} WHERE account = $1""",
 )
 
-# The properties after the one at ($2, $3, $4), in the order of the primary key, summed by session. $5 says whether the
-# session at ($2, $3) has been counted already. The bytes of a property are those that its value takes on disk, or the
-# characters of its JSON as the size of a document is counted, whichever is more: neither needs the value to be read.
-# Rows of deleted namespaces are in the table until the purge has deleted them.
+# Sums the properties that follow ($2, $3, $4) in the order of the primary key, by session. $5 says whether the session
+# ($2, $3) has been counted already. The bytes of a property are the size of its value on disk or its `size` (the
+# characters that it adds to its document), whichever is greater; neither requires reading the value. Properties of
+# deleted namespaces remain in the table until the purge deletes them, so they are excluded here.
 COUNT_PROPERTIES = Statement.of(
     "quota_count_properties",
     """WITH by_session AS MATERIALIZED (
@@ -119,8 +121,8 @@ COUNT_PROPERTIES = Statement.of(
     FROM last""",
 )
 
-# Sessions that have a TTL and no properties, after the one at ($2, $3). The planner may turn EXISTS into a scan of all
-# that the account has; a scalar subquery it leaves as it is.
+# Counts sessions after ($2, $3) that have a TTL and no properties. For EXISTS, the planner might scan all the
+# account's properties; a scalar subquery is always executed as it stands.
 COUNT_EMPTY_SESSIONS = Statement.of(
     "quota_count_empty_sessions",
     """WITH step AS MATERIALIZED (
@@ -153,35 +155,35 @@ def count_due(
     batch: int = BATCH,
     wait: Callable[[float], bool] = _NEVER_STOPPED.wait,
 ) -> list[str]:
-    """Counts every account whose count is due, until none is or it is told to stop; returns those counted.
+    """Counts every account whose count is due; returns the accounts that were counted.
 
-    Several are counted in turns, a step each, so that none has to wait until a large one has been counted.
+    Several accounts are counted in turn, one step each, so that none waits behind a large one.
 
     Args:
-        database: where to count.
-        interval: seconds until an account is counted again; a tenth of it where the account is near a limit or over it.
-        batch: rows that one statement looks at.
-        wait: rests for so many seconds, or until the counting shall stop, and says whether it shall.
+        database: the database to count in.
+        interval: seconds until an account is counted again; a tenth of that if it is near or over a limit.
+        batch: the number of rows that one statement reads.
+        wait: waits for the given number of seconds; returns True, possibly early, to stop the counting.
 
     Raises:
         Unavailable: the database cannot be used now.
     """
     counted: list[str] = []
-    at_work: deque[_Count] = deque()
+    active: deque[_Count] = deque()
     while True:
         began = monotonic()
-        if len(at_work) < _MOST_AT_WORK and (claimed := _claim(database, batch)):
-            at_work.append(claimed)
-        if not at_work:
+        if len(active) < _MAX_CONCURRENT and (claimed := _claim(database, batch)):
+            active.append(claimed)
+        if not active:
             return counted
-        count = at_work.popleft()
+        count = active.popleft()
         if count.advance():
-            at_work.append(count)
+            active.append(count)
         elif count.store(interval):
             counted.append(count.account.decode())
         if wait(_REST * (monotonic() - began)):
-            # Other instances need not wait until the claims end.
-            for unfinished in at_work:
+            # Release the claims, so that other instances need not wait until they end.
+            for unfinished in active:
                 unfinished.postpone(b"0")
             return counted
 
@@ -189,7 +191,7 @@ def count_due(
 def count_all(
     database: Database, interval: float, *, wait: Callable[[float], bool] = _NEVER_STOPPED.wait
 ) -> list[str]:
-    """Counts every account with a quota once, whether its count is due or not; returns those counted.
+    """Counts every account with a quota once, due or not; returns the accounts that were counted.
 
     Raises:
         Unavailable: the database cannot be used now.
@@ -208,13 +210,13 @@ def count_all(
 
 
 def _claim(database: Database, batch: int) -> "_Count | None":
-    """A count of the account that has been due for longest; None if none is due."""
+    """Claims the account that has been due for longest, and starts its count; None if none is due."""
     result = database.execute(CLAIM, _CLAIMED)
     return _Count(database, result.get_value(0, 0) or b"", batch) if result.ntuples else None
 
 
 class _Count:
-    """One count of one account, step by step."""
+    """A count of one account, taken step by step."""
 
     def __init__(self, database: Database, account: bytes, batch: int) -> None:
         self.account = account
@@ -225,27 +227,27 @@ class _Count:
         self._steps = self._run()
 
     def advance(self) -> bool:
-        """Takes a step if there is one left, and says whether there was."""
+        """Takes the next step; False if there is none left."""
         if monotonic() - self._claimed_at > _CLAIM_SECONDS / 2:
             self.postpone(_CLAIMED)
             self._claimed_at = monotonic()
         return next(self._steps, False)
 
     def store(self, interval: float) -> bool:
-        """Stores the result; False if the quota has been cleared in the meantime."""
+        """Stores the result; False if the quota has been removed in the meantime."""
         used = (b"%d" % each for each in self._used)
         stored = self._database.execute(_STORE, self.account, *used, str(interval).encode())
         return bool(stored.command_tuples)
 
     def postpone(self, seconds: bytes) -> None:
-        """Makes the account due in so many seconds."""
+        """Makes the account due again in `seconds`."""
         self._database.execute(_POSTPONE, self.account, seconds)
 
     def _run(self) -> Iterator[bool]:
         for sums in self._read(COUNT_PROPERTIES, _FIRST_PROPERTY, self._batch):
             self._used = [total + more for total, more in zip(self._used, sums, strict=True)]
             yield True
-        # Each of these rows is looked up in another table.
+        # Each of these rows needs a lookup in another table.
         batch = max(1, self._batch // 4)
         for (empty_sessions,) in self._read(COUNT_EMPTY_SESSIONS, _FIRST_SESSION, batch):
             self._used[2] += empty_sessions
@@ -254,7 +256,7 @@ class _Count:
     def _read(
         self, statement: Statement, cursor: tuple[bytes, ...], batch: int
     ) -> Iterator[list[int]]:
-        """What each step sums up: a statement gives its number of rows, its sums and the next cursor."""
+        """Yields the sums of each step. A statement returns its number of rows, its sums and the next cursor."""
         looked_at = batch
         while looked_at == batch:
             result = self._database.execute(statement, self.account, *cursor, b"%d" % batch)

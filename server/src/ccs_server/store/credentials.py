@@ -1,8 +1,8 @@
-"""Keys of v1 and credentials of v2: made, listed, revoked, looked up.
+"""Creates, lists, revokes and looks up the keys of v1 and the credentials of v2.
 
-An account has as many of each as it likes, valid side by side, so that one is replaced without an outage. The look-ups
-are prepared statements, since requests wait for them; the rest is SQLAlchemy Core. Whatever changes one, or uses it for
-the first time, leaves a line in the audit; `actor` is who does so.
+An account may have any number of valid keys and credentials, so that one can be replaced without an outage. Lookups
+are prepared statements, since requests wait for them; the rest uses SQLAlchemy Core. Every change, and the first use of
+each key or credential, adds a line to the audit log, in which `actor` says who acted.
 """
 
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ from ccs_server.domain.errors import NotFound
 from ccs_server.domain.quotas import Quota
 from ccs_server.store import audit
 from ccs_server.store.audit import OPERATOR, SERVICE, Action, By
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.quotas import QUOTA_OF_HOLDER, decode_quota
 from ccs_server.store.tables import api_key, credential
-from ccs_server.store.wire import Statement
 
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A new v1 key; `key` is shown once and never again."""
+    """A new v1 key. `key` cannot be shown again, since only its hash is stored."""
 
     account: str
     key_id: str
@@ -33,7 +33,7 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class Credential:
-    """A new v2 credential; `password` is shown once and never again."""
+    """A new v2 credential. `password` cannot be shown again, since only its hash is stored."""
 
     account: str
     username: str
@@ -42,7 +42,10 @@ class Credential:
 
 @dataclass(frozen=True)
 class Issued:
-    """A key or credential by its public name; `revoked_at` is None while it is valid."""
+    """A key or credential without its secret; `name` is the key id or user name.
+
+    `revoked_at` is None while it is valid.
+    """
 
     name: str
     created_at: datetime
@@ -51,10 +54,13 @@ class Issued:
 
 @dataclass(frozen=True)
 class StoredSecret:
-    """A valid key or credential as the store knows it: by its public name and the hash of its secret.
+    """A valid key or credential as it is stored: its name and the hash of its secret.
 
-    `actor` is how the audit names who uses it; `was_used` tells whether that was recorded already. `quota` is the
-    account's, if it has one.
+    Attributes:
+        name: the key id or user name.
+        actor: the name of its user in the audit log.
+        was_used: whether its first use has been recorded.
+        quota: the quota of the account, if it has one.
     """
 
     account: str
@@ -67,7 +73,7 @@ class StoredSecret:
 
 @dataclass(frozen=True)
 class _Kind:
-    """Where secrets of one kind are kept, and what the audit calls what happens to them."""
+    """The table of one kind of secret, and the audit actions that concern it."""
 
     table: Table
     name: Column[str]
@@ -120,37 +126,37 @@ _USE_CREDENTIAL = Statement.of(
 
 
 def find_key(database: Database, key_id: str) -> StoredSecret | None:
-    """The valid key of this id; None if there is none."""
+    """The valid key with this id; None if there is none."""
     return _find(database, _FIND_KEY, key_id)
 
 
 def find_credential(database: Database, username: str) -> StoredSecret | None:
-    """The valid credential of this user name; None if there is none."""
+    """The valid credential with this user name; None if there is none."""
     return _find(database, _FIND_CREDENTIAL, username)
 
 
 def use_key(database: Database, key: StoredSecret) -> None:
-    """Records that the key was used, if it is the first time. Of several calls at once, one records it."""
+    """Records the first use of the key. If calls are concurrent, one of them records it."""
     if not key.was_used:
         database.execute(_USE_KEY, key.name.encode(), key.actor.encode())
 
 
 def use_credential(database: Database, credential: StoredSecret) -> None:
-    """Records that the credential was used, if it is the first time. Of several calls at once, one records it."""
+    """Records the first use of the credential. If calls are concurrent, one of them records it."""
     if not credential.was_used:
         database.execute(_USE_CREDENTIAL, credential.name.encode(), credential.actor.encode())
 
 
 def create_key(database: Database, account: str, actor: str = OPERATOR) -> ApiKey:
-    """Makes a key; those that the account has stay valid."""
+    """Creates a key. The account's existing keys stay valid."""
     with database.begin() as connection:
         return _create_key(connection, By(account, actor))
 
 
 def create_first_key(database: Database, account: str) -> ApiKey | None:
-    """Makes a key if the store has never had one of any account; None if it has."""
+    """Creates a key if the store has never contained one; otherwise returns None."""
     with database.begin() as connection:
-        # Only one process at a time makes a first key. Reading and revoking keys need not wait.
+        # Lets only one process create the first key. Lookups do not wait for this lock.
         connection.execute(text("LOCK TABLE api_key IN SHARE ROW EXCLUSIVE MODE"))
         if connection.scalar(select(api_key.c.key_id).limit(1)) is not None:
             return None
@@ -160,7 +166,7 @@ def create_first_key(database: Database, account: str) -> ApiKey | None:
 def keep_newest_key(
     database: Database, account: str, actor: str = OPERATOR
 ) -> tuple[str, list[str]]:
-    """Revokes every key of the account but its newest; returns that one's id, and those of the revoked.
+    """Revokes every key of the account but the newest; returns the newest key's id and the revoked ids.
 
     Raises:
         NotFound: the account has no valid key.
@@ -172,7 +178,7 @@ def keep_newest_key(
         .with_for_update()
     )
     with database.begin() as connection:
-        # The rows are locked, so calls at the same time agree on the newest key. A key made meanwhile stays valid.
+        # The rows are locked, so concurrent calls agree on the newest key. A key created meanwhile stays valid.
         newest, *others = connection.scalars(valid).all() or [None]
         if newest is None:
             raise NotFound(f"Account '{account}' has no valid key.")
@@ -187,15 +193,15 @@ def keep_newest_key(
 
 
 def list_keys(database: Database, account: str) -> list[Issued]:
-    """Every key the account ever had, oldest first."""
+    """All keys that the account has ever had, oldest first."""
     return _list(database, _KEYS, account)
 
 
 def revoke_key(database: Database, account: str, key_id: str, actor: str = OPERATOR) -> None:
-    """Revokes a key, within seconds on every instance (`CCS_CREDENTIAL_CACHE`).
+    """Revokes a key. Instances that have cached it accept it for up to `CCS_CREDENTIAL_CACHE` seconds more.
 
     Raises:
-        NotFound: the account has no such valid key.
+        NotFound: the account has no valid key with this id.
     """
     with database.begin() as connection:
         if not _revoke(connection, _KEYS, By(account, actor), api_key.c.key_id == key_id):
@@ -209,7 +215,7 @@ def revoke_all_keys(database: Database, account: str, actor: str = OPERATOR) -> 
 
 
 def create_credential(database: Database, account: str, actor: str = OPERATOR) -> Credential:
-    """Makes a user name and a password; those that the account has stay valid."""
+    """Creates a user name and a password. The account's existing credentials stay valid."""
     made = Credential(account, new_id(), new_password())
     with database.begin() as connection:
         _insert(connection, _CREDENTIALS, By(account, actor), made.username, made.password)
@@ -217,19 +223,19 @@ def create_credential(database: Database, account: str, actor: str = OPERATOR) -
 
 
 def list_credentials(database: Database, account: str) -> list[Issued]:
-    """Every credential the account ever had, oldest first."""
+    """All credentials that the account has ever had, oldest first."""
     return _list(database, _CREDENTIALS, account)
 
 
 def revoke_credential(
     database: Database, account: str, username: str, actor: str = OPERATOR
 ) -> None:
-    """Revokes a credential: within seconds every instance refuses its password and its tokens.
+    """Revokes a credential, so that its password and all its tokens are refused.
 
-    The tokens' own expiry does not matter; an instance remembers a valid one for `CCS_CREDENTIAL_CACHE`.
+    Instances that have cached it accept it for up to `CCS_CREDENTIAL_CACHE` seconds more.
 
     Raises:
-        NotFound: the account has no such valid credential.
+        NotFound: the account has no valid credential with this user name.
     """
     with database.begin() as connection:
         if not _revoke(
@@ -293,7 +299,7 @@ def _revoke(
     *conditions: ColumnElement[bool],
     details: dict[str, str] | None = None,
 ) -> list[str]:
-    """Revokes those of the account's valid ones that meet the conditions; returns their names."""
+    """Revokes the account's valid keys or credentials that match the conditions; returns their names."""
     revoked = (
         update(kind.table)
         .where(kind.table.c.account == by.account, kind.table.c.revoked_at.is_(None), *conditions)

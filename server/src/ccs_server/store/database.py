@@ -1,4 +1,4 @@
-"""The database, and the ways to use it: one statement, a pipeline of them, a transaction, or SQLAlchemy Core."""
+"""Access to the database: a single statement, a pipeline of statements, a transaction, or SQLAlchemy Core."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,15 +15,15 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ccs_server.domain.errors import ContextError, Unavailable
 from ccs_server.settings import SettingError, Settings
+from ccs_server.store.connection import Args, LibpqConnection, Statement, Step
 from ccs_server.store.faults import TIMED_OUT, UNREACHABLE, fault_from_driver
-from ccs_server.store.wire import Args, Statement, Step, Wire
 
 _BEGIN = Statement.of("begin", "BEGIN")
 _COMMIT = Statement.of("commit", "COMMIT")
 _ROLLBACK = Statement.of("rollback", "ROLLBACK")
 
-# Every statement is a probe or a short range of an index, whatever the tables hold: a plan chosen while a table was
-# small must not survive its growth, and planning anew at each call costs more than it can win.
+# Every statement should be an index lookup or a short index range scan, whatever the tables hold. A plan that was
+# chosen for a small table must not persist as the table grows, and planning at each call costs more than it saves.
 _PLANNER = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -31,15 +31,15 @@ _PLANNER = {
     "jit": "off",
 }
 
-# The server gives up first, so that its own sentence reaches the client; ours is for a server that is frozen.
+# The server's own timeout comes first, so that its error reaches the client. Ours is for a server that hangs.
 _GRACE_SECONDS = 1.0
 
 
 def read_url(url: str) -> URL:
-    """The URL of a PostgreSQL database, as SQLAlchemy's with our driver.
+    """Parses the URL of a PostgreSQL database, and selects the psycopg driver.
 
     Raises:
-        SettingError: it is not one. The message does not repeat it: there may be a password in it.
+        SettingError: it is not such a URL. The message does not repeat it, since it may contain a password.
     """
     try:
         location = make_url(url)
@@ -52,17 +52,17 @@ def read_url(url: str) -> URL:
     return location.set(drivername="postgresql+psycopg")
 
 
-class _Lease(NamedTuple):
+class _PooledConnection(NamedTuple):
     pooled: PoolProxiedConnection
-    wire: Wire
+    libpq: LibpqConnection
 
 
 class Database:
-    """A PostgreSQL database; safe to share between threads, not between processes.
+    """A PostgreSQL database. It may be shared between threads, but not between processes.
 
-    A connection that is not in use waits for the next that asks, the one used last first: there are as many as were
-    ever in use at once. Taking one and putting it back are single steps of a deque, atomic in Python and free beside
-    the 10 µs that a check-out from a pool would cost.
+    Idle connections are kept, and the most recently used one is reused first. There are never more connections than
+    were once in use at the same time. Checking one out or in is a single operation on a deque, which is atomic and
+    costs almost nothing; a check-out from SQLAlchemy's pool costs 10 µs.
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
@@ -73,144 +73,145 @@ class Database:
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
             connect_args=self._connect_arguments(str(location.query.get("options", ""))),
-            # SQLAlchemy would show them in its errors, and hashes and private keys are among them.
+            # Parameters include hashes and private keys, which SQLAlchemy would put into its error messages.
             hide_parameters=True,
         )
         self._transactional = self.engine.execution_options(isolation_level="READ COMMITTED")
-        event.listen(self.engine, "connect", self._attach_wire)
-        event.listen(self.engine, "close", _close_wire)
-        self._idle: deque[_Lease] = deque()
+        event.listen(self.engine, "connect", self._attach_libpq)
+        event.listen(self.engine, "close", _close_libpq)
+        self._idle: deque[_PooledConnection] = deque()
         self._is_down = False
-        self._trying = Lock()
+        self._connecting = Lock()
 
     def execute(self, statement: Statement, *params: bytes | None) -> PGresult:
-        """Runs one statement as a transaction of its own, in one round trip.
+        """Runs one statement in its own transaction, in one round trip.
 
         Raises:
-            Unavailable: the database cannot be used now; whether a write took place is not known.
+            Unavailable: the database cannot be used now. A write may or may not have been committed.
             InvalidInput: a value cannot be stored.
         """
-        return self._lend(Wire.execute, statement, params)
+        return self._run(LibpqConnection.execute, statement, params)
 
     def pipeline(self, *steps: Step) -> PGresult:
-        """Runs several statements as one transaction, in one round trip; returns the last one's result.
+        """Runs statements as one transaction in one round trip, and returns the result of the last one.
 
-        Each statement's snapshot is taken when the statement before it is done: one that waits for a lock lets the
-        next see all that was committed until then.
+        Each statement takes its snapshot after the one before it has finished. A statement that follows one that
+        waits for a lock therefore sees everything that was committed before the lock was granted.
 
         Raises:
-            Unavailable: the database cannot be used now; whether a write took place is not known.
+            Unavailable: the database cannot be used now. A write may or may not have been committed.
             InvalidInput: a value cannot be stored.
         """
-        return self._lend(Wire.pipeline, *steps)
+        return self._run(LibpqConnection.pipeline, *steps)
 
     @contextmanager
-    def transaction(self) -> Iterator[Wire]:
-        """Several statements in one transaction: it commits at the end of the block, or rolls back on an exception.
+    def transaction(self) -> Iterator[LibpqConnection]:
+        """Runs the block in a transaction, which commits at its end or rolls back on an exception.
 
         Raises:
-            Unavailable: the database cannot be used now; if COMMIT was sent, whether it took place is not known.
+            Unavailable: the database cannot be used now. If COMMIT was sent, it may or may not have succeeded.
         """
-        lease = self._take()
-        # Whatever state a transaction is in when it is left otherwise ends with its connection.
+        connection = self._check_out()
+        # A transaction that ends in any other way is in an unknown state, so its connection is closed.
         broken = True
         try:
-            lease.wire.execute(_BEGIN)
-            yield lease.wire
-            lease.wire.execute(_COMMIT)
+            connection.libpq.execute(_BEGIN)
+            yield connection.libpq
+            connection.libpq.execute(_COMMIT)
             broken = False
         except ContextError as error:
             if not isinstance(error, Unavailable):
-                lease.wire.execute(_ROLLBACK)
+                connection.libpq.execute(_ROLLBACK)
                 broken = False
             raise
         finally:
-            self._put_back(lease, broken=broken)
+            self._check_in(connection, broken=broken)
 
     @contextmanager
     def begin(self) -> Iterator[CoreConnection]:
-        """A transaction for statements of SQLAlchemy Core, on a connection of its own: for what requests seldom do.
+        """Runs the block in a transaction for SQLAlchemy Core, on a new connection; for infrequent operations.
 
-        It commits at the end of the block, or rolls back on an exception. The whole block may take as long as one
-        statement.
+        The transaction commits at the end of the block, or rolls back on an exception. The timeout of a single
+        statement applies to the whole block.
 
         Raises:
-            Unavailable: the database cannot be used now; if COMMIT was sent, whether it took place is not known.
+            Unavailable: the database cannot be used now. If COMMIT was sent, it may or may not have succeeded.
             StoreFault: the database refused a statement.
         """
-        wire: Wire | None = None
+        libpq: LibpqConnection | None = None
         try:
             with self._transactional.connect() as connection:
-                wire = connection.connection.info["wire"]
-                with wire.bounded(), connection.begin():
+                libpq = connection.connection.info["libpq"]
+                with libpq.bounded(), connection.begin():
                     yield connection
         except DBAPIError as error:
-            if wire is not None and wire.is_silent:
+            if libpq is not None and libpq.has_timed_out:
                 raise Unavailable(TIMED_OUT) from error.orig
             raise fault_from_driver(error) from error.orig
 
-    def _lend(self, run: Callable[[Wire, *Args], PGresult], *args: *Args) -> PGresult:
-        """Calls `run` with a connection that nothing else uses meanwhile."""
-        lease = self._take()
+    def _run(self, run: Callable[[LibpqConnection, *Args], PGresult], *args: *Args) -> PGresult:
+        """Calls `run` with a connection that is checked out for the length of the call."""
+        connection = self._check_out()
         try:
-            result = run(lease.wire, *args)
+            result = run(connection.libpq, *args)
         except ContextError as error:
-            self._put_back(lease, broken=isinstance(error, Unavailable))
+            self._check_in(connection, broken=isinstance(error, Unavailable))
             raise
         except BaseException:
-            self._put_back(lease, broken=True)
+            self._check_in(connection, broken=True)
             raise
-        self._idle.append(lease)
+        self._idle.append(connection)
         return result
 
     def release(self) -> None:
-        """Closes the connections that are not in use; the next statement opens another."""
+        """Closes the idle connections; the next statement opens a new one."""
         while True:
             try:
-                lease = self._idle.pop()
+                connection = self._idle.pop()
             except IndexError:
                 return
-            _close(lease)
+            _close(connection)
 
-    def _take(self) -> _Lease:
+    def _check_out(self) -> _PooledConnection:
         while True:
             try:
-                lease = self._idle.pop()
+                connection = self._idle.pop()
             except IndexError:
                 return self._connect()
-            if not lease.wire.is_stale():
-                return lease
-            _close(lease)
+            if not connection.libpq.is_stale():
+                return connection
+            _close(connection)
 
-    def _put_back(self, lease: _Lease, *, broken: bool) -> None:
+    def _check_in(self, connection: _PooledConnection, *, broken: bool) -> None:
         if broken:
-            self._is_down = self._is_down or lease.wire.is_silent
-            _close(lease)
+            self._is_down = self._is_down or connection.libpq.has_timed_out
+            _close(connection)
         else:
-            self._idle.append(lease)
+            self._idle.append(connection)
 
-    def _connect(self) -> _Lease:
-        """A new connection; refused at once while another thread waits for a database that could not be reached.
+    def _connect(self) -> _PooledConnection:
+        """Opens a connection, unless the database is down and another thread is already trying to connect.
 
-        Were they all to wait, the requests behind them would wait for a thread first, and so many times as long.
+        It then fails at once. If every thread waited for the connection timeout, requests queued behind them would
+        wait many times as long.
         """
         if not self._is_down:
             return self._open()
-        if not self._trying.acquire(blocking=False):
+        if not self._connecting.acquire(blocking=False):
             raise Unavailable(UNREACHABLE)
         try:
             return self._open()
         finally:
-            self._trying.release()
+            self._connecting.release()
 
-    def _open(self) -> _Lease:
+    def _open(self) -> _PooledConnection:
         try:
             pooled = self.engine.raw_connection()
         except OperationalError as error:
             self._is_down = True
             raise Unavailable(UNREACHABLE) from error
         self._is_down = False
-        return _Lease(pooled, pooled.info["wire"])
+        return _PooledConnection(pooled, pooled.info["libpq"])
 
     def _connect_arguments(self, options: str) -> dict[str, object]:
         settings = self.settings
@@ -219,7 +220,7 @@ class Database:
             "idle_in_transaction_session_timeout": f"{int(settings.statement_timeout * 2000)}ms",
         }
         ours = " ".join(f"-c {name}={value}" for name, value in parameters.items())
-        # A transaction pooler refuses start-up parameters, and hands each transaction another connection.
+        # A transaction pooler rejects startup parameters, and may use another server connection for each transaction.
         return {
             "application_name": "ccs",
             "connect_timeout": settings.connect_timeout,
@@ -227,18 +228,18 @@ class Database:
             "options": options if settings.transaction_pooler else f"{ours} {options}".strip(),
         }
 
-    def _attach_wire(self, connection: Connection, entry: ConnectionPoolEntry) -> None:
-        entry.info["wire"] = Wire(
+    def _attach_libpq(self, connection: Connection, entry: ConnectionPoolEntry) -> None:
+        entry.info["libpq"] = LibpqConnection(
             connection.pgconn,
             timeout=self.settings.statement_timeout + _GRACE_SECONDS,
             prepare=not self.settings.transaction_pooler,
         )
 
 
-def _close_wire(_connection: Connection, entry: ConnectionPoolEntry) -> None:
-    entry.info["wire"].close()
+def _close_libpq(_connection: Connection, entry: ConnectionPoolEntry) -> None:
+    entry.info["libpq"].close()
 
 
-def _close(lease: _Lease) -> None:
-    lease.pooled.invalidate()
-    lease.pooled.close()
+def _close(connection: _PooledConnection) -> None:
+    connection.pooled.invalidate()
+    connection.pooled.close()

@@ -1,19 +1,19 @@
-"""Deleting properties. What is not there is fine: deleting it again changes nothing.
+"""Deletes properties. Deleting a property that does not exist is not an error.
 
-Deleting one property needs no lock. Deleting several takes the document's lock first, in the same round trip: a save of
-some of them at the same time is deleted whole or not at all.
+Deleting one property needs no lock. Deleting several takes the document's lock first, in the same round trip, so that a
+concurrent save is deleted as a whole or not at all.
 """
 
 from collections.abc import Collection
 
 import msgspec
 
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.document import LOCK, DocumentKey
-from ccs_server.store.wire import Statement
 
-# A subquery for the namespace, not a join: it is looked up first in any case, and the index is entered with its result.
-# Of a join, the planner may make a scan of the account's every namespace. So in all statements of the store.
+# The namespace is a subquery, not a join, in all statements of the store. A subquery is evaluated first, and its result
+# is used to search the index. For a join, the planner might scan all namespaces of the account.
 
 DELETE_ALL = Statement.of(
     "delete_all",
@@ -53,12 +53,12 @@ def delete_one(database: Database, document: DocumentKey, name: str) -> None:
 
 
 def delete_some(database: Database, document: DocumentKey, names: Collection[str]) -> None:
-    """Deletes the named properties, all at once."""
+    """Deletes the named properties in one transaction."""
     address = document.params()
     database.pipeline((LOCK, address), (_DELETE_SOME, (*address, msgspec.json.encode(names))))
 
 
 def delete_all(database: Database, document: DocumentKey) -> None:
-    """Deletes all properties of the document; the TTL stays."""
+    """Deletes all properties of the document. Its TTL is kept."""
     address = document.params()
     database.pipeline((LOCK, address), (DELETE_ALL, address))

@@ -1,35 +1,35 @@
-"""The address of a document, and its lock.
+"""The key of a document, and its lock.
 
-A document is the properties of one namespace and session of an account. Its address is the first three parameters,
-`$1`, `$2` and `$3`, of every statement about it.
+A document is all properties of one namespace and session of an account. Its key is the first three parameters, `$1`,
+`$2` and `$3`, of every statement about it.
 
-Its lock is an advisory lock of PostgreSQL. Saves share it, so they do not wait for each other; what must see the
-document whole takes it exclusively: deleting several properties, v2's save, which stamps all of them, and a save that
-is large beside the room that is left.
+The lock is a PostgreSQL advisory lock. Saves take it in shared mode, so they do not wait for each other. Operations
+that need all of the document take it in exclusive mode: deleting several properties, v2's save, which changes the
+expiry of every property, and a save that is large compared with the space left in the document.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from ccs_server.store.connection import LibpqConnection, Statement
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement, Wire
 
 
 class DocumentKey(NamedTuple):
-    """The address of a document. The session id is `__default__` where there is no session."""
+    """Identifies a document. The session id of namespace properties is `__default__`."""
 
     account: str
     namespace: str
     session_id: str
 
     def params(self) -> tuple[bytes, bytes, bytes]:
-        """The statements' first three parameters."""
+        """The first three parameters of a statement about this document."""
         return self.account.encode(), self.namespace.encode(), self.session_id.encode()
 
 
-# A statement of its own: the snapshot of the next one is taken when the lock is ours. Saves that share the lock
-# (store/saving.py) ask for the same key.
+# This is a separate statement so that the next one takes its snapshot after the lock is granted. Saves take the same
+# lock in shared mode (store/saving.py).
 LOCK = Statement.of(
     "lock_document",
     "SELECT pg_advisory_xact_lock(hashtextextended($1 || '/' || $2 || '/' || $3, 0))",
@@ -37,8 +37,11 @@ LOCK = Statement.of(
 
 
 @contextmanager
-def document_lock(database: Database, document: DocumentKey) -> Iterator[Wire]:
-    """A transaction that holds the document's lock exclusively; its statements see all that was saved before."""
-    with database.transaction() as wire:
-        wire.execute(LOCK, document.params())
-        yield wire
+def document_lock(database: Database, document: DocumentKey) -> Iterator[LibpqConnection]:
+    """Runs the block in a transaction that holds the document's lock in exclusive mode.
+
+    Statements in the block see everything that was saved before the lock was granted.
+    """
+    with database.transaction() as connection:
+        connection.execute(LOCK, document.params())
+        yield connection

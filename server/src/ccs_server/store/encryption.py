@@ -1,7 +1,8 @@
-"""Encryption of private signing keys by `CCS_SECRET_KEY`, so that who reads the database cannot sign tokens.
+"""Encrypts private signing keys with `CCS_SECRET_KEY`.
 
-The format is Fernet's (AES-128-CBC with HMAC-SHA256, https://github.com/fernet/spec). It is no guard against who can
-write to the database: a key that is not encrypted is accepted too, so that the setting can be given later.
+Read access to the database is then not enough to sign tokens. The format is Fernet (AES-128-CBC with HMAC-SHA256,
+https://github.com/fernet/spec). It does not protect against write access to the database: unencrypted keys are accepted
+too, so that the setting can be introduced later.
 """
 
 from base64 import urlsafe_b64encode
@@ -10,12 +11,12 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from ccs_server.domain.errors import Unavailable
 
-# What is not encrypted begins with this; a Fernet token cannot.
+# Unencrypted keys begin with this; a Fernet token cannot.
 _PEM = "-----BEGIN"
 
 
 class Encryption:
-    """Encrypts with the first of `keys` and decrypts with any; without keys, leaves private keys as they are.
+    """Encrypts with the first of `keys`, and decrypts with any of them. Without keys, it does not encrypt.
 
     Args:
         keys: 32 bytes each.
@@ -27,14 +28,14 @@ class Encryption:
         self._any = MultiFernet(fernets) if fernets else None
 
     def encrypt(self, pem: bytes) -> str:
-        """A private key as it is stored."""
+        """Returns the private key in the form in which it is stored."""
         return (self._first.encrypt(pem) if self._first else pem).decode()
 
     def decrypt(self, key_id: str, stored: str) -> bytes:
-        """The private key that was stored, encrypted or not.
+        """Returns the private key from its stored form, whether that is encrypted or not.
 
         Raises:
-            Unavailable: it is encrypted with none of the keys; the message names it by `key_id`.
+            Unavailable: it is not encrypted with any of the keys. The message contains `key_id`.
         """
         if stored.startswith(_PEM):
             return stored.encode()
@@ -48,7 +49,7 @@ class Encryption:
         )
 
     def is_current(self, stored: str) -> bool:
-        """Whether it is stored as `encrypt` would store it now: with the first key, or plain if there is none."""
+        """Whether `stored` is encrypted with the first key, or unencrypted if there are no keys."""
         if self._first is None:
             return stored.startswith(_PEM)
         try:

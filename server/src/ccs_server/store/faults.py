@@ -7,7 +7,7 @@ from ccs_server.domain.errors import BUSY, ContextError, InvalidInput, Unavailab
 
 
 class StoreFault(Exception):
-    """The database refused a statement for a reason that is a fault of ours; `sqlstate` says which."""
+    """The database refused a statement because of a bug or a misconfiguration; `sqlstate` is its error code."""
 
     def __init__(self, message: str, sqlstate: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ NOT_STORABLE = (
     "The body is not JSON that can be stored; send valid UTF-8 without U+0000 or lone surrogates."
 )
 
-# By SQLSTATE, or by its class (the first two characters) where no row names it whole.
+# By SQLSTATE or, failing that, by its class (the first two characters).
 _UNAVAILABLE = {
     "08": UNREACHABLE,  # connection exception
     "53": BUSY,  # insufficient resources, too many connections
@@ -40,7 +40,7 @@ _NOT_STORABLE = {"22P02", "22P05", "22021", "22030", "22032"}
 
 
 def fault_from_sqlstate(sqlstate: str, message: str) -> ContextError | StoreFault:
-    """The error that a client is told about, or a StoreFault where it is not the client's concern."""
+    """Maps an SQLSTATE to the error that the client receives, or to a StoreFault if the client cannot act on it."""
     if sqlstate in _NOT_STORABLE:
         return InvalidInput(NOT_STORABLE, "body")
     sentence = _UNAVAILABLE.get(sqlstate) or _UNAVAILABLE.get(sqlstate[:2])
@@ -48,7 +48,7 @@ def fault_from_sqlstate(sqlstate: str, message: str) -> ContextError | StoreFaul
 
 
 def fault_from_driver(error: DBAPIError | psycopg.Error) -> ContextError | StoreFault:
-    """The same for an error of psycopg's, bare or as SQLAlchemy has wrapped it."""
+    """Maps an error of psycopg, wrapped by SQLAlchemy or not, as `fault_from_sqlstate` does."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     sqlstate = getattr(cause, "sqlstate", None)
     if sqlstate is None:

@@ -1,14 +1,14 @@
-"""The namespaces of an account. One outlives its data: it is there until it is deleted."""
+"""Creates, lists and deletes the namespaces of an account. A namespace exists until it is deleted, even if empty."""
 
 from ccs_server.domain.errors import LimitReached
 from ccs_server.store import audit
+from ccs_server.store.connection import LibpqConnection, Statement
 from ccs_server.store.database import Database
 from ccs_server.store.document import DocumentKey
-from ccs_server.store.wire import Statement, Wire
 
-# Both return a row if the namespace exists or the account is under its limit, $3. The count is of an index's range, and
-# only taken for a namespace that does not exist. Several made at the same moment may pass together: the limit is
-# against growth without end.
+# Both statements return one row if the namespace exists or the account is under its limit, $3. The count scans a range
+# of an index, and only for a namespace that does not exist. Concurrent creations may exceed the limit slightly, which
+# is acceptable: its purpose is to prevent unbounded growth.
 
 _ENSURE = Statement.of(
     "ensure_namespace",
@@ -49,7 +49,7 @@ _LIST = Statement.of(
     FROM namespace WHERE account = $1""",
 )
 
-# Its properties and TTLs can no longer be reached without the row; the purge deletes them in small batches.
+# Without this row, the namespace's properties and TTLs cannot be reached. The purge deletes them in small batches.
 _DELETE = Statement.of(
     "delete_namespace",
     """WITH gone AS (
@@ -65,22 +65,22 @@ _DELETE = Statement.of(
 )
 
 
-def ensure_namespace(wire: Wire, document: DocumentKey, limit: int) -> None:
-    """Makes the document's namespace if it does not exist, as part of the transaction on `wire`.
+def ensure_namespace(connection: LibpqConnection, document: DocumentKey, limit: int) -> None:
+    """Creates the document's namespace if it does not exist, in the transaction of `connection`.
 
     Raises:
-        LimitReached: it does not, and the account has `limit` already.
+        LimitReached: the namespace does not exist, and the account already has `limit` namespaces.
     """
     account, name, _ = document.params()
-    if not wire.execute(_ENSURE, (account, name, b"%d" % limit)).ntuples:
+    if not connection.execute(_ENSURE, (account, name, b"%d" % limit)).ntuples:
         raise _limit_reached(limit)
 
 
 def register_namespace(database: Database, account: str, name: str, ttl: int | None) -> None:
-    """Makes the namespace if it does not exist, and sets its TTL in seconds unless `ttl` is None.
+    """Creates the namespace if it does not exist, and sets its TTL in seconds unless `ttl` is None.
 
     Raises:
-        LimitReached: it does not exist, and the account has as many as it may have.
+        LimitReached: the namespace does not exist, and the account has the maximum number of namespaces.
     """
     limit = database.settings.namespace_limit
     seconds = None if ttl is None else b"%d" % ttl
@@ -90,14 +90,14 @@ def register_namespace(database: Database, account: str, name: str, ttl: int | N
 
 
 def list_namespaces(database: Database, account: str) -> bytes:
-    """All namespaces by name, as a JSON array of `{"name","createdAt","ttlSecond"}`."""
+    """Returns all namespaces, ordered by name, as a JSON array of `{"name","createdAt","ttlSecond"}`."""
     return database.execute(_LIST, account.encode()).get_value(0, 0) or b"[]"
 
 
 def delete_namespace(database: Database, account: str, name: str, actor: str) -> None:
-    """Deletes the namespace with all that is in it, at once and whole for every reader.
+    """Deletes the namespace with all its properties and TTLs, atomically and immediately for every reader.
 
-    Of a namespace that exists, the audit gets a line that names `actor`.
+    If the namespace existed, a line that names `actor` is added to the audit log.
     """
     result = database.execute(_DELETE, account.encode(), name.encode(), actor.encode())
     if result.command_tuples:

@@ -1,13 +1,13 @@
-"""The purge: deletes rows that no reader can see any more, in small batches that wait for nobody.
+"""The purge: deletes rows that are no longer visible to any reader, in small batches.
 
-A row that somebody else has locked is left for the next run, so the purge takes part in no deadlock and delays no
-writer by more than a batch; any number of instances may purge at once. After each batch it rests, so that requests find
-the database free most of the time.
+The purge skips locked rows and leaves them for its next run. So it cannot cause a deadlock, it delays a writer by one
+batch at most, and several instances may purge at once. It pauses after each batch, so that it uses only a small part of
+the database's time.
 
-What it costs depends on what there is to delete, not on what is stored: it looks at a row when the row's `purge_at` has
-come, which is never for one that never expires. A row that was saved again since then, and lives longer, is put off
-until it expires. So a save need not move `purge_at`, nor change its index, and a row is put off once in its time to
-live at the most, however often it is saved.
+Its cost depends on the number of rows to delete, not on the number stored. It examines a row once the row's `purge_at`
+has passed; a row that never expires has none. If the row has been saved again with a later expiry, the purge sets
+`purge_at` to that expiry. So a save need not update `purge_at` and its index, and a row is postponed at most once in
+its time to live, however often it is saved.
 """
 
 from collections.abc import Callable
@@ -16,20 +16,21 @@ from time import monotonic
 from typing import NamedTuple
 
 from ccs_server.store.audit import PURGE_AUDIT
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement
 
 BATCH = 500
-"""Rows that one statement looks at: some milliseconds of a processor, for which a request may have to wait."""
+"""The number of rows that one statement examines: some milliseconds of CPU time, which may delay a request."""
 
 _REST = 3.0
-"""Seconds of rest for each second of work."""
+"""Seconds of pause for each second of work."""
 
 _NEVER_STOPPED = Event()
 
-# Each statement takes one batch of $1 rows, and returns how many it has looked at and how many of them it has deleted.
+# Each statement processes a batch of $1 rows, and returns the number of rows examined and the number deleted.
 
-# A row that was saved again while the statement ran is left for the next run: its new version is not the statement's.
+# A row that is saved again while the statement runs is left for the next run, because the statement matches rows by
+# their version (ctid).
 PURGE_EXPIRED = Statement.of(
     "purge_expired",
     """WITH due AS MATERIALIZED (
@@ -88,8 +89,8 @@ DELETE_SESSION_TTLS = Statement.of(
     """,
 )
 
-# A save that found the namespace before it was deleted may still be about to commit a row; no statement lives as long
-# as this.
+# A save that found the namespace before it was deleted may commit a row later. No statement runs as long as this
+# interval.
 FORGET_NAMESPACES = Statement.of(
     "purge_deleted_namespaces",
     """
@@ -112,7 +113,7 @@ FORGET_NAMESPACES = Statement.of(
 
 
 class Purged(NamedTuple):
-    """How many rows a purge has deleted."""
+    """The number of rows that a purge has deleted, by kind."""
 
     properties: int
     session_ttls: int
@@ -123,17 +124,17 @@ class Purged(NamedTuple):
 def purge(
     database: Database, *, batch: int = BATCH, wait: Callable[[float], bool] = _NEVER_STOPPED.wait
 ) -> Purged:
-    """Deletes what has expired, what deleted namespaces have left, and old lines of the audit.
+    """Deletes expired properties, the data of deleted namespaces, and old lines of the audit log.
 
-    It ends when nothing is left, or when it is told to stop.
+    Returns when nothing is left to delete, or when `wait` returns True.
 
     Args:
-        database: where to delete.
-        batch: rows that one statement looks at.
-        wait: rests for so many seconds, or until the purge shall stop, and says whether it shall.
+        database: the database to delete from.
+        batch: the number of rows that one statement examines.
+        wait: waits for the given number of seconds; returns True, possibly early, to stop the purge.
 
     Raises:
-        Unavailable: the database cannot be used now; what was deleted so far stays deleted.
+        Unavailable: the database cannot be used now; completed batches stay deleted.
     """
 
     def drain(statement: Statement, *params: bytes) -> int:

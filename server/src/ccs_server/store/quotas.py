@@ -1,4 +1,4 @@
-"""Quotas of accounts: set, shown and cleared by the operator, and found with the credentials of the account."""
+"""Stores the quotas of accounts. The operator manages them; requests read them along with the account's credentials."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from ccs_server.store.database import Database
 from ccs_server.store.tables import quota
 
 LIMITS = ("properties", "bytes", "sessions", "requests")
-"""What a quota may limit."""
+"""The names of the limits that a quota may set."""
 
-# As a subquery beside a row `holder` of the account: one value, null where the account has no quota.
+# A subquery for a statement whose row `holder` has the account. Its value is NULL if the account has no quota.
 QUOTA_OF_HOLDER = """SELECT json_build_object(
     'limits', json_build_object(
         'properties', properties_limit, 'bytes', bytes_limit, 'sessions', sessions_limit),
@@ -27,7 +27,7 @@ QUOTA_OF_HOLDER = """SELECT json_build_object(
 ) FROM quota WHERE quota.account = holder.account"""
 
 decode_quota = Decoder(Quota).decode
-"""Reads the value of QUOTA_OF_HOLDER."""
+"""Decodes the value of QUOTA_OF_HOLDER."""
 
 _LIMIT_COLUMNS = [quota.c[f"{name}_limit"] for name in LIMITS]
 
@@ -42,9 +42,9 @@ class AccountQuota:
 
 
 def set_quota(database: Database, account: str, limits: Mapping[str, int | str | None]) -> None:
-    """Sets the limits that are given, by their names in LIMITS; None removes one. Others stay as they are.
+    """Sets the given limits, by their names in LIMITS; None removes a limit. Other limits are unchanged.
 
-    A quota whose last limit is removed is gone.
+    When the last limit is removed, so is the quota.
 
     Raises:
         Unavailable: the database cannot be used now.
@@ -53,7 +53,7 @@ def set_quota(database: Database, account: str, limits: Mapping[str, int | str |
     upsert = (
         insert(quota)
         .values(account=account, **values)
-        # A new limit is a reason to count at once.
+        # Have the account counted now against the new limit.
         .on_conflict_do_update(
             index_elements=[quota.c.account], set_=values | {"due_at": func.now()}
         )
@@ -68,7 +68,7 @@ def clear_quota(database: Database, account: str) -> None:
     """Removes the quota of the account.
 
     Raises:
-        NotFound: it has none.
+        NotFound: the account has no quota.
         Unavailable: the database cannot be used now.
     """
     with database.begin() as connection:
@@ -78,7 +78,7 @@ def clear_quota(database: Database, account: str) -> None:
 
 
 def find_quota(database: Database, account: str) -> AccountQuota | None:
-    """The quota of the account; None if it has none.
+    """Returns the quota of the account; None if it has none.
 
     Raises:
         Unavailable: the database cannot be used now.
@@ -89,7 +89,7 @@ def find_quota(database: Database, account: str) -> AccountQuota | None:
 
 
 def list_quotas(database: Database) -> list[AccountQuota]:
-    """All quotas, by account.
+    """Returns all quotas, ordered by account.
 
     Raises:
         Unavailable: the database cannot be used now.
@@ -100,7 +100,9 @@ def list_quotas(database: Database) -> list[AccountQuota]:
 
 
 def list_fullest_quotas(database: Database, most: int) -> tuple[list[AccountQuota], int]:
-    """At most `most` quotas, those nearest to a limit or furthest over it first, and how many quotas there are.
+    """Returns the fullest quotas, at most `most` of them, and the number of all quotas.
+
+    The quota that is nearest to one of its limits, or furthest over it, comes first.
 
     Raises:
         Unavailable: the database cannot be used now.

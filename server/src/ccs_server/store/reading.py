@@ -1,6 +1,7 @@
-"""Reading properties. The database assembles the JSON; its bytes are the response's body.
+"""Reads properties. PostgreSQL assembles the JSON, and its bytes become the body of the response.
 
-So some statements write the names of the wire (`createdAt`, `namespace.name`): docs/architecture.md says why.
+For this reason some statements contain names of the API (`createdAt`, `namespace.name`); docs/architecture.md explains
+the trade-off.
 """
 
 from collections.abc import Collection
@@ -8,9 +9,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.document import DocumentKey
-from ccs_server.store.wire import Statement
 
 NOTHING = b"{}"
 
@@ -76,37 +77,37 @@ READ_DOCUMENT = Statement.of(
 
 
 class Payload(NamedTuple):
-    """A document's properties as a JSON object, and when the last of them expires (UTC; None: never)."""
+    """The properties of a document as a JSON object, and when the last one expires (UTC; None if one never does)."""
 
     properties: bytes
     ttl: bytes | None
 
 
 def read_all(database: Database, document: DocumentKey) -> bytes:
-    """All properties as a JSON object."""
+    """Returns all properties of the document as a JSON object."""
     return database.execute(READ_ALL, *document.params()).get_value(0, 0) or NOTHING
 
 
 def read_some(database: Database, document: DocumentKey, names: Collection[str]) -> bytes:
-    """Those of `names` that exist, as a JSON object."""
+    """Returns the properties in `names` that exist, as a JSON object."""
     wanted = msgspec.json.encode(names)
     return database.execute(_READ_SOME, *document.params(), wanted).get_value(0, 0) or NOTHING
 
 
 def read_filtered(database: Database, document: DocumentKey, names: Collection[str]) -> bytes:
-    """Those of `names` that exist, as a JSON object whose members are called `namespace.name`."""
+    """Returns the properties in `names` that exist, as a JSON object with keys of the form `namespace.name`."""
     wanted = msgspec.json.encode(names)
     return database.execute(_READ_FILTERED, *document.params(), wanted).get_value(0, 0) or NOTHING
 
 
 def read_one(database: Database, document: DocumentKey, name: str) -> bytes | None:
-    """The value as JSON, or None where there is no such property."""
+    """Returns the value of the property as JSON; None if the property does not exist."""
     result = database.execute(READ_ONE, *document.params(), name.encode())
     return result.get_value(0, 0) if result.ntuples else None
 
 
 def read_document(database: Database, document: DocumentKey) -> Payload | None:
-    """The document as v2 knows it, or None where it has no property."""
+    """Returns the payload and expiry of a v2 document; None if the document has no properties."""
     result = database.execute(READ_DOCUMENT, *document.params())
     properties = result.get_value(0, 0)
     return Payload(properties, result.get_value(0, 1)) if properties else None

@@ -1,32 +1,31 @@
-"""Saving properties: all of a request or nothing.
+"""Saves properties. Each request is saved as a whole or not at all.
 
-A v1 save is one statement where nothing stands in its way: `SAVE`. A v2 save takes the document's lock first, in the
-same round trip: `SAVE_DOCUMENT`. Where either has saved nothing, `_SAVE_LOCKED` tries again in a transaction of several
-round trips.
+A v1 save usually takes one statement, `SAVE`. A v2 save takes the document's lock and then executes `SAVE_DOCUMENT`, in
+one round trip. If either has saved nothing, `_SAVE_LOCKED` tries again in a transaction of several round trips.
 """
 
 from ccs_server.domain.errors import BUSY, TooLarge, Unavailable
+from ccs_server.store.connection import Statement, Step
 from ccs_server.store.database import Database
 from ccs_server.store.document import LOCK, DocumentKey, document_lock
 from ccs_server.store.namespaces import ensure_namespace
-from ccs_server.store.wire import Statement, Step
 
 _ATTEMPTS = 10
-"""How often a save ensures that its namespace exists, where others delete it each time before it has saved."""
+"""How often a save creates its namespace again if the namespace is deleted concurrently."""
 
-# Of the statements below:
-# - A document may have 800,000 characters as one compact JSON object (contract, section 1). `size` is the length of a
-#   property's `"name":value,`. The object has two braces more than the sum of these and one comma less, so it is within
-#   the limit if the sum is under it.
+# The statements below share these rules:
+# - A document is limited to 800,000 characters as a compact JSON object (contract, section 1). `size` is the length of
+#   `"name":value,` for each property. The object has two braces more and one comma less than the sum of these, so it is
+#   within the limit if the sum is below the limit.
 # - A save locks rows in the order of their names (ORDER BY), so two saves cannot deadlock.
-# - A save that moves the expiry to later leaves `purge_at`: the purge looks again at what has not expired by then.
+# - A save that postpones the expiry keeps `purge_at`; the purge then finds that the row has not expired yet.
 
 # $1 account, $2 namespace, $3 session id, $4 the properties as a JSON object.
 #
-# Shares the document's lock. Saves nothing, and says so by inserting no row, where the namespace does not exist, where
-# the lock is taken, or where the document may not have room enough: one save among others may take a 64th of the room
-# that is left, so the limit holds even if 64 of them pass the check at once, and what it replaces counts as if it were
-# kept. A save costs the database a tenth less so than by a statement that is exact.
+# Takes the document's lock in shared mode. It saves nothing, and inserts no row, if the namespace does not exist, if
+# the lock is not available, or if the document may become too large. That last check is approximate: a save may take
+# 1/64 of the space left, so that the limit holds even if 64 saves pass the check at once, and values that it
+# replaces count as if they were kept. This costs the database a tenth less than an exact check.
 SAVE = Statement.of(
     "save",
     """
@@ -63,9 +62,10 @@ SAVE = Statement.of(
     """,
 )
 
-# The same under the document's lock, which it must not ask for again: PostgreSQL before 18 refuses the lock even to its
-# holder while another session waits for it. Returns a row that says whether it has saved, false where the document
-# would be too large; no row where the namespace does not exist.
+# Saves under the document's exclusive lock, with an exact check of the size. It does not take the lock again, because
+# before version 18 PostgreSQL refuses that even to its holder while another session waits for the lock. Returns one row
+# that says whether it has saved, which is false if the document would be too large, or no row if the namespace does not
+# exist.
 _SAVE_LOCKED = Statement.of(
     "save_locked",
     """
@@ -103,10 +103,11 @@ _SAVE_LOCKED = Statement.of(
     """,
 )
 
-# v2's save, under the document's lock too: all live properties of the document expire at once, those that are not given
-# too. $5 is the TTL that was asked for, 0 for the one in force, and $6 the maximum retention, both in seconds. It
-# inserts no row where the namespace does not exist or the document may not have room enough; alone, it may take all of
-# the room. It stamps rows in no order, so beside another save of the document it could deadlock.
+# v2's save, under the document's exclusive lock. It gives all live properties of the document the same expiry,
+# including those that are not in the request. $5 is the requested TTL, or 0 for the TTL in force, and $6 is the maximum
+# retention, both in seconds. It inserts no row if the namespace does not exist or the document may become too large;
+# under the exclusive lock it may take all the space left. The lock is also needed because it updates expiries in no
+# particular order, and could deadlock with another save of the document.
 SAVE_DOCUMENT = Statement.of(
     "save_document",
     """
@@ -148,8 +149,8 @@ SAVE_DOCUMENT = Statement.of(
     """,
 )
 
-# What v2's save does besides saving: by itself where nothing is given, and after _SAVE_LOCKED where SAVE_DOCUMENT has
-# saved nothing. $4 is the TTL that was asked for and $5 the maximum retention.
+# Updates the expiry of all live properties, as v2's save does. It is used if the request has no properties, and after
+# _SAVE_LOCKED if SAVE_DOCUMENT has saved nothing. $4 is the requested TTL and $5 the maximum retention, in seconds.
 _STAMP = Statement.of(
     "stamp_document",
     """
@@ -178,11 +179,11 @@ _NOTHING = b"{}"
 
 
 def save(database: Database, document: DocumentKey, properties: bytes) -> None:
-    """Upserts each member of the JSON object `properties`, at least one, with the TTL in force.
+    """Upserts each member of `properties`, a JSON object that is not empty, with the TTL in force.
 
     Raises:
-        TooLarge: the document would grow over its limit; nothing is saved.
-        LimitReached: its namespace is new, and the account has as many as it may have.
+        TooLarge: the document would exceed its limit; nothing is saved.
+        LimitReached: the namespace is new, and the account has the maximum number of namespaces.
     """
     if not database.execute(SAVE, *document.params(), properties).command_tuples:
         _save_locked(database, document, properties)
@@ -191,18 +192,18 @@ def save(database: Database, document: DocumentKey, properties: bytes) -> None:
 def save_document(
     database: Database, document: DocumentKey, properties: bytes, *, ttl: int, max_retention: int
 ) -> None:
-    """Upserts each member, and gives every property of the document the same new expiry.
+    """Upserts each member of `properties`, and gives all properties of the document the same new expiry.
 
     Args:
-        database: where to save.
-        document: what to save into.
+        database: the database to save to.
+        document: the document to update.
         properties: a JSON object.
-        ttl: seconds from now; 0 for the TTL in force or, if that is forever, `max_retention`.
-        max_retention: seconds from now at the most.
+        ttl: seconds until the expiry; 0 for the TTL in force or, if that is forever, `max_retention`.
+        max_retention: the maximum of `ttl`, in seconds.
 
     Raises:
-        TooLarge: the document would grow over its limit; nothing is saved.
-        LimitReached: its namespace is new, and the account has as many as it may have.
+        TooLarge: the document would exceed its limit; nothing is saved.
+        LimitReached: the namespace is new, and the account has the maximum number of namespaces.
     """
     address = document.params()
     times = b"%d" % ttl, b"%d" % max_retention
@@ -210,8 +211,8 @@ def save_document(
     if properties == _NOTHING:
         database.pipeline((LOCK, address), stamp)
         return
-    # The lock is a statement of its own, so that the save's snapshot has all that was saved before the lock was ours:
-    # a property that it does not see would keep its old expiry.
+    # The lock is a separate statement, so that the save's snapshot includes everything that was saved before the lock
+    # was granted. A property outside the snapshot would keep its old expiry.
     saved = database.pipeline((LOCK, address), (SAVE_DOCUMENT, (*address, properties, *times)))
     if not saved.command_tuples:
         _save_locked(database, document, properties, then=stamp)
@@ -220,13 +221,16 @@ def save_document(
 def _save_locked(
     database: Database, document: DocumentKey, properties: bytes, *, then: Step | None = None
 ) -> None:
-    """Saves under the document's lock, into a namespace that may be new, and runs `then` in the same transaction."""
+    """Saves under the document's exclusive lock, and executes `then` in the same transaction.
+
+    The namespace is created if it does not exist.
+    """
     params = (*document.params(), properties)
-    with document_lock(database, document) as wire:
+    with document_lock(database, document) as connection:
         for _ in range(_ATTEMPTS):
-            ensure_namespace(wire, document, database.settings.namespace_limit)
-            result = wire.execute(_SAVE_LOCKED, params)
-            # No row: the namespace existed, and was deleted between the two statements.
+            ensure_namespace(connection, document, database.settings.namespace_limit)
+            result = connection.execute(_SAVE_LOCKED, params)
+            # There is no row if the namespace was deleted between the two statements.
             if result.ntuples:
                 break
         else:
@@ -234,4 +238,4 @@ def _save_locked(
         if result.get_value(0, 0) != _SAVED:
             raise TooLarge("document too large")
         if then:
-            wire.execute(*then)
+            connection.execute(*then)

@@ -1,7 +1,7 @@
-"""The schema's version: which one this code needs, which one a database has, and the way from one to the other.
+"""Checks and migrates the schema of a database.
 
-Revisions are numbers with leading zeros, so a later one compares greater. A database may be ahead of the code: while
-instances are replaced one by one, old ones run on a schema that a new one has migrated (docs/operations.md).
+Revisions are numbers with leading zeros, so a later one compares greater. A database may be ahead of the code: during a
+rolling upgrade, old instances run on a schema that a new instance has migrated (docs/operations.md).
 """
 
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import Unavailable
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database, read_url
 from ccs_server.store.faults import NOT_MIGRATED, READ_ONLY, fault_from_driver
-from ccs_server.store.wire import Statement
 
 CURRENT = "0004"
-"""The newest revision in `migrations/versions`; a test holds the two together."""
+"""The newest revision in `migrations/versions`; a test compares the two."""
 
-# Any number will do, as long as nobody else's lock in the same database has it: "CCS schema" in ASCII, cut to 64 bits.
+# Any number that no other application uses in the same database: "CCS schema" in ASCII, truncated to 64 bits.
 _LOCK = int.from_bytes(b"CCS sche")
 
 _CONNECT_SECONDS = 10
@@ -35,13 +35,13 @@ _STATE = Statement.of(
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Brings the schema of the database at `url` up to `revision`, all of the way or not at all.
+    """Migrates the schema of the database at `url` up to `revision`, in one transaction.
 
-    Many may do so at once: one migrates, the others wait for it and find nothing left to do.
+    Concurrent calls are safe: one migrates, and the others wait for it and find nothing left to do.
 
     Raises:
         Unavailable: the database cannot be used now.
-        StoreFault: it refuses, for want of a right for example.
+        StoreFault: the database refused a statement, for example because a privilege is missing.
     """
     with transaction(url) as connection:
         upgrade(connection, revision)
@@ -49,11 +49,11 @@ def migrate(url: str, revision: str = "head") -> None:
 
 @contextmanager
 def transaction(url: str) -> Iterator[Connection]:
-    """One transaction in the database at `url`, without the limits on time that requests have.
+    """Runs the block in a transaction on the database at `url`, without the timeouts of requests.
 
     Raises:
         Unavailable: the database cannot be used now.
-        StoreFault: it refuses, for want of a right for example.
+        StoreFault: the database refused a statement, for example because a privilege is missing.
     """
     engine = create_engine(
         read_url(url), poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS}
@@ -66,14 +66,14 @@ def transaction(url: str) -> Iterator[Connection]:
 
 
 def lock(connection: Connection) -> None:
-    """Waits until no other transaction changes the schema; none does until this one ends."""
-    # Held until the commit, so it works through a transaction pooler and cannot be left behind.
+    """Takes the lock on the schema, which is held until the end of the transaction."""
+    # A lock that ends with the transaction works through a transaction pooler, and cannot be left behind.
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Brings the schema up to `revision` within the connection's transaction."""
-    from alembic import command  # noqa: PLC0415 - a third of a second that few starts need
+    """Migrates the schema up to `revision`, in the connection's transaction."""
+    from alembic import command  # noqa: PLC0415 - takes a third of a second, and few starts need it
 
     lock(connection)
     config = alembic_config()
@@ -82,7 +82,7 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
 
 
 def alembic_config() -> "Config":
-    """Alembic's configuration, without a file: the migrations ship in this package."""
+    """Returns Alembic's configuration. It needs no file, since this package contains the migrations."""
     from alembic.config import Config  # noqa: PLC0415 - see upgrade
 
     config = Config()
@@ -92,7 +92,7 @@ def alembic_config() -> "Config":
 
 
 def revisions() -> set[str]:
-    """Every revision that this code can migrate from."""
+    """Returns every revision that this code can migrate from."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - see upgrade
 
     scripts = ScriptDirectory.from_config(alembic_config())
@@ -100,16 +100,16 @@ def revisions() -> set[str]:
 
 
 def check(database: Database) -> None:
-    """Returns if the database answers, accepts writes and its schema is current.
+    """Checks that the database responds, accepts writes and has a current schema.
 
     Raises:
-        Unavailable: it does not, or is behind; the message says which.
+        Unavailable: one of these does not hold; the message says which.
     """
     result = database.execute(_STATE)
     version = result.get_value(0, 0) if result.ntuples else None
     if version is None or version.decode() < CURRENT:
         raise Unavailable(NOT_MIGRATED)
     if result.get_value(0, 1) == b"on":
-        # A standby, or what a failover has left of a primary: another instance may be better connected.
+        # A standby, or a former primary after a failover. New connections may reach the new primary.
         database.release()
         raise Unavailable(READ_ONLY)

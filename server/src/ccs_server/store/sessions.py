@@ -1,22 +1,22 @@
-"""The sessions of a namespace: their TTLs, and listing those that have live properties.
+"""Sets the TTLs of sessions, and lists the sessions that have live properties.
 
-The sessions of a page are found by skipping through the primary key from one to the next, so a page costs the same
-however many properties they have and however many sessions follow. A page that begins after a given session costs the
-same anywhere in the list; one that is asked for by its number also costs what comes before it, of which it may pass
-over `list_depth` properties at most.
+A page of sessions is read with a skip scan of the primary key. So its cost does not depend on how many properties the
+sessions have, or on how many sessions follow. A page that begins after a given session id costs the same anywhere in
+the list. A page that is requested by number also costs the scan of the properties before it, which is limited to
+`list_depth`.
 """
 
 from psycopg.pq.abc import PGresult
 
 from ccs_server.domain.errors import InvalidInput, TooLarge
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.deleting import DELETE_ALL
 from ccs_server.store.document import LOCK, DocumentKey
 from ccs_server.store.namespaces import ensure_namespace
-from ccs_server.store.wire import Statement
 
 PAGE_LIMIT = 32_000_000
-"""Characters of property data that one page of sessions with their properties may have."""
+"""The maximum size of a page of sessions with their properties, in characters of property data."""
 
 _SET_TTL = Statement.of(
     "set_session_ttl",
@@ -38,8 +38,8 @@ _DELETE_TTL = Statement.of(
     """,
 )
 
-# The lists: $1 account, $2 namespace, $3 the session id after which they begin ('' for the first), $4 how many sessions
-# to pass over from there, $5 how many to return at most.
+# Parameters of the lists: $1 account, $2 namespace, $3 the session id after which the list begins ('' for the
+# beginning), $4 how many sessions to skip from there, $5 the maximum number of sessions to return.
 
 _LIST_TTLS = Statement.of(
     "list_session_ttls",
@@ -59,11 +59,13 @@ _LIST_TTLS = Statement.of(
     """,
 )
 
-# The sessions of a page are found by skipping from one to the next, so it does not matter how many properties they have
-# (`session`). Those before the page are passed over by strides: a stride reads so many rows, counts their sessions, and
-# skips the rest of the last one (`stride`). A skip costs as much as some 32 rows (`work`), so strides get longer where
-# sessions have fewer rows than that, and shorter where they have more, down to a skip of one session. They end where
-# the page begins, or when their work is more than $6: then the list is NULL.
+# `session` finds the sessions of the page with a skip scan: it searches for the first row after each session, so the
+# number of properties does not matter.
+#
+# `stride` skips the sessions before the page. A stride reads a number of rows, counts their sessions, and skips the
+# rest of the last one. A skip costs about as much as reading 32 rows (`work`). So strides get longer while sessions
+# have fewer rows than that, and shorter while they have more, down to one session per stride. They end where the page
+# begins, or when their work exceeds $6; the list is then NULL.
 
 LIST_IDS = Statement.of(
     "list_session_ids",
@@ -119,7 +121,7 @@ LIST_IDS = Statement.of(
     """,
 )
 
-# Returns no row where the page is over $7 characters; json_agg alone would always return one.
+# Returns no row if the page exceeds $7 characters. HAVING is needed because an aggregate alone always returns a row.
 LIST_PROPERTIES = Statement.of(
     "list_session_properties",
     """
@@ -188,22 +190,22 @@ LIST_PROPERTIES = Statement.of(
 
 
 def set_session_ttl(database: Database, document: DocumentKey, ttl: int | None) -> None:
-    """Sets the session's TTL in seconds, unless `ttl` is None; its namespace comes into being either way.
+    """Sets the session's TTL in seconds, unless `ttl` is None. Creates its namespace in either case.
 
     Raises:
-        LimitReached: the namespace is new, and the account has as many as it may have.
+        LimitReached: the namespace is new, and the account has the maximum number of namespaces.
     """
-    with database.transaction() as wire:
-        ensure_namespace(wire, document, database.settings.namespace_limit)
+    with database.transaction() as connection:
+        ensure_namespace(connection, document, database.settings.namespace_limit)
         if ttl is not None:
-            wire.execute(_SET_TTL, (*document.params(), b"%d" % ttl))
+            connection.execute(_SET_TTL, (*document.params(), b"%d" % ttl))
 
 
 def list_session_ttls(database: Database, account: str, namespace: str) -> bytes:
-    """Sessions that have a TTL set, as a JSON array of `{"sessionId","createdAt","ttlSecond"}`.
+    """Returns the sessions that have a TTL, as a JSON array of `{"sessionId","createdAt","ttlSecond"}`.
 
     Raises:
-        TooLarge: they are more than `list_limit`.
+        TooLarge: there are more than `list_limit` of them.
     """
     limit = database.settings.list_limit
     found = database.execute(_LIST_TTLS, *_params(account, namespace, None, 0, limit + 1))
@@ -221,7 +223,9 @@ def list_session_ttls_page(  # noqa: PLR0913 - which list, and which page of it
     per_page: int,
     after: str | None = None,
 ) -> bytes:
-    """One page of the same, by session id; with `after`, what follows that session id instead.
+    """Returns one page of the sessions that have a TTL, ordered by session id.
+
+    With `after`, the page begins after that session id, and `page` is ignored.
 
     Raises:
         InvalidInput: there are more sessions before the page than `list_depth`.
@@ -251,9 +255,9 @@ def list_session_ids(  # noqa: PLR0913 - which list, and which page of it
     per_page: int,
     after: str | None = None,
 ) -> bytes:
-    """One page of the sessions with live properties, by id, as a JSON array of strings.
+    """Returns one page of the ids of sessions with live properties, in order, as a JSON array of strings.
 
-    With `after`, the sessions that follow that session id instead.
+    With `after`, the page begins after that session id, and `page` is ignored.
 
     Raises:
         InvalidInput: there are more properties before the page than `list_depth`.
@@ -273,13 +277,13 @@ def list_session_properties(  # noqa: PLR0913 - which list, and which page of it
     per_page: int,
     after: str | None = None,
 ) -> bytes:
-    """One page of sessions with their properties, as a JSON array of `{"sessionId","property"}`.
+    """Returns one page of sessions with their properties, as a JSON array of `{"sessionId","property"}`.
 
-    With `after`, the sessions that follow that session id instead.
+    With `after`, the page begins after that session id, and `page` is ignored.
 
     Raises:
         InvalidInput: there are more properties before the page than `list_depth`.
-        TooLarge: the page would be over PAGE_LIMIT.
+        TooLarge: the page would exceed PAGE_LIMIT.
     """
     to_pass = 0 if after is not None else page * per_page
     params = _params(account, namespace, after, to_pass, per_page)
@@ -299,7 +303,11 @@ def _params(
 
 
 def _found(result: PGresult) -> bytes:
-    """The JSON that a list of sessions returned."""
+    """Returns the JSON in the result of a list statement.
+
+    Raises:
+        InvalidInput: the page is too far into the list.
+    """
     found = result.get_value(0, 0)
     if found is None:
         raise _too_deep()

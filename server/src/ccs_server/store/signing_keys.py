@@ -1,7 +1,7 @@
-"""The keys that sign v2 tokens: Ed25519, kept in the database so that every instance signs and verifies alike.
+"""The Ed25519 keys that sign v2 tokens. They are stored in the database, so that all instances share them.
 
-The newest signs. An older one verifies until the last token that it can have signed has expired: a token's lifetime
-after its successor was made. Where `CCS_SECRET_KEY` is set, they are stored encrypted (`encryption`).
+The newest key signs. An older key still verifies for one token lifetime after its successor was created, when the last
+token that it may have signed has expired. If `CCS_SECRET_KEY` is set, keys are stored encrypted (`encryption`).
 """
 
 from dataclasses import dataclass
@@ -22,14 +22,15 @@ from ccs_server.domain.credentials import new_id
 from ccs_server.settings import SettingError
 from ccs_server.store import audit
 from ccs_server.store.audit import INSTALLATION, OPERATOR, SERVICE, Action, By
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.encryption import Encryption
 from ccs_server.store.tables import signing_key
-from ccs_server.store.wire import Statement
 
 ALGORITHM = "EdDSA"
 
-# Held by whoever makes or encrypts keys: of many instances that find none, one makes it. Readers do not wait.
+# Held while keys are created or encrypted, so that only one of several instances creates the first key. Readers do not
+# wait for it.
 _LOCK = text("LOCK TABLE signing_key IN SHARE ROW EXCLUSIVE MODE")
 
 _FIND = Statement.of(
@@ -45,7 +46,7 @@ _FIND = Statement.of(
 
 @dataclass(frozen=True)
 class SigningKey:
-    """One Ed25519 key; `key_id` stands as `kid` in the header of the tokens that it signs."""
+    """An Ed25519 key. `key_id` is the `kid` in the header of the tokens that it signs."""
 
     key_id: str
     private_key: Ed25519PrivateKey
@@ -55,42 +56,42 @@ class SigningKey:
 
     @cached_property
     def public_key(self) -> Ed25519PublicKey:
-        """What verifies its signatures."""
+        """The public key, which verifies its signatures."""
         return self.private_key.public_key()
 
     @property
     def jwk(self) -> dict[str, Any]:
-        """Its public part as a JSON Web Key (RFC 8037)."""
+        """The public key as a JSON Web Key (RFC 8037)."""
         public = OKPAlgorithm.to_jwk(self.public_key, as_dict=True)
         return {**public, "kid": self.key_id, "use": "sig", "alg": ALGORITHM}
 
 
 @dataclass(frozen=True)
 class SigningKeys:
-    """Every key that a token may still be signed by, the newest first."""
+    """All keys that may have signed a token that is still valid, newest first."""
 
     keys: tuple[SigningKey, ...]
 
     @property
     def newest(self) -> SigningKey:
-        """The one that signs."""
+        """The key that signs new tokens."""
         return self.keys[0]
 
     def find(self, key_id: str) -> SigningKey | None:
-        """The key of this id; None if there is none, or not any more."""
+        """Returns the key with this id; None if there is none, or if it is no longer valid."""
         return next((key for key in self.keys if key.key_id == key_id), None)
 
     @property
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """The public parts as a JSON Web Key Set (RFC 7517)."""
+        """The public keys as a JSON Web Key Set (RFC 7517)."""
         return {"keys": [key.jwk for key in self.keys]}
 
 
 def load_signing_keys(database: Database, token_lifetime: int) -> SigningKeys:
-    """The keys in force, the first of them made now if there is none; `token_lifetime` is in seconds.
+    """Returns the valid keys, and creates the first one if there are none; `token_lifetime` is in seconds.
 
     Raises:
-        Unavailable: the database cannot be used now, or a key is encrypted with a key that we do not have.
+        Unavailable: the database cannot be used now, or a key is encrypted with a key not in `CCS_SECRET_KEY`.
     """
     keys = _find(database, token_lifetime)
     if not keys:
@@ -100,21 +101,21 @@ def load_signing_keys(database: Database, token_lifetime: int) -> SigningKeys:
 
 
 def check_signing_keys(database: Database, token_lifetime: int) -> None:
-    """Returns if every key in force can be used, or there is none yet.
+    """Checks that every valid key can be decrypted. It is not an error if there are none yet.
 
     Raises:
-        Unavailable: the database cannot be used now, or a key is encrypted with a key that we do not have.
+        Unavailable: the database cannot be used now, or a key is encrypted with a key not in `CCS_SECRET_KEY`.
     """
     _find(database, token_lifetime)
 
 
 def rotate_signing_keys(database: Database, actor: str = OPERATOR) -> str:
-    """Makes a key that signs from now on; returns its id. Tokens signed by older ones stay valid.
+    """Creates a key that signs from now on, and returns its id. Tokens signed by older keys stay valid.
 
-    The older ones are encrypted with the first key of `CCS_SECRET_KEY`, as the new one is.
+    Older keys are encrypted again with the first key of `CCS_SECRET_KEY`, which also encrypts the new one.
 
     Raises:
-        Unavailable: one is encrypted with a key that we do not have; nothing has changed.
+        Unavailable: a key is encrypted with a key not in `CCS_SECRET_KEY`; nothing has changed.
     """
     encryption = Encryption(database.settings.secret_key)
     with database.begin() as connection:
@@ -124,11 +125,11 @@ def rotate_signing_keys(database: Database, actor: str = OPERATOR) -> str:
 
 
 def encrypt_signing_keys(database: Database, actor: str = OPERATOR) -> list[str]:
-    """Encrypts every signing key with the first key of `CCS_SECRET_KEY`; returns the ids of those that were not.
+    """Encrypts every signing key with the first key of `CCS_SECRET_KEY`; returns the ids of those that changed.
 
     Raises:
         SettingError: `CCS_SECRET_KEY` is not set.
-        Unavailable: one is encrypted with a key that we do not have; nothing has changed.
+        Unavailable: a key is encrypted with a key not in `CCS_SECRET_KEY`; nothing has changed.
     """
     if not database.settings.secret_key:
         raise SettingError("Set CCS_SECRET_KEY or CCS_SECRET_KEY_FILE to encrypt signing keys.")
@@ -148,7 +149,7 @@ def _find(database: Database, token_lifetime: int) -> tuple[SigningKey, ...]:
 
 
 def _create_first(database: Database) -> None:
-    """Makes a key if there is none: of many instances that find none at the same time, one makes it."""
+    """Creates a key if there is none. If several instances try at the same time, one of them creates it."""
     with database.begin() as connection:
         connection.execute(_LOCK)
         if connection.scalar(select(signing_key.c.key_id).limit(1)) is None:

@@ -1,6 +1,6 @@
-"""The tables. A row per property: each has its own expiry, and writers of one session do not wait for each other.
+"""The tables. Each property is a row, so it has its own expiry, and writers of one session do not block each other.
 
-All names are compared byte by byte (collation C): order is by code point, and an index probe is a memcmp.
+Names use the C collation: they are ordered by code point, and an index comparison is a memcmp.
 """
 
 from sqlalchemy import (
@@ -36,7 +36,7 @@ def _created_at() -> Column[object]:
 
 
 def _first_used_at() -> Column[object]:
-    # Null until then; before all time where that was not recorded yet.
+    # NULL if not used yet; -infinity if it was created before first uses were recorded.
     return Column("first_used_at", Moment)
 
 
@@ -45,7 +45,7 @@ namespace = Table(
     metadata,
     Column("account", Name, primary_key=True),
     Column("name", Name, primary_key=True),
-    # Properties refer to the id: a namespace made again under an old name never sees the old one's data.
+    # Properties refer to the id, so a namespace that is deleted and created again does not have the old data.
     Column("id", BigInteger, Identity(always=True), nullable=False),
     Column("ttl_seconds", Integer, nullable=False, server_default=text("0")),
     _created_at(),
@@ -70,14 +70,14 @@ session_ttl = Table(
     _created_at(),
 )
 
-# Room for updates in place, and a vacuum that does not wait for a fifth of the table to die.
+# Leave room for HOT updates, and vacuum earlier than at PostgreSQL's default of 20 % dead rows.
 _UPDATED_OFTEN = {
     "fillfactor": 80,
     "autovacuum_vacuum_scale_factor": 0.02,
     "autovacuum_analyze_scale_factor": 0.05,
 }
 
-# `property` is no reserved word of PostgreSQL, so it stands unquoted.
+# `property` is not a reserved word in PostgreSQL, so it needs no quotes in SQL. In Python it is a builtin.
 property_ = Table(
     "property",
     metadata,
@@ -85,12 +85,13 @@ property_ = Table(
     Column("namespace_id", BigInteger, primary_key=True, autoincrement=False),
     Column("session_id", Name, primary_key=True),
     Column("name", Name, primary_key=True),
-    # json, not jsonb: the text is kept, so every number comes back digit for digit.
+    # json, not jsonb: json keeps the text, so every number is returned digit for digit.
     Column("value", JSON, nullable=False),
     Column("size", Integer, nullable=False),
     Column("expires_at", Moment, nullable=False, server_default=text("'infinity'")),
-    # When the purge looks at the row; null: never. A save that moves the expiry leaves this, unless it would be too
-    # late: the indexes stay as they are where no indexed column changes. The default is for who does not know of it.
+    # When the purge examines the row; NULL means never. A save that changes the expiry does not change this, unless
+    # the purge would come too late: an update of no indexed column need not update the indexes. The default is for
+    # releases that do not know this column.
     Column("purge_at", Moment, server_default=text("'-infinity'")),
     postgresql_with=_UPDATED_OFTEN,
 )
@@ -134,7 +135,7 @@ signing_key = Table(
 audit = Table(
     "audit",
     metadata,
-    # Empty where a line concerns the whole installation.
+    # Empty if the line concerns the whole installation.
     Column("account", Name, primary_key=True),
     Column("recorded_at", Moment, primary_key=True, server_default=text("now()")),
     Column("id", BigInteger, Identity(always=True), primary_key=True),
@@ -151,21 +152,21 @@ quota = Table(
     "quota",
     metadata,
     Column("account", Name, primary_key=True),
-    # Null: no limit.
+    # NULL means no limit.
     Column("properties_limit", BigInteger),
     Column("bytes_limit", BigInteger),
     Column("sessions_limit", BigInteger),
     Column("requests_limit", Text),
-    # What the account had at `counted_at`; null: not counted yet.
+    # The usage at `counted_at`; NULL if not counted yet.
     Column("properties_used", BigInteger),
     Column("bytes_used", BigInteger),
     Column("sessions_used", BigInteger),
     Column("counted_at", Moment),
-    # When the account is counted next.
+    # When the next count is due.
     Column("due_at", Moment, nullable=False, server_default=text("now()")),
 )
 
-# A quota of requests alone needs no count.
+# An account whose quota limits only requests need not be counted.
 Index(
     "ix_quota_due_at",
     quota.c.due_at,

@@ -1,1 +1,1 @@
-"""The way from an empty database to the tables of `store/tables.py`, in steps that only go forward."""
+"""Alembic migrations from an empty database to the tables in `store/tables.py`. There are no downgrades."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the steps on the connection, and in the transaction, of `store/schema.py`."""
+"""Alembic's environment: runs the migrations on the connection, and in the transaction, of `store/schema.py`."""
 
 from alembic import context
 

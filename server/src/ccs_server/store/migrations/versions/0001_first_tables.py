@@ -1,4 +1,4 @@
-"""The first tables."""
+"""Creates the first tables."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +13,7 @@ NOW = sa.text("now()")
 
 
 def upgrade() -> None:
-    """Namespaces, sessions' times to live, properties, credentials."""
+    """Creates the tables for namespaces, session TTLs, properties, credentials and signing keys."""
     op.create_table(
         "namespace",
         sa.Column("account", NAME, nullable=False),

@@ -1,4 +1,4 @@
-"""The purge's own moments, so that its index does not change with every save."""
+"""Adds `purge_at`, so that the purge's index is not updated by every save."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,9 +8,10 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """When the purge looks at each property: soon at what is stored now, and at what the release before this one saves.
+    """Adds the column with a default in the past.
 
-    So nothing is written here but the index, for which requests wait: a second or two for a million properties.
+    So the purge soon examines existing properties, and those saved by the release before this one. No row is rewritten.
+    Requests wait only while the index is built: a second or two for a million properties.
     """
     op.add_column(
         "property",

@@ -1,4 +1,4 @@
-"""Quotas of accounts."""
+"""Adds the table of quotas."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """A new table, so no request waits, however many properties there are."""
+    """Creates a new table, so no request waits, however many properties are stored."""
     op.create_table(
         "quota",
         sa.Column("account", sa.Text(collation="C"), nullable=False),

@@ -1,4 +1,4 @@
-"""The audit, and when each credential was first used."""
+"""Adds the audit log, and the time of the first use of each credential."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,10 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Nobody knows when a credential that exists was first used; its next use must not pass for the first."""
+    """Creates the table and adds `first_used_at`, which is -infinity for existing credentials.
+
+    Their first use is unknown, and their next use must not be recorded as the first.
+    """
     op.create_table(
         "audit",
         sa.Column("account", NAME, nullable=False),

@@ -1,9 +1,11 @@
-"""One connection as the hot path uses it: statements prepared once, no wait without an end.
+"""A database connection for the hot path: each statement is prepared once, and every wait is bounded.
 
-SQLAlchemy's engine makes psycopg connections; a statement goes straight to the libpq connection below, where a
-SQLAlchemy `text()` would cost 285 µs more (docs/performance.md). libpq waits for an answer as long as it takes, in a
-single call that lets other threads run: waiting in steps, to look at the clock, would make each statement cost three
-changes of threads. So a thread of the process watches over all of them, and cuts those that wait for too long.
+SQLAlchemy's engine opens psycopg connections. A statement is executed directly on the libpq connection underneath,
+because a SQLAlchemy `text()` costs 285 µs more (docs/performance.md).
+
+libpq blocks until the server responds, in a single call that releases the GIL. Waiting in steps, in order to check the
+clock, would cost each statement three thread switches. Instead, one thread of the process watches all connections and
+shuts down those that have waited too long.
 """
 
 import os
@@ -25,21 +27,21 @@ from ccs_server.store.faults import TIMED_OUT, UNREACHABLE, StoreFault, fault_fr
 
 _REFUSED = ExecStatus.FATAL_ERROR
 
-_LOOK_SECONDS = 0.1
+_WATCH_SECONDS = 0.1
 
-# What was used this short a time ago is not asked whether it is still there: the answer may be out of date as soon.
+# A connection used more recently than this is not checked: the check would be out of date as quickly.
 _FRESH_SECONDS = 0.01
 
 
 class Statement(NamedTuple):
-    """A statement in PostgreSQL's own notation, parameters as `$1`; `name` is its name when prepared."""
+    """An SQL statement with PostgreSQL's own placeholders (`$1`); `name` is the name it is prepared under."""
 
     name: bytes
     sql: bytes
 
     @classmethod
     def of(cls, name: str, sql: str) -> Self:
-        """A statement from its name and text."""
+        """Creates a statement from its name and its text."""
         return cls(name.encode(), sql.encode())
 
 
@@ -52,13 +54,13 @@ Step = tuple[Statement, Params]
 Args = TypeVarTuple("Args")
 
 
-class Wire:
+class LibpqConnection:
     """A libpq connection on which every wait ends soon after `timeout` seconds.
 
-    With `prepare` false each statement is parsed anew, which any transaction pooler in front of the database allows.
+    If `prepare` is false, each statement is parsed anew, so that the connection works through any transaction pooler.
 
     Attributes:
-        is_silent: the server has let a wait come to its end.
+        has_timed_out: whether a wait has exceeded the timeout; the connection is then shut down.
     """
 
     def __init__(self, pgconn: PGconn, *, timeout: float, prepare: bool) -> None:
@@ -68,49 +70,50 @@ class Wire:
         self._prepared: set[bytes] = set()
         self._used_at = monotonic()
         self._is_waiting = False
-        self.is_silent = False
-        # libpq closes its descriptor when it likes, and the number may be another connection's then: this one is ours.
+        self.has_timed_out = False
+        # libpq may close its descriptor at any time, and another connection may then reuse the number. So we hold a
+        # duplicate.
         self._socket = socket.socket(fileno=os.dup(pgconn.socket))
         self._readable = select.poll()
         self._readable.register(self._socket, select.POLLIN)
         self._writable = select.poll()
         self._writable.register(self._socket, select.POLLIN | select.POLLOUT)
-        _watch.add(self)
+        _watchdog.add(self)
 
     def is_stale(self) -> bool:
-        """Whether the server has said something unasked: it has closed this idle connection."""
+        """Whether the server has closed this idle connection, which is then readable."""
         return monotonic() - self._used_at > _FRESH_SECONDS and bool(self._readable.poll(0))
 
     def execute(self, statement: Statement, params: Params = ()) -> PGresult:
-        """Runs one statement, in the transaction that is open or in one of its own.
+        """Runs one statement, in the open transaction if there is one.
 
         Raises:
-            Unavailable: the connection is broken, or the server did not answer in time; drop the connection.
+            Unavailable: the connection is broken, or the server did not respond in time; discard the connection.
             InvalidInput: the database cannot store a value.
             StoreFault: the database refused the statement.
         """
-        return self._watched(self._execute, statement, params)
+        return self._run_bounded(self._execute, statement, params)
 
     def pipeline(self, *steps: Step) -> PGresult:
-        """Runs statements as a transaction of their own, in one round trip; returns the last one's result.
+        """Runs statements as one transaction in one round trip, and returns the result of the last one.
 
-        Each statement's snapshot is taken when the statement before it is done. This is libpq's pipeline mode.
+        Uses libpq's pipeline mode. Each statement takes its snapshot after the one before it has finished.
 
         Raises:
-            Unavailable: the connection is broken, or the server did not answer in time; drop the connection.
-            InvalidInput: the database cannot store a value; none of the statements has an effect.
-            StoreFault: the database refused a statement; none of them has an effect.
+            Unavailable: the connection is broken, or the server did not respond in time; discard the connection.
+            InvalidInput: the database cannot store a value; no statement took effect.
+            StoreFault: the database refused a statement; no statement took effect.
         """
-        return self._watched(self._pipeline, *steps)
+        return self._run_bounded(self._pipeline, *steps)
 
-    def _watched(self, run: Callable[[*Args], PGresult], *args: *Args) -> PGresult:
-        """Calls `run` under the watch for overdue waits, and raises what went wrong."""
+    def _run_bounded(self, run: Callable[[*Args], PGresult], *args: *Args) -> PGresult:
+        """Calls `run` within the timeout, and raises the error that its result describes."""
         self._used_at = monotonic()
         self._is_waiting = True
         try:
             result = run(*args)
         except OperationalError as error:
-            raise Unavailable(TIMED_OUT if self.is_silent else UNREACHABLE) from error
+            raise Unavailable(TIMED_OUT if self.has_timed_out else UNREACHABLE) from error
         finally:
             self._is_waiting = False
         if result.status == _REFUSED:
@@ -122,7 +125,7 @@ class Wire:
             return self._pgconn.exec_params(statement.sql, params)
         if refused := self._ensure_prepared(statement):
             return refused
-        # Its annotation knows no NULL, though it takes None for it as exec_params does.
+        # psycopg's annotation omits None, although None means NULL here as it does in exec_params.
         return self._pgconn.exec_prepared(statement.name, cast("Sequence[bytes]", params))
 
     def _pipeline(self, *steps: Step) -> PGresult:
@@ -144,7 +147,7 @@ class Wire:
         return last
 
     def _ensure_prepared(self, statement: Statement) -> PGresult | None:
-        """Prepares the statement on this connection, once; returns the server's refusal if it refuses."""
+        """Prepares the statement if this connection has not yet; returns the result if the server refuses it."""
         if statement.name not in self._prepared:
             result = self._pgconn.prepare(statement.name, statement.sql)
             if result.status == _REFUSED:
@@ -153,13 +156,13 @@ class Wire:
         return None
 
     def _flush(self) -> None:
-        """Sends what is still in libpq's buffer; reads meanwhile, so that neither side waits for the other."""
+        """Sends the rest of libpq's buffer, and reads meanwhile so that neither side blocks the other."""
         while self._pgconn.flush():
             self._writable.poll()
             self._pgconn.consume_input()
 
     def _last_result(self) -> PGresult:
-        """Reads the results of a pipeline; returns the last one, or the refusal that ended it."""
+        """Reads the results of a pipeline; returns the last one, or the error that aborted the pipeline."""
         last: PGresult | None = None
         while True:
             while self._pgconn.is_busy():
@@ -174,11 +177,11 @@ class Wire:
                 last = result
             if self._pgconn.status == ConnStatus.BAD:
                 break
-        assert last is not None, "an empty pipeline"  # noqa: S101 - a fault of ours, not a check of input
+        assert last is not None, "an empty pipeline"  # noqa: S101 - guards against a bug, not against input
         return last
 
     def _fault(self, result: PGresult) -> ContextError | StoreFault:
-        if self.is_silent:
+        if self.has_timed_out:
             return Unavailable(TIMED_OUT)
         sqlstate = (result.error_field(DiagnosticField.SQLSTATE) or b"08000").decode()
         primary = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or b""
@@ -186,7 +189,7 @@ class Wire:
 
     @contextmanager
     def bounded(self) -> Iterator[None]:
-        """Bounds a block that uses the connection by other means than `execute`: it too is cut off after `timeout`."""
+        """Applies the timeout to a block that uses the psycopg connection directly, as SQLAlchemy does."""
         self._used_at = monotonic()
         self._is_waiting = True
         try:
@@ -194,47 +197,50 @@ class Wire:
         finally:
             self._is_waiting = False
 
-    def cut_if_overdue(self) -> None:
-        """Ends a wait that has lasted too long: libpq then finds the connection closed."""
+    def shut_down_if_overdue(self) -> None:
+        """Shuts the socket down if a wait has exceeded the timeout; libpq then reports a closed connection."""
         if self._is_waiting and monotonic() - self._used_at > self._timeout:
-            self.is_silent = True
+            self.has_timed_out = True
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Gives back what this holds beside the libpq connection, which its owner closes."""
-        with _watch.lock:
+        """Closes the duplicated socket. The owner of the libpq connection closes that."""
+        with _watchdog.lock:
             self._socket.close()
 
 
-class _Watch:
-    """The thread of this process that cuts overdue waits. `lock` keeps a socket from being closed as it is cut."""
+class _Watchdog:
+    """A thread that shuts down connections whose wait is overdue.
+
+    `lock` prevents a socket from being closed while it is being shut down.
+    """
 
     def __init__(self) -> None:
-        self.begin()
-        # A forked process has none of its parent's threads, and its locks as they were.
-        os.register_at_fork(after_in_child=self.begin)
+        self.reset()
+        # A forked process inherits the state of its parent's locks, but none of its threads.
+        os.register_at_fork(after_in_child=self.reset)
 
-    def begin(self) -> None:
-        """Begins with nothing to watch."""
+    def reset(self) -> None:
+        """Starts over with no connections and no thread."""
         self.lock = Lock()
-        self._wires: WeakSet[Wire] = WeakSet()
+        self._connections: WeakSet[LibpqConnection] = WeakSet()
         self._thread: Thread | None = None
 
-    def add(self, wire: Wire) -> None:
-        """Watches over the wire for as long as it exists."""
+    def add(self, connection: LibpqConnection) -> None:
+        """Watches the connection for as long as it exists."""
         with self.lock:
-            self._wires.add(wire)
+            self._connections.add(connection)
             if self._thread is None:
-                self._thread = Thread(target=self._look, name="overdue-statements", daemon=True)
+                self._thread = Thread(target=self._run, name="overdue-statements", daemon=True)
                 self._thread.start()
 
-    def _look(self) -> None:
+    def _run(self) -> None:
         while True:
-            sleep(_LOOK_SECONDS)
+            sleep(_WATCH_SECONDS)
             with self.lock:
-                for wire in self._wires:
-                    wire.cut_if_overdue()
+                for connection in self._connections:
+                    connection.shut_down_if_overdue()
 
 
-_watch = _Watch()
+_watchdog = _Watchdog()
