@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import requests
 
 from ccs_server.domain.credentials import hash_secret, new_id, new_key, new_password
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
-from ccs_server.store.wire import Statement
 
 CCS = (sys.executable, "-m", "ccs_server")
 TIMEOUT_SECONDS = 30
