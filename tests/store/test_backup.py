@@ -235,7 +235,7 @@ def test_a_file_that_is_not_a_backup_is_refused(empty_database_url: str) -> None
     with ZipFile(foreign, "w") as archive:
         archive.writestr("manifest.json", "[]")
     for content in (b"PGDMP", foreign.getvalue()):
-        with pytest.raises(BackupError, match="give one that 'ccs backup' has made"):
+        with pytest.raises(BackupError, match="use a file that 'ccs backup' has written"):
             restore(empty_database_url, content)
 
 
