@@ -42,7 +42,9 @@ def restore(file: Path, *, force: bool, as_json: bool) -> None:
     No `ccs serve` may be running on the database. A backup of an earlier release is migrated.
     """
     if not file.is_file():
-        raise BackupError(f"{file} is not a file that exists; use a file that 'ccs backup' has written.")
+        raise BackupError(
+            f"{file} is not a file that exists; use a file that 'ccs backup' has written."
+        )
     with located_database() as url:
         try:
             with file.open("rb") as opened:

@@ -6,6 +6,7 @@ do: functions and signals that nothing is registered for. Everything else is Fla
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, cast
 
 import flask.globals
@@ -140,11 +141,12 @@ class Application(Flask):
     def _steps_of(self, request: Request) -> _Steps | None:
         if self.url_value_preprocessors or not isinstance(self.session_interface, _NoSessions):
             return None
+        assert request.endpoint is not None  # noqa: S101 - for the type checkers
+        view = self.view_functions[request.endpoint]
         names = None, *reversed(request.blueprints)
         before = [
-            self.ensure_sync(function)
-            for name in names
-            for function in self.before_request_funcs.get(name, ())
+            function for name in names for function in self.before_request_funcs.get(name, ())
         ]
-        assert request.endpoint is not None  # noqa: S101 - for the type checkers
-        return _Steps(tuple(before), self.ensure_sync(self.view_functions[request.endpoint]))
+        if any(map(iscoroutinefunction, (view, *before))):
+            return None
+        return _Steps(tuple(before), view)
