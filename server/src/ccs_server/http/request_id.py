@@ -20,8 +20,8 @@ def request_id_of(environ: WSGIEnvironment) -> str:
     """The request's id: the client's own if it sent a printable one, else one that is made the first time."""
     known: str | None = environ.get(_KNOWN)
     if known is None:
-        known = environ.get("HTTP_X_REQUEST_ID", "")
-        if not _is_request_id(known):
+        known = environ.get("HTTP_X_REQUEST_ID")
+        if known is None or not _is_request_id(known):
             known = f"{_instance}-{os.getpid():x}-{next(_numbers):x}"
         environ[_KNOWN] = known
     return known
