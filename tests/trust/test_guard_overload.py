@@ -32,7 +32,7 @@ LONGEST_MEDIAN_SECONDS = 0.5
 If nothing is refused, it waits far longer: at three times the sustainable rate the queue grows by 1.1 s of work a
 second, so half of the requests of even the short form would wait longer than 0.8 s."""
 WORKERS = 2
-SLOTS = 4  # of one account
+SLOTS = 2  # of one account
 CAPACITY = WORKERS * SLOTS / STATEMENT_SECONDS
 """Requests per second if the service did nothing but wait for the database."""
 

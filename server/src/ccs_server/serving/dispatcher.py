@@ -30,11 +30,12 @@ from ccs_server.serving.exchange import (
     joined,
 )
 
-SLOTS = 5
-"""Requests that a worker runs at once: they share one interpreter, and wait for the database side by side."""
+SLOTS = 3
+"""Requests that a worker runs at once. More of them wait for each other's interpreter lock, and for PostgreSQL's
+processors: with five, reads were a tenth slower (docs/performance.md)."""
 
 SHARE = SLOTS - 1
-"""Requests of one account among them."""
+"""Requests of one account among them: a slot is left for another account."""
 
 THREADS = SLOTS + 1
 """Threads of the HTTP server's pool: while all slots are taken, one takes in what arrives, to queue it."""
