@@ -21,7 +21,7 @@ What bots, agents' desktops and back ends know about a conversation: *properties
 *namespace* and *session*, per account, with a time to live. v1 and v2 read and write one store.
 
 **v1**: press *Authorize* and give a key (`ccs keys create ACCOUNT`). **v2**: give a user name and password
-(`ccs credentials create ACCOUNT`) under *basic*, execute the login, and give the token that it answers under *bearer*.
+(`ccs credentials create ACCOUNT`) under *basic*, execute the login, and enter the token that it returns under *bearer*.
 """
 
 SECURITY_SCHEMES: dict[str, Doc] = {
@@ -40,7 +40,7 @@ SECURITY_SCHEMES: dict[str, Doc] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "v2: the token that the login answers.",
+        "description": "v2: the token that the login returns.",
     },
     "access_token": {
         "type": "apiKey",
@@ -76,7 +76,7 @@ _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "I
 
 
 def error_components() -> dict[str, Doc]:
-    """The documented error answers, by the names that `errors` refers to."""
+    """The documented error responses, by the names that `errors` refers to."""
     components = {
         _error_name(code): {
             "description": description,
@@ -95,9 +95,9 @@ def error_components() -> dict[str, Doc]:
 
 
 def errors(*codes: int) -> dict[str, Doc]:
-    """References to the documented answers of these statuses, and of 503, which any operation can give.
+    """References to the documented responses of these statuses, and of 503, which any operation can return.
 
-    Those that ask for a credential of an account (403) can give 429 too.
+    Operations that need a credential of an account (403) can return 429 too.
     """
     limited = (429,) if HTTPStatus.FORBIDDEN in codes else ()
     return {
@@ -144,8 +144,8 @@ def json_content(type_: object, **examples: object) -> Doc:
     return {"application/json": content}
 
 
-def answer(description: str, type_: object, **examples: object) -> Doc:
-    """A 200 answer of JSON that msgspec writes as `type_`."""
+def response(description: str, type_: object, **examples: object) -> Doc:
+    """A 200 response of JSON that msgspec writes as `type_`."""
     return {"200": {"description": description, "content": json_content(type_, **examples)}}
 
 

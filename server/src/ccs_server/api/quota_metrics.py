@@ -27,7 +27,7 @@ _log = logging.getLogger("ccs.quotas")
 class QuotaMetrics(Collector):
     """Collects the metrics of all quotas, as they were at most `seconds` ago: frequent scrapes ask the database seldom.
 
-    There are none while the database cannot be asked, and those of before while it does not answer: neither may keep
+    There are none while the database cannot be asked, and those of before while it does not respond: neither may keep
     the other metrics back.
     """
 

@@ -18,7 +18,7 @@ _IN_MEMORY = "memory://"
 
 # A storage that is away must not take the service with it: each try is short, and the next one waits.
 _TIMEOUTS = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
-_PAUSE_SECONDS = 5.0
+_PAUSE_SECONDS = 2.0
 
 
 class RateLimiter:

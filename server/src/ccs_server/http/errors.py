@@ -1,4 +1,4 @@
-"""The one place where errors become answers (contract, section 5), those outside of Flask too."""
+"""The one place where errors become responses (contract, section 5), also for code outside of Flask."""
 
 import logging
 from http import HTTPStatus
@@ -48,7 +48,7 @@ _SENTENCES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large; send at most 1 MiB.",
 }
 
-FAILED = "The service failed on this request; tell its operator the X-Request-ID of this answer."
+FAILED = "The service failed on this request; tell its operator the X-Request-ID of this response."
 
 _JSON = "application/json"
 
@@ -85,30 +85,30 @@ def _envelope(status: int, message: str, errors: dict[str, list[str]] | None = N
     return json.encode(content)
 
 
-def _answer(
+def _response(
     status: int, message: str, errors: dict[str, list[str]] | None = None, **headers: str
 ) -> Response:
-    answer = Response(_envelope(status, message, errors), status, content_type=_JSON)
-    answer.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return answer
+    response = Response(_envelope(status, message, errors), status, content_type=_JSON)
+    response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    return response
 
 
-def _answer_context_error(error: ContextError) -> Response:
+def _respond_to_context_error(error: ContextError) -> Response:
     status = _STATUS[type(error)]
     match error:
         case InvalidInput(field=field):
-            return _answer(status, error.message, {field: [error.message]})
+            return _response(status, error.message, {field: [error.message]})
         case Unauthenticated(scheme=str(scheme)):
-            return _answer(status, error.message, WWW_Authenticate=scheme)
+            return _response(status, error.message, WWW_Authenticate=scheme)
         case TooManyRequests(retry_after=seconds) | Unavailable(retry_after=seconds):
-            return _answer(status, error.message, Retry_After=str(seconds))
+            return _response(status, error.message, Retry_After=str(seconds))
         case _:
-            return _answer(status, error.message)
+            return _response(status, error.message)
 
 
-def _answer_unexpected(error: Exception) -> Response:
+def _respond_to_unexpected(error: Exception) -> Response:
     log.error("unexpected error in %s", request.endpoint, exc_info=error)
-    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED)
+    return _response(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED)
 
 
 class ErrorSchema(Schema):
@@ -133,24 +133,24 @@ class Api(flask_smorest.Api):
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def handle_http_exception(self, error: HTTPException) -> ResponseReturnValue:
-        """Answers an HTTP error of routing, parsing or validation."""
-        return answer_http_exception(error)
+        """Responds to an HTTP error of routing, parsing or validation."""
+        return respond_to_http_exception(error)
 
 
-def answer_http_exception(error: HTTPException) -> ResponseReturnValue:
+def respond_to_http_exception(error: HTTPException) -> ResponseReturnValue:
     """The response to an HTTP error of routing, parsing or validation."""
     code = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     if error.code is not None and error.code < HTTPStatus.BAD_REQUEST:
         return error.get_response()
     fields = _fields(getattr(error, "data", {}).get("messages", {}))
     first = next((sentence for sentences in fields.values() for sentence in sentences), None)
-    answer = _answer(code, first or _SENTENCES.get(code, code.description + "."), fields)
-    answer.headers.extend(
+    response = _response(code, first or _SENTENCES.get(code, code.description + "."), fields)
+    response.headers.extend(
         (name, value)
         for name, value in error.get_headers(request.environ)
         if name.lower() not in {"content-type", "content-length"}
     )
-    return answer
+    return response
 
 
 def _fields(messages: dict[str, dict[str, list[str]]]) -> dict[str, list[str]]:
@@ -163,6 +163,6 @@ def _fields(messages: dict[str, dict[str, list[str]]]) -> dict[str, list[str]]:
 
 
 def register_error_handlers(app: Flask) -> None:
-    """Makes every error that leaves a view an answer."""
-    app.register_error_handler(ContextError, _answer_context_error)
-    app.register_error_handler(Exception, _answer_unexpected)
+    """Registers handlers that respond to every error that a view raises."""
+    app.register_error_handler(ContextError, _respond_to_context_error)
+    app.register_error_handler(Exception, _respond_to_unexpected)

@@ -67,7 +67,7 @@ class CrossOrigin:
         allowed: Headers = [] if self._any else [("Vary", "Origin")]
         if origin and (self._any or origin in self._origins):
             allowed += [("Access-Control-Allow-Origin", _ANY if self._any else origin), _EXPOSED]
-        # A preflight carries no credential: it is answered before one is asked for.
+        # A preflight carries no credential: it is responded to before one is required.
         if (
             environ["REQUEST_METHOD"] == "OPTIONS"
             and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ

@@ -13,7 +13,7 @@ _OTHER = "other"
 
 _durations = Histogram(
     "ccs_request_duration_seconds",
-    "Time from a request's arrival at the application to its answer.",
+    "Time from a request's arrival at the application to its response.",
     ["method", "path", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )

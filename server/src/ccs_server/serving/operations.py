@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException
 
 from ccs_server.domain.errors import Unavailable
 from ccs_server.http.draining import ENDING
-from ccs_server.http.errors import answer_http_exception, register_error_handlers
+from ccs_server.http.errors import register_error_handlers, respond_to_http_exception
 from ccs_server.http.headers import data_headers
 from ccs_server.http.responses import json_response
 from ccs_server.store import schema
@@ -110,7 +110,7 @@ def create_operations_app(
 
     app = Flask("ccs_operations", static_folder=None)
     register_error_handlers(app)
-    app.register_error_handler(HTTPException, answer_http_exception)
+    app.register_error_handler(HTTPException, respond_to_http_exception)
 
     @app.after_request
     def protect(response: Response) -> Response:
@@ -127,7 +127,7 @@ def create_operations_app(
 
     @app.get("/readyz")
     def readyz() -> Response:
-        """As on the public listener: the database answers and its schema is current."""
+        """As on the public listener: the database can be used and its schema is current."""
         if workers.is_ending:
             raise Unavailable(ENDING)
         try:

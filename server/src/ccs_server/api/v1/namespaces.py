@@ -7,7 +7,7 @@ from flask import Response
 from ccs_server.api import openapi as docs
 from ccs_server.api.services import actor, database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, blueprint
-from ccs_server.api.v1.schemas import NamespaceAnswer, NamespaceBody, TtlQuery
+from ccs_server.api.v1.schemas import NamespaceBody, NamespaceResponse, TtlQuery
 from ccs_server.domain.names import check_namespace
 from ccs_server.http.blueprint import Resource
 from ccs_server.http.responses import json_response, no_content
@@ -35,7 +35,7 @@ class Namespaces(Resource):
         return no_content()
 
     @blueprint.doc(operationId="listNamespaces", responses=docs.errors(400, 401, 403))
-    @blueprint.response(200, NamespaceAnswer(many=True))
+    @blueprint.response(200, NamespaceResponse(many=True))
     def get(self, account: str) -> Response:
         """List the namespaces of an account."""
         return json_response(namespaces.list_namespaces(database(), account))

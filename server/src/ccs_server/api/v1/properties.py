@@ -41,7 +41,7 @@ def _read_all_docs(operation_id: str) -> dict[str, Any]:
     return {
         "operationId": operation_id,
         "parameters": [_INCLUDE],
-        "responses": docs.answer("The properties.", Properties, properties=_EXAMPLE)
+        "responses": docs.response("The properties.", Properties, properties=_EXAMPLE)
         | docs.errors(400, 401, 403),
     }
 
@@ -55,7 +55,7 @@ def _save_one_docs(operation_id: str) -> dict[str, Any]:
 
 
 def _read_one_docs(operation_id: str) -> dict[str, Any]:
-    found = docs.answer("The value.", Value, string="myValue1", object={"score": 1.10})
+    found = docs.response("The value.", Value, string="myValue1", object={"score": 1.10})
     found["200"]["content"]["text/plain"] = {"schema": {"type": "string"}, "example": "myValue1"}
     return {"operationId": operation_id, "responses": found | docs.errors(400, 401, 403, 404)}
 

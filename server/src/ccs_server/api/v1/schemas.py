@@ -92,7 +92,7 @@ class SessionBody(_Lenient):
     sessionId = fields.String(required=True, metadata={**SESSION_SCHEMA, "example": "mySession"})
 
 
-class NamespaceAnswer(Schema):
+class NamespaceResponse(Schema):
     """A namespace."""
 
     name = fields.String(required=True, metadata={"example": "myNamespace"})
@@ -102,7 +102,7 @@ class NamespaceAnswer(Schema):
     ttlSecond = fields.Integer(metadata={"description": "Left out when it is 0.", "example": 3600})
 
 
-class SessionTtlAnswer(Schema):
+class SessionTtlResponse(Schema):
     """A session that has a time to live set."""
 
     sessionId = fields.String(required=True, metadata={"example": "mySession"})
@@ -112,7 +112,7 @@ class SessionTtlAnswer(Schema):
     ttlSecond = fields.Integer(required=True, metadata={"example": 3600})
 
 
-class SessionPropertiesAnswer(Schema):
+class SessionPropertiesResponse(Schema):
     """A session with its properties."""
 
     sessionId = fields.String(required=True, metadata={"example": "mySession"})

@@ -12,8 +12,8 @@ from ccs_server.api.v1.schemas import (
     OptionalPageQuery,
     PageQuery,
     SessionBody,
-    SessionPropertiesAnswer,
-    SessionTtlAnswer,
+    SessionPropertiesResponse,
+    SessionTtlResponse,
     TtlQuery,
 )
 from ccs_server.domain.errors import InvalidInput
@@ -31,7 +31,7 @@ class SessionIds(Resource):
 
     @blueprint.doc(
         operationId="listSessionIds",
-        responses=docs.answer(
+        responses=docs.response(
             "The ids, in code point order.",
             list[str],
             ids=["__default__", "mySession"],
@@ -52,7 +52,7 @@ class SessionsWithProperties(Resource):
     """The sessions of a namespace with their properties."""
 
     @blueprint.doc(operationId="listSessionProperties", responses=docs.errors(400, 401, 403, 413))
-    @blueprint.response(200, SessionPropertiesAnswer(many=True))
+    @blueprint.response(200, SessionPropertiesResponse(many=True))
     @blueprint.arguments(PageQuery, location="query")
     def get(self, query: dict[str, Any], account: str, namespace: str) -> Response:
         """List the sessions with their properties."""
@@ -93,7 +93,7 @@ class SessionTtls(Resource):
         return no_content()
 
     @blueprint.doc(operationId="listSessionTtls", responses=docs.errors(400, 401, 403, 413))
-    @blueprint.response(200, SessionTtlAnswer(many=True))
+    @blueprint.response(200, SessionTtlResponse(many=True))
     @blueprint.arguments(OptionalPageQuery, location="query")
     def get(self, query: dict[str, Any], account: str, namespace: str) -> Response:
         """List the sessions that have a time to live set.

@@ -174,7 +174,7 @@ def _read(account: str, namespace: str, session: str | UnsetType) -> Response:
     found = reading.read_document(database(), document)
     if found is None:
         raise NotFound("There is no such document; it was never saved, was deleted or has expired.")
-    answer = schemas.DocumentAnswer(
+    document_response = schemas.DocumentResponse(
         accountId=account,
         documentKey=_key(account, namespace, session),
         nameSpace=namespace,
@@ -183,4 +183,4 @@ def _read(account: str, namespace: str, session: str | UnsetType) -> Response:
         tenantId=account,
         ttl=found.ttl.decode() if found.ttl else UNSET,
     )
-    return json_response(encode(answer))
+    return json_response(encode(document_response))

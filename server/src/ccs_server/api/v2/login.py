@@ -22,7 +22,7 @@ def _docs(operation_id: str) -> docs.Doc:
     return {
         "operationId": operation_id,
         "security": [{"basic": []}],
-        "responses": docs.answer("A token.", Token) | docs.errors(401),
+        "responses": docs.response("A token.", Token) | docs.errors(401),
     }
 
 
@@ -48,7 +48,7 @@ class Keys(Resource):
     @keys_blueprint.doc(
         operationId="getSigningKeys",
         security=[],
-        responses=docs.answer("A JSON Web Key Set (RFC 7517).", dict[str, Any]) | docs.errors(),
+        responses=docs.response("A JSON Web Key Set (RFC 7517).", dict[str, Any]) | docs.errors(),
     )
     def get(self) -> Response:
         """Get the public keys that verify tokens."""

@@ -1,4 +1,4 @@
-"""Bodies and answers of v2, and their documentation. The fields are called as on the wire.
+"""Bodies and responses of v2, and their documentation. The fields are called as on the wire.
 
 The OpenAPI document's schemas are generated from these types. Their docstrings and what `Meta` says are for that
 document; `documents` checks the values.
@@ -62,7 +62,7 @@ class Success(Struct):
     success: Annotated[bool, Meta(extra_json_schema={"const": True})]
 
 
-class DocumentAnswer(Struct, omit_defaults=True, tag_field="documentType", tag="CONTEXT"):
+class DocumentResponse(Struct, omit_defaults=True, tag_field="documentType", tag="CONTEXT"):
     """A document."""
 
     accountId: str
@@ -84,7 +84,7 @@ class DocumentAnswer(Struct, omit_defaults=True, tag_field="documentType", tag="
 
 
 class Token(Struct):
-    """What the login answers."""
+    """The response to a login."""
 
     token: Annotated[str, Meta(description="The token, a JWT.")]
     access_token: Annotated[str, Meta(description="The same.")]
@@ -100,7 +100,7 @@ _SUCCESS = {"documentKey": "demo:myNamespace:mySession", "tenantId": "demo", "su
 def create_docs(operation_id: str) -> dict[str, Any]:
     """The documentation of row 21."""
     example = _ADDRESS | {"ttlSeconds": 3600, "payload": _PAYLOAD}
-    created = docs.answer("Saved.", Success, success=_SUCCESS)["200"]
+    created = docs.response("Saved.", Success, success=_SUCCESS)["200"]
     return {
         "operationId": operation_id,
         "requestBody": docs.body(CreateBody, document=example),
@@ -119,7 +119,7 @@ def read_docs(operation_id: str) -> dict[str, Any]:
     }
     return {
         "operationId": operation_id,
-        "responses": docs.answer("The document.", DocumentAnswer, document=example)
+        "responses": docs.response("The document.", DocumentResponse, document=example)
         | docs.errors(400, 401, 403, 404),
     }
 
@@ -130,7 +130,7 @@ def filter_docs(operation_id: str) -> dict[str, Any]:
     return {
         "operationId": operation_id,
         "requestBody": docs.body(FilterBody, filter=example),
-        "responses": docs.answer(
+        "responses": docs.response(
             "Those that exist.", dict[str, Raw], found={"myNamespace.myProperty1": "myValue1"}
         )
         | docs.errors(400, 401, 403, 413, 415),
@@ -143,6 +143,6 @@ def delete_docs(operation_id: str) -> dict[str, Any]:
     return {
         "operationId": operation_id,
         "requestBody": docs.body(DeleteBody, properties=example, document=_ADDRESS),
-        "responses": docs.answer("Deleted.", Success, success=_SUCCESS)
+        "responses": docs.response("Deleted.", Success, success=_SUCCESS)
         | docs.errors(400, 401, 403, 413, 415),
     }
