@@ -122,6 +122,21 @@ def test_what_cannot_be_formatted_is_told(log: Log) -> None:
     assert "TypeError" in line["message"]
 
 
+def test_a_formatter_that_always_fails_ends_in_a_line_too() -> None:
+    class Failing(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            raise TypeError(record.name)
+
+    read_end, write_end = os.pipe()
+    writer = LineWriter(write_end)
+    handler = LogHandler(writer)
+    handler.setFormatter(Failing())
+    handler.emit(logging.makeLogRecord({"name": "ccs.test", "msg": "lost"}))
+    writer.flush()
+    assert b"A record of ccs.test cannot be formatted" in os.read(read_end, 65536)
+    os.close(read_end)
+
+
 def test_nothing_waits_where_nobody_reads_and_what_is_dropped_is_told(log: Log) -> None:
     sent = 0
     while not log.dropped:

@@ -32,6 +32,7 @@ class Type(type):
 class Shifted(right, metaclass=Type):
     __slots__ = ()
     now = classmethod(lambda cls, tz=None: right.now(tz) + datetime.timedelta(seconds=shift))
+    fromtimestamp = right.fromtimestamp
 
 datetime.datetime = Shifted
 time.time = lambda: right_time() + shift

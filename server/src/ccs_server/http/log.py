@@ -288,18 +288,21 @@ class LogHandler(logging.Handler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Logs why the record cannot be formatted; `logging` itself would wait for standard error."""
-        self.emit(
-            logging.makeLogRecord(
-                {
-                    "name": _log.name,
-                    "levelno": logging.ERROR,
-                    "levelname": "ERROR",
-                    "process": os.getpid(),
-                    "msg": "A record of %s cannot be formatted: %s",
-                    "args": (record.name, traceback.format_exc(limit=-1)),
-                }
-            )
+        reason = logging.makeLogRecord(
+            {
+                "name": _log.name,
+                "levelno": logging.ERROR,
+                "levelname": "ERROR",
+                "process": os.getpid(),
+                "msg": "A record of %s cannot be formatted: %s",
+                "args": (record.name, traceback.format_exc(limit=-1)),
+            }
         )
+        try:
+            line = self.format(reason)
+        except Exception:  # noqa: BLE001 - the formatter itself is at fault: its fault is written as it is
+            line = reason.getMessage()
+        self._writer.put(line.encode(errors="backslashreplace") + b"\n", even_if_full=True)
 
     def flush(self) -> None:
         """Waits for what was logged to be written, for half a second at most."""
