@@ -19,8 +19,7 @@ from tests.support.service import Account, Server
 
 Case: TypeAlias = schemathesis.Case[Any]
 
-EXAMPLES = 5
-"""Of each operation, beside the edge cases that schemathesis enumerates; `nox -s trust` draws hundreds."""
+EXAMPLES = 20
 METHODS = {"get", "post", "put", "patch", "delete"}
 V1 = "/v1/account/{accountId}"
 V2 = "/v2/context/document"

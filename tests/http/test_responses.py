@@ -1,5 +1,8 @@
 """Complete responses: the same as werkzeug's, whether anything looks at them or not."""
 
+import copy
+import pickle
+
 import pytest
 from flask import Response
 from werkzeug.test import run_wsgi_app
@@ -57,3 +60,8 @@ def test_what_no_response_has_they_lack_too() -> None:
     with pytest.raises(AttributeError):
         json_response(b"{}").no_such_thing  # noqa: B018
     assert not hasattr(CompleteResponse(b"", 200, None), "no_such_thing")
+
+
+def test_they_can_be_copied() -> None:
+    assert sent(copy.copy(json_response(b"{}"))) == sent(json_response(b"{}"))
+    assert sent(pickle.loads(pickle.dumps(json_response(b"{}")))) == sent(json_response(b"{}"))  # noqa: S301

@@ -333,6 +333,7 @@ def test_an_allowed_origin_may_call(open_server: Server, account: Account, origi
         timeout=10,
     )
     assert preflight.status_code == 204
+    assert preflight.headers["X-Request-ID"]
     allowed = _cors(preflight)
     assert allowed["allow-origin"] == origin
     assert "PATCH" in allowed["allow-methods"]

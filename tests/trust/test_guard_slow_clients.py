@@ -117,7 +117,7 @@ def body_head(key: str) -> bytes:
 def test_slow_bodies_do_not_block_saves(
     server: Server, account: Account, database: Database, whose: str, form: Form, record: Record
 ) -> None:
-    seconds, count = form(short=2.0, full=60.0), form(short=150, full=500)
+    seconds, count = form(short=3.0, full=60.0), form(short=150, full=500)
     with new_account(server, database) as attacker:
         key = "" if whose == "without a credential" else f"maven-api-key: {attacker.key}\r\n"
         attacker.v1("GET", "/ns/properties").raise_for_status()

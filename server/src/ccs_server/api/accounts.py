@@ -49,9 +49,6 @@ class AccountRequest(Request):
 
     account: Account
 
-    def close(self) -> None:
-        """No files are uploaded here, which werkzeug would look for to close them."""
-
 
 current_request = cast("Callable[[], AccountRequest]", body.current_request)
 """The request at hand."""

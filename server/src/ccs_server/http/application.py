@@ -1,13 +1,13 @@
 """Flask with a shorter way for most requests, which cannot be told from Flask's own (tests/http/test_application.py).
 
-docs/performance.md says what each step of Flask's own way takes. The shorter way leaves out only what has nothing to
-do: functions and signals that nothing is registered for. Everything else is Flask's.
+The shorter way omits only the steps that have nothing to do, because no function or signal receiver is registered for
+them. docs/performance.md says what that saves. Everything else is Flask's.
 """
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import flask.globals
 from flask import Flask, Request
@@ -42,14 +42,11 @@ def _current_context() -> Any:  # noqa: ANN401
     return proxy._get_current_object()  # noqa: SLF001 - documented by Flask for such uses
 
 
-class _Steps:
-    """What an endpoint's requests pass through: functions to call before the view, and the view."""
+class _Steps(NamedTuple):
+    """The steps of a request to an endpoint: the functions that are called before the view, and the view."""
 
-    __slots__ = ("before", "view")
-
-    def __init__(self, before: tuple[Callable[[], Any], ...], view: Callable[..., Any]) -> None:
-        self.before = before
-        self.view = view
+    before: tuple[Callable[[], Any], ...]
+    view: Callable[..., Any]
 
 
 class Application(Flask):

@@ -6,6 +6,7 @@ so numbers keep every digit. Only a body that may repeat a member or hold U+0000
 
 import json
 import re
+from io import BytesIO
 from itertools import accumulate
 from typing import Any, NoReturn, TypeVar
 from wsgiref.types import WSGIEnvironment
@@ -64,11 +65,11 @@ def has_body(environ: WSGIEnvironment) -> bool:
 
 def is_readable(environ: WSGIEnvironment) -> bool:
     """Whether `read_body` would read a body of the announced type and length, or refuse it without."""
-    length = environ.get("CONTENT_LENGTH") or "0"
-    is_chunked = "HTTP_TRANSFER_ENCODING" in environ
-    return is_json(environ) and (
-        is_chunked or (length.isdecimal() and int(length) <= MAX_BODY_BYTES)
-    )
+    try:
+        length = _announced_length(environ)
+    except InvalidInput:
+        return False
+    return is_json(environ) and (length is None or length <= MAX_BODY_BYTES)
 
 
 def read_body() -> bytes:
@@ -93,10 +94,32 @@ def read_body() -> bytes:
         body = _read_chunks(environ) if length is None else environ["wsgi.input"].read(length)
     except OSError:
         raise InvalidInput(_CUT_OFF, "body") from None
+    environ["wsgi.input"] = BytesIO()
     # Some servers return what has arrived when the client disconnects: of `1234` that may be `12`, which is JSON too.
     if length is not None and len(body) != length:
         raise InvalidInput(_CUT_OFF, "body")
     return bytes(body)
+
+
+def discard_body(environ: WSGIEnvironment) -> bool:
+    """Reads what is left of the body of a request that is refused. Returns whether the connection can be used again.
+
+    Servers close a connection with an unread body on it, some without telling the client, whose next request would be
+    lost. A body over MAX_BODY_BYTES is not worth reading.
+    """
+    if UNREAD in environ or not has_body(environ):
+        return True
+    try:
+        length = _announced_length(environ)
+        if length is None:
+            _read_chunks(environ)
+        elif length > MAX_BODY_BYTES:
+            return False
+        else:
+            environ["wsgi.input"].read(length)
+    except (OSError, InvalidInput, RequestEntityTooLarge):
+        return False
+    return True
 
 
 def _announced_length(environ: WSGIEnvironment) -> int | None:

@@ -23,6 +23,7 @@ from ccs_server.domain.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from ccs_server.http.body import JSON, discard_body
 from ccs_server.http.headers import Headers, data_headers
 
 log = logging.getLogger(__name__)
@@ -50,8 +51,6 @@ _SENTENCES = {
 
 FAILED = "The service failed on this request; tell its operator the X-Request-ID of this response."
 
-_JSON = "application/json"
-
 
 def plain_response(
     environ: WSGIEnvironment, status: HTTPStatus, message: str
@@ -65,7 +64,7 @@ def plain_response(
     """
     body = _envelope(status, message)
     headers = [
-        ("Content-Type", _JSON),
+        ("Content-Type", JSON),
         ("Content-Length", str(len(body))),
         *data_headers(environ),
     ]
@@ -88,7 +87,9 @@ def _envelope(status: int, message: str, errors: dict[str, list[str]] | None = N
 def _response(
     status: int, message: str, errors: dict[str, list[str]] | None = None, **headers: str
 ) -> Response:
-    response = Response(_envelope(status, message, errors), status, content_type=_JSON)
+    response = Response(_envelope(status, message, errors), status, content_type=JSON)
+    if not discard_body(request.environ):
+        response.headers["Connection"] = "close"
     response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
     return response
 

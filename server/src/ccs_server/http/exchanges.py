@@ -82,7 +82,7 @@ class Exchanges:
 
 
 class Recorded:
-    """An application whose exchanges are recorded. Responses carry the id of theirs, and the headers of `headers`.
+    """Records the exchanges of an application, and adds the request's id and the headers of `headers` to responses.
 
     Args:
         app: the application.
@@ -103,7 +103,7 @@ class Recorded:
         path: str = environ["PATH_INFO"]
         request_id = request_id_of(environ)
 
-        # One function for both: each around the other would cost a request five percent of its time.
+        # One wrapper does both: a second one would cost a request five percent of its time.
         def start(
             status: str, headers: Headers, exc_info: "OptExcInfo | None" = None
         ) -> Callable[[bytes], object]:

@@ -72,7 +72,7 @@ class CrossOrigin:
             environ["REQUEST_METHOD"] == "OPTIONS"
             and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
         ):
-            start_response("204 No Content", [*allowed, *_PREFLIGHT, *API_HEADERS])
+            start_response("204 No Content", [*allowed, *_PREFLIGHT, *data_headers(environ)])
             return []
 
         def start(

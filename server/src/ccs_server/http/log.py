@@ -302,7 +302,7 @@ class LogHandler(logging.Handler):
             line = self.format(reason)
         except Exception:  # noqa: BLE001 - the formatter itself is at fault: its fault is written as it is
             line = reason.getMessage()
-        self._writer.put(line.encode(errors="backslashreplace") + b"\n", even_if_full=True)
+        self._writer.put(line.encode(errors="backslashreplace") + b"\n")
 
     def flush(self) -> None:
         """Waits for what was logged to be written, for half a second at most."""

@@ -27,8 +27,9 @@ class CompleteResponse(Response):
         self._parts = body, status, content_type
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        """Makes this a response of werkzeug's, whose attributes are not there yet."""
-        if "headers" in self.__dict__:
+        """Initializes the response as werkzeug does, when an attribute is missing."""
+        # A copy has no parts until they are copied.
+        if "headers" in self.__dict__ or "_parts" not in self.__dict__:
             raise AttributeError(name)
         body, status, content_type = self._parts
         super().__init__(body, status, content_type=content_type)

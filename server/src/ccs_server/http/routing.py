@@ -1,11 +1,10 @@
 """The table of routes: which view handles a request, made of the rules that the blueprints declare.
 
-Flask's router is not used, because it is slower by a sixth of a request, and because it cannot say that of two routes
-one goes first for a word. Rules consist of whole segments: literals, parameters, and at the end a parameter of type
-`path`, which takes the rest of the path, slashes included. A literal is tried before a parameter.
+It replaces Flask's router, which takes ten times as long (docs/performance.md). Rules consist of whole segments:
+literals, parameters, and possibly a last parameter of type `path`, which takes the rest of the path, slashes included.
 
-Two routes that could take the same request are an error when the table is made. Where they have to be, because paths
-are given by a contract, the parameter's converter lists the words that belong to the other route (`clashes`).
+Two routes that could take the same request are an error when the table is made, so the order of routes never matters.
+Where a contract gives such paths, the parameter's converter lists the words that belong to the other route (`clashes`).
 """
 
 import re
@@ -39,7 +38,7 @@ class UnreadablePath(BadRequest):
 
 
 class ClashingConverter(UnicodeConverter):
-    """A converter of parameters whose place other routes want for some words."""
+    """A converter for a parameter where other routes have literals."""
 
     clashes: Collection[str] = ()
     """Words that the parameter takes only where no other route takes the path."""
@@ -146,7 +145,7 @@ class _Routes:
 
 
 class Adapter:
-    """Finds the view of one request. It stands in for werkzeug's MapAdapter, which it makes for all else."""
+    """Finds the view of one request. Everything else is left to werkzeug's MapAdapter, made when it is needed."""
 
     __slots__ = ("_environ", "_make", "_path", "_table")
 
