@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from ccs_server.api import docs, health, openapi, v1, v2
+from ccs_server.api import docs, ext, health, openapi, v1, v2
 from ccs_server.api.accounts import AccountRequest
 from ccs_server.api.policy import RequestPolicy
 from ccs_server.api.services import Services, services_of
@@ -49,7 +49,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     register_error_handlers(app)
     api = Api(app, spec_kwargs=openapi.OPTIONS)
     openapi.describe(api.spec)
-    for blueprint in (v1.blueprint, v2.login_blueprint, v2.keys_blueprint, v2.blueprint):
+    for blueprint in (
+        v1.blueprint,
+        v2.login_blueprint,
+        v2.keys_blueprint,
+        v2.blueprint,
+        ext.blueprint,
+    ):
         api.register_blueprint(blueprint)
     for plain in (docs.blueprint, health.blueprint):
         app.register_blueprint(plain)

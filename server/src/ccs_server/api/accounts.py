@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 from flask import Request
 
+from ccs_server.domain.access import ALL_DATA, Access
 from ccs_server.domain.errors import LimitReached
 from ccs_server.http import body
 
@@ -23,12 +24,14 @@ class Account:
         actor: who makes the request, as the audit names it.
         excess: the sentence that refuses its saves; None while it is within its quota.
         rate: how many requests it may make, if that is limited.
+        access: what the credential may do.
     """
 
     id: str
     actor: str
     excess: str | None
     rate: "RateLimitItem | None"
+    access: Access = ALL_DATA
 
     def check_quota(self) -> None:
         """Returns if the account may save.

@@ -52,6 +52,13 @@ SECURITY_SCHEMES: dict[str, Doc] = {
 
 V1_SECURITY: list[Doc] = [{"key": []}]
 V2_SECURITY: list[Doc] = [{"bearer": []}, {"access_token": []}]
+_SECURITY: dict[str, list[Doc]] = {
+    "v1": V1_SECURITY,
+    "v2": V2_SECURITY,
+    "ext": [{"key": []}, {"bearer": []}],
+    ".well-known": [],
+}
+"""By the first segment of a path."""
 
 _ERRORS = {
     400: (
@@ -228,7 +235,7 @@ def describe(spec: APISpec) -> None:
 def with_security(document: Doc) -> Doc:
     """The document with each version's security on those of its operations that name none."""
     for path, operations in document["paths"].items():
-        security = V1_SECURITY if path.startswith("/v1/") else V2_SECURITY
+        security = _SECURITY[path.split("/")[1]]
         for method, operation in operations.items():
             if method != "parameters":
                 operation.setdefault("security", security)

@@ -8,10 +8,10 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import Flask
 
+from ccs_server.api.keys import look_up
 from ccs_server.api.services import Services, digest_of
-from ccs_server.api.v1.auth import look_up
+from ccs_server.api.tokens import tenant_of
 from ccs_server.api.v2.auth import bearer_token
-from ccs_server.api.v2.tokens import tenant_of
 from ccs_server.domain.errors import ContextError
 
 _LISTINGS = tuple(

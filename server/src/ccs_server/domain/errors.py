@@ -8,6 +8,10 @@ The message of each error is one sentence that says what to change. `http/errors
     ├── Forbidden               the credentials are unknown, revoked or of another account
     ├── NotFound                the property or document does not exist
     ├── LimitReached            the account has the maximum number of something
+    ├── Conflict                the stored value, or another request, does not allow the operation now
+    ├── PreconditionFailed      a condition or a fence does not hold
+    ├── KeyReused               an idempotency key was used for another request
+    ├── Leased                  another holder has the lease; retry after `retry_after` seconds
     ├── TooLarge                a body, document or page exceeds its limit
     ├── UnsupportedMediaType    the Content-Type of a body is not application/json
     ├── TooManyRequests         a rate limit is exceeded; retry after `retry_after` seconds
@@ -16,11 +20,17 @@ The message of each error is one sentence that says what to change. `http/errors
 
 
 class ContextError(Exception):
-    """Base class of all errors that are reported to clients."""
+    """Base class of all errors that are reported to clients.
 
-    def __init__(self, message: str) -> None:
+    Attributes:
+        message: one sentence that says what to change.
+        members: further members of the error's JSON body.
+    """
+
+    def __init__(self, message: str, **members: object) -> None:
         super().__init__(message)
         self.message = message
+        self.members = members
 
 
 class InvalidInput(ContextError):
@@ -49,6 +59,41 @@ class NotFound(ContextError):
 
 class LimitReached(ContextError):
     """The account has the maximum number of something; one must be deleted before another can be created."""
+
+
+class Conflict(ContextError):
+    """The stored value is not of the type that the operation needs, or the same request is still running.
+
+    `retry_after` is in seconds; None if waiting does not help.
+    """
+
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PreconditionFailed(ContextError):
+    """A condition or a fence does not hold, so nothing was changed.
+
+    The member `current` describes the property that the condition is about, if it is about one; else `etag` is the
+    entity tag of the document, if the condition is about that.
+    """
+
+    def __init__(self, message: str, etag: str | None = None, **members: object) -> None:
+        super().__init__(message, **members)
+        self.etag = etag
+
+
+class KeyReused(ContextError):
+    """An idempotency key was used before, for a request with another path or body."""
+
+
+class Leased(ContextError):
+    """The session is leased by another holder, whom the member `lease` describes; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: int, **members: object) -> None:
+        super().__init__(message, **members)
+        self.retry_after = retry_after
 
 
 class TooLarge(ContextError):

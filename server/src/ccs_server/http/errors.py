@@ -12,11 +12,15 @@ from msgspec import json
 from werkzeug.exceptions import HTTPException
 
 from ccs_server.domain.errors import (
+    Conflict,
     ContextError,
     Forbidden,
     InvalidInput,
+    KeyReused,
+    Leased,
     LimitReached,
     NotFound,
+    PreconditionFailed,
     TooLarge,
     TooManyRequests,
     Unauthenticated,
@@ -34,6 +38,10 @@ _STATUS: dict[type[ContextError], HTTPStatus] = {
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     LimitReached: HTTPStatus.CONFLICT,
+    Conflict: HTTPStatus.CONFLICT,
+    PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
+    KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Leased: HTTPStatus.LOCKED,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
@@ -73,21 +81,23 @@ def plain_response(
     return int(status), headers, body
 
 
-def _envelope(status: int, message: str, errors: dict[str, list[str]] | None = None) -> bytes:
-    content: dict[str, object] = {
-        "code": int(status),
-        "status": HTTPStatus(status).phrase,
-        "message": message,
-    }
-    if errors:
-        content["errors"] = errors
-    return json.encode(content)
+def _envelope(status: int, message: str, **members: object) -> bytes:
+    return json.encode(
+        {"code": int(status), "status": HTTPStatus(status).phrase, "message": message, **members}
+    )
 
 
-def _response(
-    status: int, message: str, errors: dict[str, list[str]] | None = None, **headers: str
-) -> Response:
-    response = Response(_envelope(status, message, errors), status, content_type=JSON)
+def error_members(error: ContextError) -> dict[str, object]:
+    """The JSON body of an error's response, as an object."""
+    status = _STATUS[type(error)]
+    members = dict(error.members)
+    if isinstance(error, InvalidInput):
+        members["errors"] = {error.field: [error.message]}
+    return {"code": int(status), "status": status.phrase, "message": error.message, **members}
+
+
+def _response(status: int, body: bytes, **headers: str) -> Response:
+    response = Response(body, status, content_type=JSON)
     if not discard_body(request.environ):
         response.headers["Connection"] = "close"
     response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
@@ -95,21 +105,22 @@ def _response(
 
 
 def _respond_to_context_error(error: ContextError) -> Response:
-    status = _STATUS[type(error)]
+    headers: dict[str, str] = {}
     match error:
-        case InvalidInput(field=field):
-            return _response(status, error.message, {field: [error.message]})
         case Unauthenticated(scheme=str(scheme)):
-            return _response(status, error.message, WWW_Authenticate=scheme)
-        case TooManyRequests(retry_after=seconds) | Unavailable(retry_after=seconds):
-            return _response(status, error.message, Retry_After=str(seconds))
-        case _:
-            return _response(status, error.message)
+            headers["WWW_Authenticate"] = scheme
+        case PreconditionFailed(etag=str(etag)):
+            headers["ETag"] = etag
+    retry_after: int | None = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        headers["Retry_After"] = str(retry_after)
+    return _response(_STATUS[type(error)], json.encode(error_members(error)), **headers)
 
 
 def _respond_to_unexpected(error: Exception) -> Response:
     log.error("unexpected error in %s", request.endpoint, exc_info=error)
-    return _response(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return _response(status, _envelope(status, FAILED))
 
 
 class ErrorSchema(Schema):
@@ -145,7 +156,9 @@ def respond_to_http_exception(error: HTTPException) -> ResponseReturnValue:
         return error.get_response()
     fields = _fields(getattr(error, "data", {}).get("messages", {}))
     first = next((sentence for sentences in fields.values() for sentence in sentences), None)
-    response = _response(code, first or _SENTENCES.get(code, code.description + "."), fields)
+    message = first or _SENTENCES.get(code, code.description + ".")
+    errors = {"errors": fields} if fields else {}
+    response = _response(code, _envelope(code, message, **errors))
     response.headers.extend(
         (name, value)
         for name, value in error.get_headers(request.environ)

@@ -4,6 +4,7 @@ Names use the C collation: they are ordered by code point, and an index comparis
 """
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Column,
     DateTime,
@@ -12,12 +13,14 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     Table,
     Text,
+    event,
     or_,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
 metadata = MetaData(
     naming_convention={
@@ -93,6 +96,8 @@ property_ = Table(
     # the purge would come too late: an update of no indexed column need not update the indexes. The default is for
     # releases that do not know this column.
     Column("purge_at", Moment, server_default=text("'-infinity'")),
+    # When it was last saved; NULL if that was before this column existed. Extending its life is not a save.
+    Column("updated_at", Moment),
     postgresql_with=_UPDATED_OFTEN,
 )
 
@@ -100,6 +105,37 @@ Index(
     "ix_property_purge_at",
     property_.c.purge_at,
     postgresql_where=property_.c.purge_at.is_not(None),
+)
+
+# A row is kept for a day after its lease has expired. A new row's fence is taken from the clock, which is then past the
+# fence of the row that was purged, so no fence is granted twice.
+lease = Table(
+    "lease",
+    metadata,
+    Column("account", Name, primary_key=True),
+    Column("namespace_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("session_id", Name, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    # When the purge examines the row, as that of `property`.
+    Column("purge_at", Moment, nullable=False, index=True),
+    postgresql_with=_UPDATED_OFTEN,
+)
+
+idempotent_response = Table(
+    "idempotent_response",
+    metadata,
+    Column("account", Name, primary_key=True),
+    # The key id, user name or token id that made the request.
+    Column("credential", Name, primary_key=True),
+    Column("key_hash", LargeBinary, primary_key=True),
+    # Of the path and the body.
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    # json keeps the text, as in `property`.
+    Column("body", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=text("now()"), index=True),
 )
 
 api_key = Table(
@@ -111,6 +147,12 @@ api_key = Table(
     _created_at(),
     Column("revoked_at", Moment),
     _first_used_at(),
+    # What the key may do; see `domain/access.py`. NULL namespaces are all of them.
+    Column("scope", Name, nullable=False, server_default="write"),
+    Column("namespaces", ARRAY(Name)),
+    # The key is refused from then on; NULL if it does not expire.
+    Column("expires_at", Moment),
+    Column("label", Text, nullable=False, server_default=""),
 )
 
 credential = Table(
@@ -176,3 +218,32 @@ Index(
         quota.c.sessions_limit.is_not(None),
     ),
 )
+
+# Merges a patch into a value as RFC 7396 says. On json, not jsonb, so that every number keeps its digits.
+_MERGE: DDL = DDL(  # type: ignore[no-untyped-call]
+    """
+CREATE FUNCTION ccs_merge(target json, patch json) RETURNS json
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    IF json_typeof(patch) <> 'object' THEN
+        RETURN patch;
+    END IF;
+    IF target IS NULL OR json_typeof(target) <> 'object' THEN
+        target := '{}';
+    END IF;
+    RETURN (
+        SELECT '{' || coalesce(string_agg(to_json(key)::text || ':' || value::text, ','), '') || '}'
+        FROM (
+            SELECT coalesce(old.key, new.key) AS key,
+                CASE WHEN new.key IS NULL THEN old.value ELSE ccs_merge(old.value, new.value) END AS value
+            FROM json_each(target) AS old FULL JOIN json_each(patch) AS new ON old.key = new.key
+            WHERE new.key IS NULL OR json_typeof(new.value) <> 'null'
+            ORDER BY 1
+        ) AS member
+    )::json;
+END
+$$
+"""
+)
+
+event.listen(metadata, "after_create", _MERGE)

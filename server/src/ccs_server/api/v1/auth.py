@@ -1,14 +1,10 @@
 """Authentication of v1: a key of the account in the path."""
 
-from ccs_server.api.accounts import Account, current_request
+from ccs_server.api.accounts import current_request
+from ccs_server.api.keys import FORBIDDEN, HEADER, look_up
 from ccs_server.api.services import digest_of, services
-from ccs_server.domain.credentials import hash_secret, is_secret, key_id_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
-from ccs_server.store.credentials import find_key, use_key
-
-HEADER = "maven-api-key"
-_FORBIDDEN = "The key is unknown, revoked or of another account; use a valid key of this account."
 
 
 def check_key() -> None:
@@ -29,23 +25,7 @@ def check_key() -> None:
     asked = (request.view_args or {}).get("account", "")
     if account.id != asked:
         check_account(asked)
-        raise Forbidden(_FORBIDDEN)
+        raise Forbidden(FORBIDDEN)
     request.account = account
     if account.rate:
         known.rates.count(asked, account.rate)
-
-
-def look_up(key: str) -> Account:
-    """The account that the key is of, from the database.
-
-    Raises:
-        Forbidden: the key is unknown or revoked.
-        Unavailable: the database cannot be used now.
-    """
-    known = services()
-    key_id = key_id_of(key)
-    found = find_key(known.database, key_id) if key_id else None
-    if not found or not is_secret(key, found.hash):
-        raise Forbidden(_FORBIDDEN)
-    use_key(known.database, found)
-    return known.accounts_of_keys.put(hash_secret(key), known.account_of(found))

@@ -6,7 +6,7 @@ from flask import Request
 
 from ccs_server.api.accounts import current_account, current_request
 from ccs_server.api.services import digest_of, services
-from ccs_server.api.v2.tokens import tenant_of
+from ccs_server.api.tokens import tenant_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
 

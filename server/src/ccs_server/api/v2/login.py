@@ -8,9 +8,9 @@ from werkzeug.datastructures import Authorization
 
 from ccs_server.api import openapi as docs
 from ccs_server.api.services import database, services
+from ccs_server.api.tokens import issue_token, signing_keys
 from ccs_server.api.v2.blueprint import keys_blueprint, login_blueprint
 from ccs_server.api.v2.schemas import Token
-from ccs_server.api.v2.tokens import issue_token, signing_keys
 from ccs_server.domain.credentials import is_secret
 from ccs_server.domain.errors import Unauthenticated
 from ccs_server.http.blueprint import Resource

@@ -1,0 +1,98 @@
+"""What a credential may do: its scope, and the namespaces, session and properties that it is limited to.
+
+Sections 0 and 6 of the extension's contract (docs/extension.md) define the rules.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from ccs_server.domain.errors import Forbidden
+
+
+class Scope(StrEnum):
+    """What a credential may do. Each scope includes those before it."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+    def includes(self, other: Self) -> bool:
+        """Whether a credential of this scope may do what needs the other one."""
+        return _RANKS[self] >= _RANKS[other]
+
+
+_RANKS = {scope: rank for rank, scope in enumerate(Scope)}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimit:
+    """The session that a session token is limited to; `names` are the only properties, None for all of them."""
+
+    namespace: str
+    session_id: str
+    names: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The rights of a credential in its account.
+
+    Attributes:
+        scope: what it may do.
+        namespaces: the namespaces that it may use, None for all. A `*` at the end of one stands for any characters, or
+            none.
+        session: the session that it is limited to; None for all.
+    """
+
+    scope: Scope = Scope.WRITE
+    namespaces: tuple[str, ...] | None = None
+    session: SessionLimit | None = None
+
+    def require(self, scope: Scope) -> None:
+        """Raises Forbidden unless the credential has the scope."""
+        if not self.scope.includes(scope):
+            raise Forbidden(
+                f"The credential has the scope '{self.scope}'; use one of the scope '{scope}'."
+            )
+
+    def covers(self, namespace: str) -> bool:
+        """Whether the credential may use the namespace."""
+        return self.namespaces is None or any(
+            namespace.startswith(allowed[:-1]) if allowed.endswith("*") else namespace == allowed
+            for allowed in self.namespaces
+        )
+
+    def require_namespace(self, namespace: str) -> None:
+        """Raises Forbidden unless the credential may use the whole namespace."""
+        if self.session is not None:
+            raise Forbidden("A session token reaches its session only; use a key of the account.")
+        if not self.covers(namespace):
+            raise Forbidden(
+                f"The credential may not use the namespace '{namespace}'; use one that may."
+            )
+
+    def require_document(
+        self, namespace: str, session_id: str, names: Collection[str] | None
+    ) -> None:
+        """Raises Forbidden unless the credential may use these properties.
+
+        Args:
+            namespace: their namespace.
+            session_id: their session; `__default__` for none.
+            names: their names; None for all properties of the session.
+        """
+        limit = self.session
+        if limit is None:
+            self.require_namespace(namespace)
+        elif (namespace, session_id) != (limit.namespace, limit.session_id):
+            raise Forbidden("The session token is of another session; get a token of this one.")
+        elif limit.names is not None and (names is None or not limit.names.issuperset(names)):
+            raise Forbidden(
+                "The session token does not reach these properties; name those that it does."
+            )
+
+
+ALL_DATA = Access()
+"""The rights of keys and credentials that were created without any: all of v1 and v2, and nothing administrative."""
