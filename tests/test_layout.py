@@ -27,6 +27,10 @@ ELSEWHERE = {
     "http/metrics": "end_to_end/test_operations.py",
     "http/request_id": "api/test_errors.py",
     "api/accounts": "api/test_quotas.py",
+    "api/ext/batches": "api/test_operations.py",
+    "api/ext/idempotency": "api/test_idempotency.py",
+    "api/ext/operations": "api/test_operations.py",
+    "api/ext/schemas": "api/test_openapi.py",
     "api/ext/auth": "api/test_auth.py",
     "api/ext/blueprint": "api/test_auth.py",
     "api/keys": "api/test_auth.py",
@@ -64,6 +68,12 @@ ELSEWHERE = {
     "serving/workers": "serving/test_granian.py",
     "store/document": "store/test_deleting.py",
     "store/encryption": "store/test_signing_keys.py",
+    "store/operations/base": "store/operations/test_run.py",
+    "store/operations/idempotency": "api/test_idempotency.py",
+    "store/operations/leases": "api/test_leases.py",
+    "store/operations/partial": "api/test_partial.py",
+    "store/operations/reads": "api/test_operations.py",
+    "store/operations/writes": "api/test_operations.py",
     "store/tables": "store/test_schema.py",
 }
 

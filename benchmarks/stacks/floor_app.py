@@ -17,7 +17,7 @@ from ccs_server.store.deleting import DELETE_ALL
 from ccs_server.store.document import LOCK
 from ccs_server.store.reading import READ_ALL, READ_ONE
 from ccs_server.store.saving import SAVE
-from ccs_server.store.sessions import _DELETE_TTL, LIST_IDS
+from ccs_server.store.sessions import DELETE_TTL, LIST_IDS
 
 _CONNECTION = os.environ["FLOOR_DATABASE"].encode()
 _NO_LENGTH: list[tuple[str, str]] = []
@@ -90,7 +90,7 @@ def delete_session(connection: Connection, place: tuple[bytes, bytes, bytes]) ->
     connection.simple(b"BEGIN")
     connection.execute(LOCK, place)
     connection.execute(DELETE_ALL, place)
-    connection.execute(_DELETE_TTL, place)
+    connection.execute(DELETE_TTL, place)
     connection.simple(b"COMMIT")
 
 

@@ -220,7 +220,7 @@ def test_a_transaction_is_all_or_nothing(database: Database) -> None:
 
 
 @pytest.mark.parametrize("pooler", [False, True], ids=["prepared", "pooler"])
-def test_a_pipeline_is_all_or_nothing_and_returns_its_last_result(
+def test_a_pipeline_is_all_or_nothing_and_returns_its_results(
     database_url: str, pooler: bool
 ) -> None:
     database = Database(database_url, Settings(transaction_pooler=pooler))
@@ -232,7 +232,8 @@ def test_a_pipeline_is_all_or_nothing_and_returns_its_last_result(
         database.pipeline(refused, insert)
     assert not any(database.execute(COUNT, name).ntuples for name in names)
     process = backend(database)
-    assert database.pipeline(insert, (ECHO, [b"last"])).get_value(0, 0) == b"last"
+    inserted, echoed = database.pipeline(insert, (ECHO, [b"last"]))
+    assert (inserted.command_tuples, echoed.get_value(0, 0)) == (1, b"last")
     assert database.execute(COUNT, names[0]).ntuples == 1
     assert backend(database) == process, "the connection stayed usable"
     database.release()
@@ -248,7 +249,7 @@ def test_the_statements_of_a_pipeline_see_what_was_committed_before_each(
             connection.execute(INSERT, [name])
             found = thread.submit(database.pipeline, (LOCK, ()), (COUNT, [name]))
             wait_until(lambda: database.execute(WAITING).ntuples == 1)
-        assert found.result().ntuples == 1
+        assert found.result()[-1].ntuples == 1
 
 
 @pytest.mark.parametrize("words", [b"anybody there?", b"x" * 20_000_000], ids=["short", "long"])
@@ -270,7 +271,8 @@ def test_a_long_pipeline_whose_results_are_long_too_is_read_while_it_is_sent(
 ) -> None:
     """Otherwise each side would wait for the other to read."""
     words = b"x" * 20_000_000
-    assert database.pipeline((ECHO, [words]), (ECHO, [words])).get_value(0, 0) == words
+    results = database.pipeline((ECHO, [words]), (ECHO, [words]))
+    assert [result.get_value(0, 0) for result in results] == [words, words]
 
 
 def test_a_pipeline_whose_connection_breaks_is_unavailable(database: Database) -> None:

@@ -68,9 +68,15 @@ _ERRORS = {
     401: ("A credential is missing or, in v2, bad.", "Unauthorized"),
     403: ("The credential is unknown (v1) or of another account.", "Forbidden"),
     404: ("There is no such property or document.", "Not Found"),
-    409: ("The account has as many namespaces as it may have.", "Conflict"),
+    409: (
+        "The account has all the namespaces that it may have, or the stored value is of another type.",
+        "Conflict",
+    ),
+    412: ("A condition or a fence does not hold.", "Precondition Failed"),
     413: ("The document or the body is too large.", "Request Entity Too Large"),
     415: ("The body does not call itself JSON.", "Unsupported Media Type"),
+    422: ("The idempotency key was used for another request.", "Unprocessable Entity"),
+    423: ("The session is leased by another holder.", "Locked"),
     429: (
         "The account is over its rate, where one is set; try again after Retry-After.",
         "Too Many Requests",

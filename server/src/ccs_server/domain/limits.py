@@ -20,3 +20,24 @@ PER_PAGE = 100
 
 MAX_PER_PAGE = 1000
 """The maximum number of sessions in a page (section 3)."""
+
+MAX_ANSWER_CHARACTERS = 8_000_000
+"""The maximum size of the answer to a batch (section 7 of the extension's contract)."""
+
+MAX_OPERATIONS = 100
+"""The maximum number of operations in a batch (section 7 there)."""
+
+MAX_LEASE_SECONDS = 3600
+"""The maximum time of a lease (section 9 there)."""
+
+MAX_OWNER = 256
+"""The maximum number of characters of a lease's owner (section 9 there)."""
+
+MAX_FENCE = 2**53 - 1
+"""The maximum of a fence, so that every JSON parser reads it exactly (section 9 there)."""
+
+MAX_APPENDED = 1000
+"""The maximum number of elements to append at once (section 8 there)."""
+
+MAX_DIGITS = 100
+"""The maximum number of digits, and of the exponent, of a number to add (section 8 there)."""

@@ -154,14 +154,40 @@ def read_json(decoder: Decoder[T], wrapping: int) -> T:
     Raises:
         InvalidInput: the body is not of that type, or holds a value that cannot be stored.
     """
-    body = read_body()
+    return decode_json(decoder, storable(read_body(), wrapping))
+
+
+def decode_json(decoder: Decoder[T], body: bytes) -> T:
+    """A JSON text as `decoder` returns it.
+
+    Raises:
+        InvalidInput: it is not JSON, or not of the decoder's type.
+    """
     try:
-        return decoder.decode(_storable(body, wrapping))
+        return decoder.decode(body)
     except ValidationError as error:
         member = _MEMBER.search(str(error))
         field = (member[1] or member[2]) if member else "body"
         raise InvalidInput(f"The body is not as it must be: {error}.", field) from None
     except (DecodeError, UnicodeDecodeError):
+        raise InvalidInput(MALFORMED, "body") from None
+    except RecursionError:
+        raise InvalidInput(_TOO_DEEP, "body") from None
+
+
+def storable(body: bytes, wrapping: int) -> bytes:
+    """A JSON text as it can be stored: compact, and each member of an object once.
+
+    Args:
+        body: the JSON text; if it is none, `decode_json` may find that out.
+        wrapping: how many levels of objects stand around the values.
+
+    Raises:
+        InvalidInput: it is nested too deep, not UTF-8, or holds what cannot be stored.
+    """
+    try:
+        return _storable(body, wrapping)
+    except DecodeError:
         raise InvalidInput(MALFORMED, "body") from None
     except RecursionError:
         raise InvalidInput(_TOO_DEEP, "body") from None

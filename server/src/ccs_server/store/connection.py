@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Lock, Thread
 from time import monotonic, sleep
-from typing import NamedTuple, Self, TypeVarTuple, cast
+from typing import NamedTuple, Self, TypeVar, TypeVarTuple, cast
 from weakref import WeakSet
 
 from psycopg import OperationalError
@@ -52,6 +52,7 @@ Step = tuple[Statement, Params]
 """A statement of a pipeline, with its parameters."""
 
 Args = TypeVarTuple("Args")
+Result = TypeVar("Result")
 
 
 class LibpqConnection:
@@ -92,10 +93,10 @@ class LibpqConnection:
             InvalidInput: the database cannot store a value.
             StoreFault: the database refused the statement.
         """
-        return self._run_bounded(self._execute, statement, params)
+        return self._checked(self._run_bounded(self._execute, statement, params))
 
-    def pipeline(self, *steps: Step) -> PGresult:
-        """Runs statements as one transaction in one round trip, and returns the result of the last one.
+    def pipeline(self, *steps: Step) -> list[PGresult]:
+        """Runs statements in one round trip, as one transaction unless one is open; returns their results.
 
         Uses libpq's pipeline mode. Each statement takes its snapshot after the one before it has finished.
 
@@ -104,18 +105,23 @@ class LibpqConnection:
             InvalidInput: the database cannot store a value; no statement took effect.
             StoreFault: the database refused a statement; no statement took effect.
         """
-        return self._run_bounded(self._pipeline, *steps)
+        results = self._run_bounded(self._pipeline, *steps)
+        self._checked(results[-1])
+        return results
 
-    def _run_bounded(self, run: Callable[[*Args], PGresult], *args: *Args) -> PGresult:
-        """Calls `run` within the timeout, and raises the error that its result describes."""
+    def _run_bounded(self, run: Callable[[*Args], Result], *args: *Args) -> Result:
+        """Calls `run` within the timeout."""
         self._used_at = monotonic()
         self._is_waiting = True
         try:
-            result = run(*args)
+            return run(*args)
         except OperationalError as error:
             raise Unavailable(TIMED_OUT if self.has_timed_out else UNREACHABLE) from error
         finally:
             self._is_waiting = False
+
+    def _checked(self, result: PGresult) -> PGresult:
+        """Returns the result, or raises the error that it describes."""
         if result.status == _REFUSED:
             raise self._fault(result)
         return result
@@ -128,12 +134,12 @@ class LibpqConnection:
         # psycopg's annotation omits None, although None means NULL here as it does in exec_params.
         return self._pgconn.exec_prepared(statement.name, cast("Sequence[bytes]", params))
 
-    def _pipeline(self, *steps: Step) -> PGresult:
+    def _pipeline(self, *steps: Step) -> list[PGresult]:
         pgconn = self._pgconn
         if self._prepare:
             for statement, _ in steps:
                 if refused := self._ensure_prepared(statement):
-                    return refused
+                    return [refused]
         pgconn.enter_pipeline_mode()
         for statement, params in steps:
             if self._prepare:
@@ -142,9 +148,9 @@ class LibpqConnection:
                 pgconn.send_query_params(statement.sql, params)
         pgconn.pipeline_sync()
         self._flush()
-        last = self._last_result()
+        results = self._results()
         pgconn.exit_pipeline_mode()
-        return last
+        return results
 
     def _ensure_prepared(self, statement: Statement) -> PGresult | None:
         """Prepares the statement if this connection has not yet; returns the result if the server refuses it."""
@@ -161,9 +167,9 @@ class LibpqConnection:
             self._writable.poll()
             self._pgconn.consume_input()
 
-    def _last_result(self) -> PGresult:
-        """Reads the results of a pipeline; returns the last one, or the error that aborted the pipeline."""
-        last: PGresult | None = None
+    def _results(self) -> list[PGresult]:
+        """Reads the results of a pipeline; the last one is the error that aborted the pipeline, if one did."""
+        results: list[PGresult] = []
         while True:
             while self._pgconn.is_busy():
                 self._readable.poll()
@@ -173,12 +179,12 @@ class LibpqConnection:
                 continue  # between the results of two statements
             if result.status == ExecStatus.PIPELINE_SYNC:
                 break
-            if last is None or last.status != _REFUSED:
-                last = result
+            if not results or results[-1].status != _REFUSED:
+                results.append(result)
             if self._pgconn.status == ConnStatus.BAD:
                 break
-        assert last is not None, "an empty pipeline"  # noqa: S101 - guards against a bug, not against input
-        return last
+        assert results, "an empty pipeline"  # noqa: S101 - guards against a bug, not against input
+        return results
 
     def _fault(self, result: PGresult) -> ContextError | StoreFault:
         if self.has_timed_out:

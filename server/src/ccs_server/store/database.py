@@ -15,12 +15,12 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ccs_server.domain.errors import ContextError, Unavailable
 from ccs_server.settings import SettingError, Settings
-from ccs_server.store.connection import Args, LibpqConnection, Statement, Step
+from ccs_server.store.connection import Args, LibpqConnection, Result, Statement, Step
 from ccs_server.store.faults import TIMED_OUT, UNREACHABLE, fault_from_driver
 
-_BEGIN = Statement.of("begin", "BEGIN")
-_COMMIT = Statement.of("commit", "COMMIT")
-_ROLLBACK = Statement.of("rollback", "ROLLBACK")
+BEGIN = Statement.of("begin", "BEGIN")
+COMMIT = Statement.of("commit", "COMMIT")
+ROLLBACK = Statement.of("rollback", "ROLLBACK")
 
 # Every statement should be an index lookup or a short index range scan, whatever the tables hold. A plan that was
 # chosen for a small table must not persist as the table grows, and planning at each call costs more than it saves.
@@ -92,8 +92,8 @@ class Database:
         """
         return self._run(LibpqConnection.execute, statement, params)
 
-    def pipeline(self, *steps: Step) -> PGresult:
-        """Runs statements as one transaction in one round trip, and returns the result of the last one.
+    def pipeline(self, *steps: Step) -> list[PGresult]:
+        """Runs statements as one transaction in one round trip, and returns their results.
 
         Each statement takes its snapshot after the one before it has finished. A statement that follows one that
         waits for a lock therefore sees everything that was committed before the lock was granted.
@@ -111,17 +111,27 @@ class Database:
         Raises:
             Unavailable: the database cannot be used now. If COMMIT was sent, it may or may not have succeeded.
         """
+        with self.pipelined_transaction() as connection:
+            connection.execute(BEGIN)
+            yield connection
+            connection.execute(COMMIT)
+
+    @contextmanager
+    def pipelined_transaction(self) -> Iterator[LibpqConnection]:
+        """Runs a block that sends BEGIN and COMMIT itself, within its pipelines; rolls back on an exception.
+
+        Raises:
+            Unavailable: the database cannot be used now. If COMMIT was sent, it may or may not have succeeded.
+        """
         connection = self._check_out()
         # A transaction that ends in any other way is in an unknown state, so its connection is closed.
         broken = True
         try:
-            connection.libpq.execute(_BEGIN)
             yield connection.libpq
-            connection.libpq.execute(_COMMIT)
             broken = False
         except ContextError as error:
             if not isinstance(error, Unavailable):
-                connection.libpq.execute(_ROLLBACK)
+                connection.libpq.execute(ROLLBACK)
                 broken = False
             raise
         finally:
@@ -149,7 +159,7 @@ class Database:
                 raise Unavailable(TIMED_OUT) from error.orig
             raise fault_from_driver(error) from error.orig
 
-    def _run(self, run: Callable[[LibpqConnection, *Args], PGresult], *args: *Args) -> PGresult:
+    def _run(self, run: Callable[[LibpqConnection, *Args], Result], *args: *Args) -> Result:
         """Calls `run` with a connection that is checked out for the length of the call."""
         connection = self._check_out()
         try:

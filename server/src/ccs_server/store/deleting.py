@@ -1,7 +1,8 @@
 """Deletes properties. Deleting a property that does not exist is not an error.
 
-Deleting one property needs no lock. Deleting several takes the document's lock first, in the same round trip, so that a
-concurrent save is deleted as a whole or not at all.
+Deleting one property takes the document's lock in shared mode, as saves do, so that it waits for operations that need
+all of the document. Deleting several takes it in exclusive mode first, in the same round trip, so that a concurrent
+save is deleted as a whole or not at all.
 """
 
 from collections.abc import Collection
@@ -28,7 +29,10 @@ DELETE_ALL = Statement.of(
 _DELETE_ONE = Statement.of(
     "delete_one",
     """
-    DELETE FROM property p
+    WITH locked AS MATERIALIZED (
+        SELECT pg_advisory_xact_lock_shared(hashtextextended($1 || '/' || $2 || '/' || $3, 0))
+    )
+    DELETE FROM property p USING locked
     WHERE p.account = $1
         AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
         AND p.session_id = $3 AND p.name = $4

@@ -73,7 +73,7 @@ def ensure_namespace(connection: LibpqConnection, document: DocumentKey, limit: 
     """
     account, name, _ = document.params()
     if not connection.execute(_ENSURE, (account, name, b"%d" % limit)).ntuples:
-        raise _limit_reached(limit)
+        raise limit_reached(limit)
 
 
 def register_namespace(database: Database, account: str, name: str, ttl: int | None) -> None:
@@ -86,7 +86,7 @@ def register_namespace(database: Database, account: str, name: str, ttl: int | N
     seconds = None if ttl is None else b"%d" % ttl
     params = account.encode(), name.encode(), b"%d" % limit, seconds
     if not database.execute(_REGISTER, *params).ntuples:
-        raise _limit_reached(limit)
+        raise limit_reached(limit)
 
 
 def list_namespaces(database: Database, account: str) -> bytes:
@@ -104,7 +104,8 @@ def delete_namespace(database: Database, account: str, name: str, actor: str) ->
         audit.log(audit.By(account, actor), audit.Action.NAMESPACE_DELETED, name)
 
 
-def _limit_reached(limit: int) -> LimitReached:
+def limit_reached(limit: int) -> LimitReached:
+    """The error for a namespace too many."""
     return LimitReached(
         f"The account has {limit} namespaces already; delete one that it does not need."
     )

@@ -52,13 +52,13 @@ SAVE = Statement.of(
         FROM json_each($4)
     )
     INSERT INTO property
-        (account, namespace_id, session_id, name, value, size, expires_at, purge_at)
-    SELECT $1, place.id, $3, name, value, size, expires_at, nullif(expires_at, 'infinity')
+        (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
+    SELECT $1, place.id, $3, name, value, size, expires_at, nullif(expires_at, 'infinity'), now()
     FROM place, given
     ORDER BY name
     ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
     SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at,
-        purge_at = least(property.purge_at, excluded.purge_at)
+        purge_at = least(property.purge_at, excluded.purge_at), updated_at = excluded.updated_at
     """,
 )
 
@@ -91,13 +91,13 @@ _SAVE_LOCKED = Statement.of(
         ) < 800000
     ), saved AS (
         INSERT INTO property
-            (account, namespace_id, session_id, name, value, size, expires_at, purge_at)
-        SELECT $1, place.id, $3, name, value, size, expires_at, nullif(expires_at, 'infinity')
+            (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
+        SELECT $1, place.id, $3, name, value, size, expires_at, nullif(expires_at, 'infinity'), now()
         FROM place, given
         ORDER BY name
         ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
         SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at,
-            purge_at = least(property.purge_at, excluded.purge_at)
+            purge_at = least(property.purge_at, excluded.purge_at), updated_at = excluded.updated_at
     )
     SELECT place.id IS NOT NULL FROM target LEFT JOIN place ON true
     """,
@@ -139,13 +139,13 @@ SAVE_DOCUMENT = Statement.of(
             AND p.expires_at > now() AND p.name NOT IN (SELECT json_object_keys($4))
     )
     INSERT INTO property
-        (account, namespace_id, session_id, name, value, size, expires_at, purge_at)
-    SELECT $1, place.id, $3, name, value, size, expires_at, expires_at
+        (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
+    SELECT $1, place.id, $3, name, value, size, expires_at, expires_at, now()
     FROM place, given
     ORDER BY name
     ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
     SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at,
-        purge_at = least(property.purge_at, excluded.purge_at)
+        purge_at = least(property.purge_at, excluded.purge_at), updated_at = excluded.updated_at
     """,
 )
 
@@ -213,7 +213,7 @@ def save_document(
         return
     # The lock is a separate statement, so that the save's snapshot includes everything that was saved before the lock
     # was granted. A property outside the snapshot would keep its old expiry.
-    saved = database.pipeline((LOCK, address), (SAVE_DOCUMENT, (*address, properties, *times)))
+    _, saved = database.pipeline((LOCK, address), (SAVE_DOCUMENT, (*address, properties, *times)))
     if not saved.command_tuples:
         _save_locked(database, document, properties, then=stamp)
 

@@ -28,7 +28,7 @@ _SET_TTL = Statement.of(
     """,
 )
 
-_DELETE_TTL = Statement.of(
+DELETE_TTL = Statement.of(
     "delete_session_ttl",
     """
     DELETE FROM session_ttl
@@ -243,7 +243,7 @@ def list_session_ttls_page(  # noqa: PLR0913 - which list, and which page of it
 def delete_session(database: Database, document: DocumentKey) -> None:
     """Deletes the session's properties and its TTL."""
     address = document.params()
-    database.pipeline((LOCK, address), (DELETE_ALL, address), (_DELETE_TTL, address))
+    database.pipeline((LOCK, address), (DELETE_ALL, address), (DELETE_TTL, address))
 
 
 def list_session_ids(  # noqa: PLR0913 - which list, and which page of it

@@ -22,10 +22,15 @@ def read_properties() -> tuple[bytes, int]:
     return encode(members), len(members)
 
 
-def read_property(name: str) -> bytes:
-    """The request's body as the value of the property `name`: a JSON object of one member.
+def read_value() -> bytes:
+    """The request's body as the value of a property, ready to be stored.
 
     Raises:
         InvalidInput: it is not JSON, or cannot be stored.
     """
-    return encode({name: read_json(_value, wrapping=0)})
+    return bytes(read_json(_value, wrapping=0))
+
+
+def property_object(name: str, value: bytes) -> bytes:
+    """A JSON object of one property."""
+    return encode({name: Raw(value)})

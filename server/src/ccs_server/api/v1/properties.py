@@ -1,23 +1,31 @@
 """Rows 4–15 of the contract: the properties of a namespace, and of a session in it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from flask import Response, request
+from msgspec.json import encode
 from werkzeug.datastructures import MIMEAccept
 
 from ccs_server.api import openapi as docs
 from ccs_server.api.accounts import current_account, current_request
+from ccs_server.api.conditions import read_conditions, read_write_options
 from ccs_server.api.services import database
 from ccs_server.api.types import Properties, Value
 from ccs_server.api.v1.blueprint import ACCOUNT, NAME, NAMESPACE, SESSION, blueprint
-from ccs_server.api.v1.bodies import read_properties, read_property
+from ccs_server.api.v1.bodies import property_object, read_properties, read_value
+from ccs_server.domain.conditions import etag_of
 from ccs_server.domain.errors import InvalidInput, NotFound
 from ccs_server.domain.names import DEFAULT_SESSION, check_namespace, check_property, check_session
+from ccs_server.domain.pointers import read_pointer, resolve
 from ccs_server.http.blueprint import Resource
-from ccs_server.http.responses import json_response, no_content, text_response
+from ccs_server.http.responses import json_response, no_content, not_modified, text_response
 from ccs_server.store import deleting, reading, saving
 from ccs_server.store.document import DocumentKey
+from ccs_server.store.operations.base import document_mismatch, property_mismatch
+from ccs_server.store.operations.reads import ABSENT, NO_PART
+from ccs_server.store.operations.run import run
+from ccs_server.store.operations.writes import Delete, Set
 
 _EXAMPLE = {"myProperty1": "myValue1", "myProperty2": {"score": 1.10, "tags": ["a", "b"]}}
 _INCLUDE = {
@@ -90,8 +98,7 @@ class NamespaceProperties(Resource):
 
         Its sessions' properties and its time to live stay.
         """
-        deleting.delete_all(database(), _document(account, namespace))
-        return no_content()
+        return _delete_all(_document(account, namespace))
 
 
 @blueprint.route(
@@ -141,8 +148,7 @@ class SessionProperties(Resource):
 
         Its time to live stays.
         """
-        deleting.delete_all(database(), _document(account, namespace, session))
-        return no_content()
+        return _delete_all(_document(account, namespace, session))
 
 
 @blueprint.route(
@@ -172,46 +178,147 @@ def _document(account: str, namespace: str, session: str = DEFAULT_SESSION) -> D
     return DocumentKey(account, check_namespace(namespace), check_session(session))
 
 
+class _Query(NamedTuple):
+    """What the query of a read asks for.
+
+    Attributes:
+        include: the names of the properties to read; None for all.
+        meta: whether each value comes with its entity tag, expiry and last save.
+        pointer: the reference tokens of the part of the value to read.
+    """
+
+    include: list[str] | None
+    meta: bool
+    pointer: tuple[str, ...]
+
+
+_WHOLE = _Query(None, meta=False, pointer=())
+_META = {None: False, "false": False, "true": True}
+
+
+def _query() -> _Query:
+    """The query of a read. Werkzeug reads a query slowly, and nearly no request has one.
+
+    It would also read U+FFFD where the query is not UTF-8, which is a name too.
+
+    Raises:
+        InvalidInput: a parameter cannot be read.
+    """
+    text = current_request().environ["QUERY_STRING"]
+    if not text:
+        return _WHOLE
+    try:
+        query = parse_qs(request.query_string.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidInput("The query must be percent-encoded UTF-8.", "include") from None
+    include, meta, pointer = (query.get(name, [None])[0] for name in ("include", "meta", "pointer"))
+    if meta not in _META:
+        raise InvalidInput("meta must be 'true' or 'false'.", "meta")
+    return _Query(
+        include.split(",") if include else None,
+        _META[meta],
+        read_pointer(pointer) if pointer else (),
+    )
+
+
 def _save_all(document: DocumentKey) -> Response:
     properties, count = read_properties()
+    options = read_write_options(current_request().environ, takes_ttl=True)
     if count:
         current_account().check_quota()
+    if options:
+        run(
+            database(),
+            Set(
+                document=document,
+                properties=properties,
+                count=count,
+                ttl=options.ttl,
+                conditions=options.conditions,
+                fence=options.fence,
+            ),
+        )
+    elif count:
         saving.save(database(), document, properties)
     return no_content()
 
 
-def _read_all(document: DocumentKey) -> Response:
-    # Werkzeug reads a query slowly, and nearly no request has one.
-    include = _include() if current_request().environ["QUERY_STRING"] else None
-    if not include:
-        return json_response(reading.read_all(database(), document))
-    return json_response(reading.read_some(database(), document, include.split(",")))
-
-
-def _include() -> str | None:
-    """The parameter `include`; werkzeug would read U+FFFD where it is not UTF-8, which is a name too."""
-    try:
-        query = parse_qs(request.query_string.decode(), errors="strict")
-    except UnicodeDecodeError:
-        raise InvalidInput("The query must be percent-encoded UTF-8.", "include") from None
-    return query.get("include", [None])[0]
-
-
 def _save_one(document: DocumentKey, name: str) -> Response:
-    value = read_property(check_property(name))
+    check_property(name)
+    value = read_value()
+    etag = etag_of(value)
+    properties = property_object(name, value)
+    options = read_write_options(current_request().environ, takes_ttl=True)
     current_account().check_quota()
-    saving.save(database(), document, value)
-    return no_content()
+    if options:
+        run(
+            database(),
+            Set(
+                document=document,
+                name=name,
+                properties=properties,
+                count=1,
+                ttl=options.ttl,
+                conditions=options.conditions,
+                fence=options.fence,
+            ),
+        )
+    else:
+        saving.save(database(), document, properties)
+    return no_content(etag)
+
+
+def _read_all(document: DocumentKey) -> Response:
+    query = _query()
+    if query.meta:
+        properties, body = reading.read_described(database(), document, query.include)
+    else:
+        body = properties = (
+            reading.read_all(database(), document)
+            if query.include is None
+            else reading.read_some(database(), document, query.include)
+        )
+    etag = etag_of(properties)
+    conditions = read_conditions(current_request().environ)
+    if conditions:
+        present = properties != reading.NOTHING
+        if not conditions.matches(etag, present=present):
+            raise document_mismatch(etag)
+        if not conditions.differs(etag, present=present):
+            return not_modified(etag)
+    return json_response(body, etag=etag)
 
 
 def _read_one(document: DocumentKey, name: str) -> Response:
-    value = reading.read_one(database(), document, check_property(name))
-    if value is None:
-        raise NotFound("There is no such property; it was never saved, was deleted or has expired.")
-    # A string comes bare to a client that would rather have text, as the vendor's documentation prints it.
+    check_property(name)
+    query = _query()
+    conditions = read_conditions(current_request().environ)
+    if query is _WHOLE and not conditions:
+        value = reading.read_one(database(), document, name)
+        if value is None:
+            raise NotFound(ABSENT)
+        return _value_response(value, etag_of(value))
+    found = reading.read_one_described(database(), document, name)
+    if found is None:
+        raise NotFound(ABSENT)
+    if not conditions.matches(found.etag, present=True):
+        raise property_mismatch(found)
+    if not conditions.differs(found.etag, present=True):
+        return not_modified(found.etag)
+    part = resolve(found.value, query.pointer)
+    if part is None:
+        raise NotFound(NO_PART)
+    return _value_response(encode(found.members(part)) if query.meta else part, found.etag)
+
+
+def _value_response(value: bytes, etag: str) -> Response:
+    """A value, as JSON with its entity tag.
+
+    A string comes bare to a client that would rather have text, as the vendor's documentation prints it.
+    """
     if value.startswith(b'"') and _prefers_text():
         return text_response(value)
-    return json_response(value)
+    return json_response(value, etag=etag)
 
 
 def _prefers_text() -> bool:
@@ -225,6 +332,22 @@ def _prefers_text() -> bool:
     return plain.best_match(["application/json", "text/plain"]) == "text/plain"
 
 
+def _delete_all(document: DocumentKey) -> Response:
+    options = read_write_options(current_request().environ, takes_ttl=False)
+    if options:
+        conditions, fence = options.conditions, options.fence
+        run(database(), Delete(document=document, conditions=conditions, fence=fence))
+    else:
+        deleting.delete_all(database(), document)
+    return no_content()
+
+
 def _delete_one(document: DocumentKey, name: str) -> Response:
-    deleting.delete_one(database(), document, check_property(name))
+    check_property(name)
+    options = read_write_options(current_request().environ, takes_ttl=False)
+    if options:
+        conditions, fence = options.conditions, options.fence
+        run(database(), Delete(document=document, name=name, conditions=conditions, fence=fence))
+    else:
+        deleting.delete_one(database(), document, name)
     return no_content()

@@ -5,7 +5,8 @@ from typing import Any, TypedDict
 from flask import Response
 
 from ccs_server.api import openapi as docs
-from ccs_server.api.accounts import current_account
+from ccs_server.api.accounts import current_account, current_request
+from ccs_server.api.conditions import read_write_options
 from ccs_server.api.services import database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, SESSION, blueprint
 from ccs_server.api.v1.schemas import (
@@ -23,6 +24,8 @@ from ccs_server.http.blueprint import Resource
 from ccs_server.http.responses import json_response, no_content
 from ccs_server.store import sessions
 from ccs_server.store.document import DocumentKey
+from ccs_server.store.operations.run import run
+from ccs_server.store.operations.writes import Delete
 
 
 @blueprint.route("/<account>/<namespace>/session-ids", parameters=[ACCOUNT, NAMESPACE])
@@ -123,7 +126,15 @@ class Session(Resource):
         Its properties and its time to live are gone at once.
         """
         document = DocumentKey(account, check_namespace(namespace), check_session(session))
-        sessions.delete_session(database(), document)
+        options = read_write_options(current_request().environ, takes_ttl=False)
+        if options:
+            conditions, fence = options.conditions, options.fence
+            run(
+                database(),
+                Delete(document=document, with_ttl=True, conditions=conditions, fence=fence),
+            )
+        else:
+            sessions.delete_session(database(), document)
         return no_content()
 
 

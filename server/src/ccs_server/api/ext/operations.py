@@ -1,0 +1,102 @@
+"""Many operations in one request."""
+
+from collections.abc import Sequence
+
+from flask import Response
+from msgspec.json import Decoder, encode
+
+from ccs_server.api import openapi as docs
+from ccs_server.api.accounts import current_account
+from ccs_server.api.ext import idempotency, schemas
+from ccs_server.api.ext.batches import read_operations
+from ccs_server.api.ext.blueprint import ACCOUNT, blueprint
+from ccs_server.api.services import database
+from ccs_server.domain.errors import ContextError, InvalidInput
+from ccs_server.http.blueprint import Resource
+from ccs_server.http.body import decode_json, read_body
+from ccs_server.http.errors import error_members
+from ccs_server.http.responses import json_response
+from ccs_server.store.operations.base import Operation, Outcome
+from ccs_server.store.operations.idempotency import Answer, Replay, Request
+from ccs_server.store.operations.run import Once, run_atomic, run_each
+
+_batch = Decoder(schemas.Batch)
+
+_EXAMPLE = {
+    "atomic": True,
+    "ops": [
+        {"op": "set", "ns": "myNamespace", "session": "mySession", "name": "step", "value": 1},
+        {"op": "incr", "ns": "myNamespace", "session": "mySession", "name": "messages"},
+        {"op": "get", "ns": "myNamespace", "session": "mySession"},
+    ],
+}
+_TURN = {
+    "ops": [
+        {
+            "op": "lease",
+            "ns": "myNamespace",
+            "session": "mySession",
+            "owner": "bot-7",
+            "seconds": 30,
+        },
+        {"op": "get", "ns": "myNamespace", "session": "mySession"},
+    ]
+}
+
+
+@blueprint.route("/<account>/ops", parameters=[ACCOUNT])
+class Operations(Resource):
+    """Many operations in one request."""
+
+    @blueprint.doc(
+        operationId="executeOperations",
+        parameters=[idempotency.PARAMETER],
+        requestBody=docs.body(schemas.BatchOfOperations, several=_EXAMPLE, beginTurn=_TURN),
+        responses=docs.response("The results, in the order of the operations.", schemas.Results)
+        | docs.errors(400, 401, 403, 409, 412, 413, 415, 422, 423),
+    )
+    def post(self, account: str) -> Response:
+        """Execute operations.
+
+        With `atomic` (the default) all of them take place or none, and nobody sees a part of them; the first that is
+        refused is the response's error. Without, each takes place by itself. A key or token needs the scope `read` for
+        `get`, and `write` for everything else.
+        """
+        body = read_body()
+        batch = decode_json(_batch, body)
+        operations = read_operations(account, current_account().access, batch.ops)
+        if batch.atomic:
+            return _run_atomic(operations, idempotency.once(body))
+        if idempotency.once(body):
+            raise InvalidInput(
+                f"Operations that are not atomic take no {idempotency.HEADER}; send it without.",
+                "atomic",
+            )
+        return json_response(_answer(run_each(database(), operations, _check_quota)).body)
+
+
+def _run_atomic(operations: Sequence[Operation], request: Request | None) -> Response:
+    once = Once(request, _answer) if request else None
+    try:
+        outcomes = run_atomic(database(), operations, _check_quota, once)
+    except Replay as repeated:
+        return idempotency.replay(repeated.answer)
+    return json_response(_answer(outcomes).body)
+
+
+def _check_quota(operation: Operation) -> None:
+    if operation.grows:
+        current_account().check_quota()
+
+
+def _answer(outcomes: Sequence[Outcome]) -> Answer:
+    return Answer(200, encode({"results": [_result(outcome) for outcome in outcomes]}))
+
+
+def _result(outcome: Outcome) -> dict[str, object]:
+    if not isinstance(outcome, ContextError):
+        return {"status": 200, **outcome}
+    members = error_members(outcome)
+    # Here `status` is the number, which an error's response calls `code`.
+    members["status"] = members.pop("code")
+    return members

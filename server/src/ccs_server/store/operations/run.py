@@ -1,0 +1,387 @@
+"""Executes operations: alone, as a snapshot of reads, or as a batch that is done as a whole or not at all."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import NamedTuple
+
+from msgspec.json import encode
+from psycopg.pq.abc import PGresult
+
+from ccs_server.domain.errors import BUSY, ContextError, TooLarge, Unavailable
+from ccs_server.domain.limits import MAX_ANSWER_CHARACTERS
+from ccs_server.store.connection import LibpqConnection, Statement, Step
+from ccs_server.store.database import BEGIN, COMMIT, ROLLBACK, Database
+from ccs_server.store.faults import StoreFault
+from ccs_server.store.namespaces import limit_reached
+from ccs_server.store.operations.base import Operation, Outcome, names_parameter
+from ccs_server.store.operations.idempotency import (
+    DIVISION_BY_ZERO,
+    Answer,
+    Request,
+    check_new,
+    refuse_repeated,
+    store,
+)
+
+_ATTEMPTS = 10
+"""How often a batch is tried again if one of its namespaces is deleted concurrently."""
+
+_READS_AT_A_TIME = 10
+"""How many reads are sent at once: their results, of 800,000 characters each, are in memory together."""
+
+_BEGIN_SNAPSHOT = Statement.of("begin_snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+# $1 account, $2 a JSON array of [namespace, session id]. In order of the locks, so that two batches cannot deadlock.
+_LOCK_DOCUMENTS = Statement.of(
+    "lock_documents",
+    """
+    SELECT pg_advisory_xact_lock(key) FROM (
+        SELECT DISTINCT hashtextextended($1 || '/' || (d->>0) || '/' || (d->>1), 0) AS key
+        FROM json_array_elements($2) AS d
+        ORDER BY key
+    ) AS document
+    """,
+)
+
+# $1 account, $2 a JSON array of namespaces, $3 the limit of the account. Returns whether they are within the limit.
+_ENSURE_NAMESPACES = Statement.of(
+    "ensure_namespaces",
+    """
+    WITH missing AS MATERIALIZED (
+        SELECT DISTINCT name FROM (
+            SELECT name COLLATE "C" AS name FROM json_array_elements_text($2) AS name
+        ) AS given
+        WHERE NOT EXISTS (SELECT FROM namespace n WHERE n.account = $1 AND n.name = given.name)
+    ), allowed AS MATERIALIZED (
+        SELECT NOT EXISTS (SELECT FROM missing)
+            OR (SELECT count(*) FROM namespace WHERE account = $1)
+                + (SELECT count(*) FROM missing) <= $3::bigint AS is_allowed
+    ), made AS (
+        INSERT INTO namespace (account, name)
+        SELECT $1, name FROM missing, allowed WHERE is_allowed ORDER BY name
+        ON CONFLICT DO NOTHING
+    )
+    SELECT is_allowed FROM allowed
+    """,
+)
+
+# $1 account, $2 a JSON array of namespaces. Returns a row for each that exists. None of them can be deleted before the
+# transaction ends, so no deletion halves a batch.
+_LOCK_NAMESPACES = Statement.of(
+    "lock_namespaces",
+    """
+    SELECT name FROM namespace
+    WHERE account = $1 AND name = ANY (ARRAY(SELECT json_array_elements_text($2)))
+    ORDER BY name
+    FOR KEY SHARE
+    """,
+)
+
+# Returns whether the document exceeds its limit.
+_IS_TOO_LARGE = Statement.of(
+    "document_is_too_large",
+    """
+    SELECT coalesce(sum(p.size), 0) >= 800000 FROM property p
+    WHERE p.account = $1
+        AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+        AND p.session_id = $3 AND p.expires_at > now()
+    """,
+)
+
+
+class _NamespaceGone(ContextError):
+    """A namespace was deleted while its batch began; the batch has to begin again."""
+
+
+class _Repeated(ContextError):
+    """The request is not new."""
+
+
+class Once(NamedTuple):
+    """A request that takes place once, and how its answer is made of the outcomes."""
+
+    request: Request
+    answer: Callable[[Sequence[Outcome]], Answer]
+
+
+def run(database: Database, operation: Operation) -> Outcome:
+    """Executes one operation.
+
+    Raises:
+        ContextError: it is refused, and has changed nothing.
+    """
+    if operation.is_read:
+        return operation.outcome_locked(database.pipeline(*operation.locked()))
+    outcome = _run_alone(database, operation)
+    if outcome is not None:
+        return outcome
+    try:
+        return _run_locked(database, [operation])[0]
+    except ContextError as error:
+        # It is no batch.
+        error.members.pop("op", None)
+        raise
+
+
+def run_each(
+    database: Database, operations: Sequence[Operation], check: Callable[[Operation], None]
+) -> list[Outcome]:
+    """Executes operations one by one, each by itself; the outcome of one that is refused is its error.
+
+    Args:
+        database: the database.
+        operations: what to execute.
+        check: called before each; raises a ContextError to refuse it.
+    """
+    outcomes: list[Outcome] = []
+    room = _Room()
+    for operation in operations:
+        try:
+            check(operation)
+            outcome = run(database, operation)
+            room.take(outcome)
+        except ContextError as error:
+            outcome = error
+        outcomes.append(outcome)
+    return outcomes
+
+
+def run_atomic(
+    database: Database,
+    operations: Sequence[Operation],
+    check: Callable[[Operation], None],
+    once: Once | None = None,
+) -> list[Outcome]:
+    """Executes operations as one transaction: all of them or, if one is refused, none.
+
+    Each sees the effects of those before it, and nobody sees a part of them.
+
+    Args:
+        database: the database.
+        operations: what to execute.
+        check: called for each before any takes place; raises a ContextError to refuse it.
+        once: the request, if it has an idempotency key.
+
+    Raises:
+        ContextError: one is refused, and nothing has changed. Its member `op` is the index of the operation.
+        Replay: the request of `once` has been answered before.
+    """
+    for index, operation in enumerate(operations):
+        with _index_in_errors(index):
+            check(operation)
+    try:
+        if not once and all(operation.is_read for operation in operations):
+            return _run_snapshot(database, operations)
+        if len(operations) == 1:
+            with _index_in_errors(0):
+                outcome = (
+                    _run_alone_once(database, operations[0], once)
+                    if once
+                    else _run_alone(database, operations[0])
+                )
+            if outcome is not None:
+                return [outcome]
+        return _run_locked(database, operations, once)
+    except _Repeated:
+        assert once  # noqa: S101 - for the type checkers
+        raise refuse_repeated(database, once.request) from None
+
+
+def _run_snapshot(database: Database, operations: Sequence[Operation]) -> list[Outcome]:
+    """Executes reads, which all see the same state."""
+    with database.pipelined_transaction() as connection:
+        return _execute(connection, operations, [(_BEGIN_SNAPSHOT, ())], _ignore, [(COMMIT, ())])[0]
+
+
+def _run_alone(database: Database, operation: Operation) -> Outcome | None:
+    """Executes one operation without the document's exclusive lock; returns None if that is not possible."""
+    steps = operation.alone()
+    if not steps:
+        return None
+    if len(steps) > 1:
+        return operation.outcome_alone(database.pipeline(*steps))
+    ((statement, params),) = steps
+    return operation.outcome_alone([database.execute(statement, *params)])
+
+
+def _run_alone_once(database: Database, operation: Operation, once: Once) -> Outcome | None:
+    """As `_run_alone`, in a transaction that also stores the answer."""
+    steps = operation.alone()
+    if not steps:
+        return None
+    begin = _begin_once(once)
+    with database.pipelined_transaction() as connection:
+        results = _pipeline(connection, [*begin, *steps])
+        outcome = operation.outcome_alone(results[len(begin) :])
+        # The lock cannot be made exclusive now: two that try would wait for each other.
+        end = (
+            [(ROLLBACK, ())]
+            if outcome is None
+            else [store(once.request, once.answer([outcome])), (COMMIT, ())]
+        )
+        connection.pipeline(*end)
+    return outcome
+
+
+def _run_locked(
+    database: Database, operations: Sequence[Operation], once: Once | None = None
+) -> list[Outcome]:
+    """Executes operations under the exclusive locks of all their documents."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return _try_locked(database, operations, once)
+        except _NamespaceGone:
+            continue
+    raise Unavailable(BUSY)
+
+
+def _try_locked(
+    database: Database, operations: Sequence[Operation], once: Once | None
+) -> list[Outcome]:
+    """As `_run_locked`.
+
+    COMMIT is sent when the results are known. A statement could also end the transaction by an error of its own, in the
+    same round trip, but PostgreSQL writes errors to its log: one for each condition that does not hold.
+
+    Raises:
+        _NamespaceGone: a namespace was deleted at the same time.
+    """
+    begin = _begin_once(once) if once else [(BEGIN, ())]
+    account = operations[0].document.account.encode()
+    limit = database.settings.namespace_limit
+    created = [each.document.namespace for each in operations if each.creates]
+    used = [each.document.namespace for each in operations]
+    prepare = [
+        (_LOCK_DOCUMENTS, (account, _addresses(operations))),
+        (_ENSURE_NAMESPACES, (account, names_parameter(created), b"%d" % limit)),
+        (_LOCK_NAMESPACES, (account, names_parameter(used))),
+    ]
+    # For each document that grows, the last operation that makes it grow.
+    growing = {each.document: index for index, each in enumerate(operations) if each.grows}
+    sizes = [(_IS_TOO_LARGE, document.params()) for document in growing]
+
+    def check_namespaces(results: Sequence[PGresult]) -> None:
+        ensured, locked = results[-2:]
+        found = {(locked.get_value(row, 0) or b"").decode() for row in range(locked.ntuples)}
+        for index, each in enumerate(operations):
+            if each.creates and each.document.namespace not in found:
+                if ensured.get_value(0, 0) == b"t":
+                    raise _NamespaceGone(BUSY)
+                with _index_in_errors(index):
+                    raise limit_reached(limit)
+
+    with database.pipelined_transaction() as connection:
+        outcomes, are_too_large = _execute(
+            connection, operations, [*begin, *prepare], check_namespaces, sizes
+        )
+        for index, is_too_large in zip(growing.values(), are_too_large, strict=True):
+            if is_too_large.get_value(0, 0) == b"t":
+                with _index_in_errors(index):
+                    raise TooLarge("document too large")
+        end: list[Step] = [(COMMIT, ())]
+        if once:
+            end.insert(0, store(once.request, once.answer(outcomes)))
+        connection.pipeline(*end)
+    return outcomes
+
+
+def _execute(
+    connection: LibpqConnection,
+    operations: Sequence[Operation],
+    before: Sequence[Step],
+    check: Callable[[Sequence[PGresult]], None],
+    after: Sequence[Step],
+) -> tuple[list[Outcome], list[PGresult]]:
+    """Executes operations between other steps, in one round trip unless there are many reads.
+
+    Args:
+        connection: the connection, with or without an open transaction.
+        operations: what to execute.
+        before: steps that come first.
+        check: called with the results of those, before any outcome is made.
+        after: steps that come last.
+
+    Returns:
+        the outcomes, and the results of the last steps.
+    """
+    outcomes: list[Outcome] = []
+    room = _Room()
+    parts = [*_parts(operations)]
+    rest: Iterator[PGresult] = iter(())
+    for number, part in enumerate(parts):
+        planned = [(each, each.locked()) for each in part]
+        steps = [step for _, steps in planned for step in steps]
+        first = [] if number else before
+        last = [] if number + 1 < len(parts) else after
+        rest = iter(_pipeline(connection, [*first, *steps, *last]))
+        if first:
+            check([*islice(rest, len(first))])
+        for each, its_steps in planned:
+            with _index_in_errors(len(outcomes)):
+                outcome = each.outcome_locked([*islice(rest, len(its_steps))])
+                room.take(outcome)
+            outcomes.append(outcome)
+    return outcomes, [*rest]
+
+
+def _parts(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
+    """Divides operations into parts that have at most _READS_AT_A_TIME reads."""
+    start = reads = 0
+    for index, operation in enumerate(operations):
+        reads += operation.is_read
+        if reads > _READS_AT_A_TIME:
+            yield operations[start:index]
+            start, reads = index, 1
+    yield operations[start:]
+
+
+def _pipeline(connection: LibpqConnection, steps: Sequence[Step]) -> list[PGresult]:
+    try:
+        return connection.pipeline(*steps)
+    except StoreFault as fault:
+        if fault.sqlstate == DIVISION_BY_ZERO:
+            raise _Repeated(BUSY) from None
+        raise
+
+
+def _begin_once(once: Once) -> list[Step]:
+    return [(BEGIN, ()), *check_new(once.request)]
+
+
+def _addresses(operations: Sequence[Operation]) -> bytes:
+    return encode([(each.document.namespace, each.document.session_id) for each in operations])
+
+
+def _ignore(results: Sequence[PGresult]) -> None:
+    """Expects nothing of the results."""
+
+
+class _Room:
+    """How much an answer may still hold."""
+
+    def __init__(self) -> None:
+        self._characters = MAX_ANSWER_CHARACTERS
+
+    def take(self, outcome: Outcome) -> None:
+        """Takes what an outcome needs.
+
+        Raises:
+            TooLarge: it does not fit.
+        """
+        if isinstance(outcome, ContextError):
+            return
+        needed = len(encode(outcome).decode())
+        if needed > self._characters:
+            raise TooLarge("The answer is too large; read less in one request.")
+        self._characters -= needed
+
+
+@contextmanager
+def _index_in_errors(index: int) -> Iterator[None]:
+    """Adds the index of the operation to an error that is raised in the block."""
+    try:
+        yield
+    except ContextError as error:
+        error.members["op"] = index
+        raise

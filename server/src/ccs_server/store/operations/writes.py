@@ -1,0 +1,410 @@
+"""Saves, deletes and touches properties: under conditions and fences, and with a TTL of the properties' own.
+
+Plain saves and deletions of v1 and v2 have faster statements of their own (`store/saving.py`, `store/deleting.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg.pq.abc import PGresult
+
+from ccs_server.store.connection import Params, Statement, Step
+from ccs_server.store.document import LOCK
+from ccs_server.store.operations.base import (
+    Outcome,
+    Write,
+    flag,
+    names_parameter,
+    number,
+    tags_parameter,
+)
+from ccs_server.store.saving import SAVE
+from ccs_server.store.sessions import DELETE_TTL
+
+# The statements below have these parameters: $1 account, $2 namespace, $3 session id. `is_locked` says that the
+# transaction holds the document's exclusive lock. Otherwise they take it in shared mode.
+#
+# A TTL is in seconds, 0 is forever, and NULL is the TTL in force.
+#
+# A condition is a JSON array of entity tags without quotes, `["*"]`, or NULL.
+
+# $4 the properties as a JSON object, $5 TTL (-1 keeps the expiry of those that exist), $6 If-None-Match, $7 fence,
+# $8 is_locked. Without the exclusive lock it refuses as `SAVE` does; with it, the size is checked afterwards
+# (DOCUMENT_SIZE). Conditions other than `["*"]` are for a single property.
+SAVE_FULL = Statement.of(
+    "save_full",
+    """
+    WITH target AS MATERIALIZED (
+        SELECT n.id, coalesce((
+            SELECT s.ttl_seconds FROM session_ttl s
+            WHERE s.account = $1 AND s.namespace_id = n.id AND s.session_id = $3
+        ), n.ttl_seconds) AS ttl
+        FROM namespace n
+        WHERE n.account = $1 AND n.name = $2
+            AND CASE WHEN $8::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
+                hashtextextended($1 || '/' || $2 || '/' || $3, 0)) END
+    ), fence AS MATERIALIZED (
+        SELECT FROM lease l
+        WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
+            AND l.fence = $7::bigint AND l.expires_at > now()
+        FOR SHARE
+    ), place AS MATERIALIZED (
+        SELECT id, CASE coalesce(nullif($5::integer, -1), ttl) WHEN 0 THEN 'infinity'::timestamptz
+            ELSE now() + coalesce(nullif($5::integer, -1), ttl) * interval '1 second' END AS expires_at
+        FROM target
+        WHERE ($7::bigint IS NULL OR EXISTS (SELECT FROM fence))
+            AND ($8::boolean OR 64 * char_length($4::json::text) + (
+                SELECT coalesce(sum(p.size), 0) FROM property p
+                WHERE p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
+                    AND p.expires_at > now()
+            ) < 800000)
+    ), given AS (
+        SELECT key COLLATE "C" AS name, value,
+            char_length(to_json(key)::text) + char_length(value::text) + 2 AS size
+        FROM json_each($4)
+    )
+    INSERT INTO property
+        (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
+    SELECT $1, place.id, $3, name, value, size, expires_at, nullif(expires_at, 'infinity'), now()
+    FROM place, given
+    ORDER BY name
+    ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
+    SET value = excluded.value, size = excluded.size, updated_at = excluded.updated_at,
+        expires_at = CASE WHEN $5::integer = -1 AND property.expires_at > now()
+            THEN property.expires_at ELSE excluded.expires_at END,
+        purge_at = CASE WHEN $5::integer = -1 AND property.expires_at > now()
+            THEN property.purge_at ELSE least(property.purge_at, excluded.purge_at) END
+    WHERE $6::json IS NULL OR property.expires_at <= now()
+        OR left(encode(sha256(convert_to(property.value::text, 'UTF8')), 'hex'), 32)
+            <> ALL (ARRAY(SELECT json_array_elements_text($6::json)))
+            AND $6::json->>0 <> '*'
+    """,
+)
+
+# Replaces the value of a property that exists and has one of the entity tags: compare-and-swap. The row is judged in
+# its newest version. $4 a JSON object of one member, $5 TTL as in SAVE_FULL, $6 If-Match, $7 If-None-Match, $8 fence.
+SWAP = Statement.of(
+    "swap",
+    """
+    WITH target AS MATERIALIZED (
+        SELECT n.id, coalesce((
+            SELECT s.ttl_seconds FROM session_ttl s
+            WHERE s.account = $1 AND s.namespace_id = n.id AND s.session_id = $3
+        ), n.ttl_seconds) AS ttl
+        FROM namespace n
+        WHERE n.account = $1 AND n.name = $2
+            AND pg_try_advisory_xact_lock_shared(hashtextextended($1 || '/' || $2 || '/' || $3, 0))
+    ), fence AS MATERIALIZED (
+        SELECT FROM lease l
+        WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
+            AND l.fence = $8::bigint AND l.expires_at > now()
+        FOR SHARE
+    ), place AS MATERIALIZED (
+        SELECT id, CASE coalesce(nullif($5::integer, -1), ttl) WHEN 0 THEN 'infinity'::timestamptz
+            ELSE now() + coalesce(nullif($5::integer, -1), ttl) * interval '1 second' END AS expires_at
+        FROM target
+        WHERE ($8::bigint IS NULL OR EXISTS (SELECT FROM fence))
+            AND 64 * char_length($4::json::text) + (
+                SELECT coalesce(sum(p.size), 0) FROM property p
+                WHERE p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
+                    AND p.expires_at > now()
+            ) < 800000
+    ), given AS MATERIALIZED (
+        SELECT key COLLATE "C" AS name, value,
+            char_length(to_json(key)::text) + char_length(value::text) + 2 AS size
+        FROM json_each($4)
+    )
+    UPDATE property p
+    SET value = (SELECT value FROM given), size = (SELECT size FROM given), updated_at = now(),
+        expires_at = CASE WHEN $5::integer = -1 THEN p.expires_at ELSE place.expires_at END,
+        purge_at = CASE WHEN $5::integer = -1 THEN p.purge_at
+            ELSE least(p.purge_at, nullif(place.expires_at, 'infinity')) END
+    FROM place
+    WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM place) AND p.session_id = $3
+        AND p.name = (SELECT name FROM given) AND p.expires_at > now()
+        AND ($6::json->>0 = '*'
+            OR left(encode(sha256(convert_to(p.value::text, 'UTF8')), 'hex'), 32)
+                = ANY (ARRAY(SELECT json_array_elements_text($6::json))))
+        AND ($7::json IS NULL OR $7::json->>0 <> '*'
+            AND left(encode(sha256(convert_to(p.value::text, 'UTF8')), 'hex'), 32)
+                <> ALL (ARRAY(SELECT json_array_elements_text($7::json))))
+    """,
+)
+
+# $4 the names as a JSON array, $5 fence, $6 is_locked. Returns the number of live properties that it has deleted, or no
+# row if the fence is not in force.
+DELETE_NAMED = Statement.of(
+    "delete_named",
+    """
+    WITH locked AS MATERIALIZED (
+        SELECT CASE WHEN NOT $6::boolean THEN pg_advisory_xact_lock_shared(
+            hashtextextended($1 || '/' || $2 || '/' || $3, 0))::text END
+    ), target AS MATERIALIZED (
+        SELECT id FROM namespace, locked WHERE account = $1 AND name = $2
+    ), fence AS MATERIALIZED (
+        SELECT FROM lease l
+        WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
+            AND l.fence = $5::bigint AND l.expires_at > now()
+        FOR SHARE
+    ), allowed AS MATERIALIZED (
+        SELECT WHERE $5::bigint IS NULL OR EXISTS (SELECT FROM fence)
+    ), deleted AS (
+        DELETE FROM property p USING allowed
+        WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM target) AND p.session_id = $3
+            AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
+        RETURNING p.expires_at > now() AS was_live
+    )
+    SELECT (SELECT count(*) FROM deleted WHERE was_live) FROM allowed
+    """,
+)
+
+# $4 fence. The transaction holds the document's exclusive lock. Returns as DELETE_NAMED.
+DELETE_DOCUMENT = Statement.of(
+    "delete_document",
+    """
+    WITH fence AS MATERIALIZED (
+        SELECT FROM lease l
+        WHERE l.account = $1
+            AND l.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+            AND l.session_id = $3 AND l.fence = $4::bigint AND l.expires_at > now()
+        FOR SHARE
+    ), allowed AS MATERIALIZED (
+        SELECT WHERE $4::bigint IS NULL OR EXISTS (SELECT FROM fence)
+    ), deleted AS (
+        DELETE FROM property p USING allowed
+        WHERE p.account = $1
+            AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+            AND p.session_id = $3
+        RETURNING p.expires_at > now() AS was_live
+    )
+    SELECT (SELECT count(*) FROM deleted WHERE was_live) FROM allowed
+    """,
+)
+
+# $4 the names as a JSON array, $5 TTL, $6 fence, $7 is_locked. Returns the number of properties whose expiry it has
+# set, or no row if the fence is not in force. Values, entity tags and `updated_at` stay as they are.
+TOUCH_NAMED = Statement.of(
+    "touch_named",
+    """
+    WITH locked AS MATERIALIZED (
+        SELECT CASE WHEN NOT $7::boolean THEN pg_advisory_xact_lock_shared(
+            hashtextextended($1 || '/' || $2 || '/' || $3, 0))::text END
+    ), target AS MATERIALIZED (
+        SELECT n.id, coalesce($5::integer, (
+            SELECT s.ttl_seconds FROM session_ttl s
+            WHERE s.account = $1 AND s.namespace_id = n.id AND s.session_id = $3
+        ), n.ttl_seconds) AS ttl
+        FROM namespace n, locked
+        WHERE n.account = $1 AND n.name = $2
+    ), fence AS MATERIALIZED (
+        SELECT FROM lease l
+        WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
+            AND l.fence = $6::bigint AND l.expires_at > now()
+        FOR SHARE
+    ), allowed AS MATERIALIZED (
+        SELECT WHERE $6::bigint IS NULL OR EXISTS (SELECT FROM fence)
+    ), place AS MATERIALIZED (
+        SELECT CASE ttl WHEN 0 THEN 'infinity'::timestamptz
+            ELSE now() + ttl * interval '1 second' END AS expires_at
+        FROM target, allowed
+    ), touched AS (
+        UPDATE property p
+        SET expires_at = place.expires_at,
+            purge_at = least(p.purge_at, nullif(place.expires_at, 'infinity'))
+        FROM place
+        WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM target) AND p.session_id = $3
+            AND p.expires_at > now()
+            AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM touched) FROM allowed
+    """,
+)
+
+# $4 TTL, $5 fence. The transaction holds the document's exclusive lock. Returns as TOUCH_NAMED.
+TOUCH_DOCUMENT = Statement.of(
+    "touch_document",
+    """
+    WITH target AS MATERIALIZED (
+        SELECT n.id, coalesce($4::integer, (
+            SELECT s.ttl_seconds FROM session_ttl s
+            WHERE s.account = $1 AND s.namespace_id = n.id AND s.session_id = $3
+        ), n.ttl_seconds) AS ttl
+        FROM namespace n
+        WHERE n.account = $1 AND n.name = $2
+    ), fence AS MATERIALIZED (
+        SELECT FROM lease l
+        WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
+            AND l.fence = $5::bigint AND l.expires_at > now()
+        FOR SHARE
+    ), allowed AS MATERIALIZED (
+        SELECT WHERE $5::bigint IS NULL OR EXISTS (SELECT FROM fence)
+    ), place AS MATERIALIZED (
+        SELECT CASE ttl WHEN 0 THEN 'infinity'::timestamptz
+            ELSE now() + ttl * interval '1 second' END AS expires_at
+        FROM target, allowed
+    ), touched AS (
+        UPDATE property p
+        SET expires_at = place.expires_at,
+            purge_at = least(p.purge_at, nullif(place.expires_at, 'infinity'))
+        FROM place
+        WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM target) AND p.session_id = $3
+            AND p.expires_at > now()
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM touched) FROM allowed
+    """,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Set(Write):
+    """Saves properties.
+
+    Attributes:
+        properties: a JSON object of them.
+        count: how many they are.
+        etag: the entity tag of the new value, if it is one property; it becomes part of the outcome.
+        ttl: seconds until they expire, 0 for never, KEEP_TTL for the expiry that they have; None for the TTL in force.
+    """
+
+    properties: bytes
+    count: int
+    etag: str | None = None
+    ttl: int | None = None
+
+    @property
+    def creates(self) -> bool:  # noqa: D102 - as its base's
+        return self.count > 0
+
+    @property
+    def grows(self) -> bool:  # noqa: D102
+        return self.count > 0
+
+    def alone(self) -> Sequence[Step]:  # noqa: D102 - as its base's
+        if not self.count or (self.conditions and self.name is None):
+            return ()
+        if not self.conditions and self.ttl is None and self.fence is None:
+            return [(SAVE, (*self.document.params(), self.properties))]
+        if self.conditions.if_match is None:
+            return [(SAVE_FULL, self._params(is_locked=False))]
+        params = (
+            *self.document.params(),
+            self.properties,
+            number(self.ttl),
+            tags_parameter(self.conditions.if_match),
+            tags_parameter(self.conditions.if_none_match),
+            number(self.fence),
+        )
+        return [(SWAP, params)]
+
+    def outcome_alone(self, results: Sequence[PGresult]) -> Outcome | None:  # noqa: D102
+        return self._outcome() if results[0].command_tuples == self.count else None
+
+    def locked(self) -> Sequence[Step]:  # noqa: D102
+        return [*self.judge(), (SAVE_FULL, self._params(is_locked=True))]
+
+    def outcome_locked(self, results: Sequence[PGresult]) -> Outcome:  # noqa: D102
+        self.check(results)
+        return self._outcome()
+
+    def _params(self, *, is_locked: bool) -> Params:
+        # Under the lock, `judge` has read what conditions and fence are about.
+        conditions, fence = (None, None) if is_locked else (self.conditions, self.fence)
+        return (
+            *self.document.params(),
+            self.properties,
+            number(self.ttl),
+            tags_parameter(conditions.if_none_match) if conditions else None,
+            number(fence),
+            flag(is_locked),
+        )
+
+    def _outcome(self) -> Outcome:
+        return {} if self.etag is None else {"etag": self.etag}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Several(Write):
+    """An operation on named properties, or on all of a document; its outcome is how many they were.
+
+    Attributes:
+        names: the properties; None for all. If `name` is given, it is the only one.
+    """
+
+    names: tuple[str, ...] | None = None
+
+    def alone(self) -> Sequence[Step]:
+        if self.conditions or self.names == ():
+            return ()
+        if self.name is not None:
+            return [self._step(is_locked=False)]
+        return [(LOCK, self.document.params()), self._step(is_locked=True)]
+
+    def outcome_alone(self, results: Sequence[PGresult]) -> Outcome | None:
+        return {"count": _count(results[-1])} if results[-1].ntuples else None
+
+    def locked(self) -> Sequence[Step]:
+        return [*self.judge(), self._step(is_locked=True)]
+
+    def outcome_locked(self, results: Sequence[PGresult]) -> Outcome:
+        result, *_ = self.check(results)
+        return {"count": _count(result)}
+
+    def _names(self) -> bytes | None:
+        if self.name is not None:
+            return names_parameter((self.name,))
+        return None if self.names is None else names_parameter(self.names)
+
+    def _step(self, *, is_locked: bool) -> Step:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delete(_Several):
+    """Deletes properties.
+
+    Attributes:
+        with_ttl: whether the session's TTL is deleted too.
+    """
+
+    with_ttl: bool = False
+
+    def alone(self) -> Sequence[Step]:  # noqa: D102 - as its base's
+        return () if self.with_ttl else super().alone()
+
+    def locked(self) -> Sequence[Step]:  # noqa: D102
+        steps = [*super().locked()]
+        return [*steps, (DELETE_TTL, self.document.params())] if self.with_ttl else steps
+
+    def _step(self, *, is_locked: bool) -> Step:
+        address = self.document.params()
+        fence = number(self.fence)
+        names = self._names()
+        if names is None:
+            return DELETE_DOCUMENT, (*address, fence)
+        return DELETE_NAMED, (*address, names, fence, flag(is_locked))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Touch(_Several):
+    """Gives properties a new expiry.
+
+    Attributes:
+        ttl: seconds until they expire, 0 for never; None for the TTL in force.
+    """
+
+    ttl: int | None = None
+
+    def _step(self, *, is_locked: bool) -> Step:
+        address = self.document.params()
+        ttl = number(self.ttl)
+        fence = number(self.fence)
+        names = self._names()
+        if names is None:
+            return TOUCH_DOCUMENT, (*address, ttl, fence)
+        return TOUCH_NAMED, (*address, names, ttl, fence, flag(is_locked))
+
+
+def _count(result: PGresult) -> int:
+    return int(result.get_value(0, 0) or 0)
