@@ -13,9 +13,13 @@ PHRASES = {
     403: {"Forbidden"},
     404: {"Not Found"},
     405: {"Method Not Allowed"},
+    409: {"Conflict"},
+    412: {"Precondition Failed"},
     413: {"Content Too Large", "Payload Too Large", "Request Entity Too Large"},
     414: {"URI Too Long", "Request-URI Too Long"},
     415: {"Unsupported Media Type"},
+    422: {"Unprocessable Content", "Unprocessable Entity"},
+    423: {"Locked"},
     429: {"Too Many Requests"},
 }
 LEAKS = re.compile(

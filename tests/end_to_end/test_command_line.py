@@ -72,6 +72,8 @@ def test_migrate_purge_and_rotate_report_their_results(env: dict[str, str]) -> N
         "session_ttls",
         "namespaces",
         "audit_lines",
+        "leases",
+        "responses",
     }
     assert output("signing-keys", "rotate", env=env).keys() == {"key_id"}
 

@@ -32,6 +32,10 @@ FILL = """
     FROM namespace, generate_series(1, 300) AS n;
     INSERT INTO session_ttl (account, namespace_id, session_id, ttl_seconds)
     SELECT 'a', id, '', 5 FROM namespace;
+    INSERT INTO lease (account, namespace_id, session_id, owner, fence, expires_at, purge_at)
+    SELECT 'a', id, 's1', 'bot', 7, now(), now() FROM namespace;
+    INSERT INTO idempotent_response (account, credential, key_hash, request_hash, status, body)
+    VALUES ('a', 'key', decode('00', 'hex'), decode('ff', 'hex'), 200, '{"results": [1.10]}');
     WITH gone AS (DELETE FROM namespace WHERE name = 'deleted' RETURNING id)
     INSERT INTO deleted_namespace (account, namespace_id) SELECT 'a', id FROM gone;
 """

@@ -19,6 +19,8 @@ RANGES = {
     "namespace": ["account"],
     "session_ttl": ["account", "namespace_id"],
     "property": ["account", "namespace_id"],
+    "lease": ["account", "namespace_id", "session_id"],
+    "idempotent_response": ["account", "credential", "key_hash"],
     "api_key": ["account"],
     "credential": ["account"],
 }
@@ -28,6 +30,8 @@ KEYS = {"pk_api_key": "key_id", "pk_credential": "username", "pk_quota": "accoun
 QUEUES = {
     "ix_property_purge_at": "purge_at <= ",
     "ix_quota_due_at": "due_at <= ",
+    "ix_lease_purge_at": "purge_at <= ",
+    "ix_idempotent_response_created_at": "created_at <= ",
     "ix_audit_recorded_at_id": "recorded_at < ",
 }
 # Statements that read all data of an account in steps; each step begins after the last row of the step before.
@@ -42,7 +46,9 @@ SMALL = {"alembic_version", "signing_key"}
 
 
 def statements() -> Iterator[Statement]:
-    for module in pkgutil.iter_modules(ccs_server.store.__path__, "ccs_server.store."):
+    for module in pkgutil.walk_packages(ccs_server.store.__path__, "ccs_server.store."):
+        if ".migrations" in module.name:
+            continue
         for value in vars(import_module(module.name)).values():
             if isinstance(value, Statement):
                 yield value
@@ -72,6 +78,12 @@ def full_database(database: Database) -> Database:
         INSERT INTO session_ttl (account, namespace_id, session_id, ttl_seconds)
             SELECT DISTINCT account, namespace_id, session_id, 60 FROM property
             WHERE account LIKE 'plan-%';
+        INSERT INTO lease (account, namespace_id, session_id, owner, fence, expires_at, purge_at)
+            SELECT DISTINCT account, namespace_id, session_id, '', 1, now(), now() FROM property
+            WHERE account LIKE 'plan-%';
+        INSERT INTO idempotent_response
+            (account, credential, key_hash, request_hash, status, body)
+            SELECT 'plan-' || k % 20, 'key', k::text::bytea, '', 200, '{}' FROM generate_series(1, 5000) k;
         INSERT INTO api_key (key_id, account, key_hash)
             SELECT 'plan-' || k, 'plan-' || k % 20, '' FROM generate_series(1, 500) k;
         INSERT INTO credential (username, account, password_hash)

@@ -9,6 +9,8 @@ from sqlalchemy import Connection, text
 from ccs_server.store.database import Database
 from ccs_server.store.document import DocumentKey
 from ccs_server.store.namespaces import register_namespace
+from ccs_server.store.operations.leases import Lease
+from ccs_server.store.operations.run import run
 from ccs_server.store.purge import PURGE_EXPIRED, purge
 from ccs_server.store.reading import read_all
 from ccs_server.store.saving import save
@@ -226,14 +228,14 @@ def test_it_empties_deleted_namespaces_and_forgets_them_once_no_writer_can_be_le
             ),
             params | {"session": session},
         )
-    assert purge(own_database, batch=10) == (25, 2, 0, 0)
+    assert purge(own_database, batch=10) == (25, 2, 0, 0, 0, 0)
     assert stored(connection, NAME) == 1, "the other namespace keeps its property"
     assert stored(connection, NAME, "deleted_namespace") == 1
 
     # A writer that found the namespace before it was deleted commits now.
     fill(connection, NAME, namespace=7, seconds=1e6, count=1)
     own_clock.advance(seconds=601)
-    assert purge(own_database) == (1, 0, 1, 0)
+    assert purge(own_database) == (1, 0, 1, 0, 0, 0)
     assert stored(connection, NAME, "deleted_namespace") == 0
     assert stored(connection, NAME) == 1
 
@@ -258,3 +260,36 @@ def test_its_cost_depends_on_expired_rows_and_not_on_stored_rows(
     assert root["Shared Hit Blocks"] + root["Shared Read Blocks"] < 200, (
         "20,000 rows take 200 pages"
     )
+
+
+def test_a_lease_is_kept_for_a_day_after_its_end_however_often_it_was_renewed(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    register_namespace(own_database, NAME, "n", None)
+    document = DocumentKey(NAME, "n", "s")
+    taken = run(own_database, Lease(document=document, owner="bot", seconds=60))
+    assert isinstance(taken, dict)
+    own_clock.advance(seconds=50)
+    fence = taken["fence"]
+    assert isinstance(fence, int)
+    run(own_database, Lease(document=document, owner="bot", seconds=3600, fence=fence))
+    own_clock.advance(seconds=86_400 + 60)
+    assert purge(own_database).leases == 0
+    own_clock.advance(seconds=3600)
+    assert purge(own_database).leases == 1
+    assert stored(connection, NAME, "lease") == 0
+
+
+def test_a_stored_response_is_deleted_after_a_day(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    insert = text(
+        "INSERT INTO idempotent_response (account, credential, key_hash, request_hash, status, body, created_at)"
+        " VALUES (:account, 'key', '', '', 200, '{}', now())"
+    )
+    connection.execute(insert, {"account": NAME})
+    own_clock.advance(seconds=86_399)
+    assert purge(own_database).responses == 0
+    own_clock.advance(seconds=2)
+    assert purge(own_database).responses == 1
+    assert stored(connection, NAME, "idempotent_response") == 0

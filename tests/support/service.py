@@ -125,6 +125,25 @@ class Account:
         """Sends a request with a token of the account. `path` follows `/v2` and is sent unchanged."""
         return self.call(method, f"/v2{path}", {"Authorization": f"Bearer {self.token}"}, **options)
 
+    def ext(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Sends a request with the account's key. `path` follows `/ext/v1/{id}` and is sent unchanged."""
+        return self.call(method, f"/ext/v1/{self.id}{path}", {"maven-api-key": self.key}, **options)
+
+    def ops(
+        self, *operations: dict[str, Any], headers: dict[str, str] | None = None, **members: Any
+    ) -> requests.Response:
+        """Sends operations in one request; those without `ns` are on the session `s1` of `orders`."""
+        place = {"ns": "orders", "session": "s1"}
+        given = [operation if "ns" in operation else place | operation for operation in operations]
+        return self.ext("POST", "/ops", json={"ops": given, **members}, headers=headers)
+
+    def results(self, *operations: dict[str, Any], **members: Any) -> list[dict[str, Any]]:
+        """Returns the results of operations that are all done."""
+        response = self.ops(*operations, **members)
+        assert response.status_code == 200, response.text
+        results: list[dict[str, Any]] = response.json()["results"]
+        return results
+
     def call(
         self, method: str, target: str, credential: dict[str, str], **options: Any
     ) -> requests.Response:

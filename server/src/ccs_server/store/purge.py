@@ -111,6 +111,37 @@ FORGET_NAMESPACES = Statement.of(
     """,
 )
 
+# A lease is kept for a day after its end, so that the fence of the next one is larger (`store/tables.py`).
+PURGE_LEASES = Statement.of(
+    "purge_leases",
+    """WITH due AS MATERIALIZED (
+        SELECT ctid, expires_at <= now() - interval '1 day' AS is_old FROM lease
+        WHERE purge_at <= now()
+        ORDER BY purge_at LIMIT $1::bigint
+        FOR UPDATE SKIP LOCKED
+    ), put_off AS (
+        UPDATE lease SET purge_at = expires_at + interval '1 day'
+        WHERE ctid = ANY (ARRAY(SELECT ctid FROM due WHERE NOT is_old))
+    ), deleted AS (
+        DELETE FROM lease WHERE ctid = ANY (ARRAY(SELECT ctid FROM due WHERE is_old))
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM deleted)""",
+)
+
+PURGE_RESPONSES = Statement.of(
+    "purge_idempotent_responses",
+    """WITH deleted AS (
+        DELETE FROM idempotent_response WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM idempotent_response
+            WHERE created_at <= now() - interval '24 hours'
+            ORDER BY created_at LIMIT $1::bigint
+            FOR UPDATE SKIP LOCKED
+        )) RETURNING 1
+    )
+    SELECT count(*), count(*) FROM deleted""",
+)
+
 
 class Purged(NamedTuple):
     """The number of rows that a purge has deleted, by kind."""
@@ -119,12 +150,14 @@ class Purged(NamedTuple):
     session_ttls: int
     namespaces: int
     audit_lines: int
+    leases: int
+    responses: int
 
 
 def purge(
     database: Database, *, batch: int = BATCH, wait: Callable[[float], bool] = _NEVER_STOPPED.wait
 ) -> Purged:
-    """Deletes expired properties, the data of deleted namespaces, and old lines of the audit log.
+    """Deletes expired properties, the data of deleted namespaces, and old audit lines, leases and stored responses.
 
     Returns when nothing is left to delete, or when `wait` returns True.
 
@@ -154,4 +187,6 @@ def purge(
         session_ttls=drain(DELETE_SESSION_TTLS),
         namespaces=drain(FORGET_NAMESPACES),
         audit_lines=drain(PURGE_AUDIT, b"%d" % database.settings.audit_retention),
+        leases=drain(PURGE_LEASES),
+        responses=drain(PURGE_RESPONSES),
     )

@@ -13,7 +13,7 @@ import msgspec
 from psycopg.pq.abc import PGresult
 
 from ccs_server.domain.conditions import UNCONDITIONAL, Conditions, Tags, etag_of
-from ccs_server.domain.errors import ContextError, PreconditionFailed
+from ccs_server.domain.errors import ContextError, PreconditionFailed, TooLarge
 from ccs_server.store.connection import Statement, Step
 from ccs_server.store.document import DocumentKey
 from ccs_server.store.reading import (
@@ -144,6 +144,24 @@ def document_mismatch(etag: str) -> PreconditionFailed:
     return PreconditionFailed(
         "The document is not as the condition says; read it again.", etag=etag
     )
+
+
+# Returns whether the document exceeds its limit (contract, section 1).
+IS_TOO_LARGE = Statement.of(
+    "document_is_too_large",
+    """
+    SELECT coalesce(sum(p.size), 0) >= 800000 FROM property p
+    WHERE p.account = $1
+        AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+        AND p.session_id = $3 AND p.expires_at > now()
+    """,
+)
+
+
+def check_size(result: PGresult) -> None:
+    """Raises TooLarge if IS_TOO_LARGE says so."""
+    if result.get_value(0, 0) == b"t":
+        raise TooLarge("document too large")
 
 
 # Locks the lease's row in shared mode, so that nobody else is granted the lease before this transaction ends.

@@ -13,7 +13,14 @@ from psycopg.pq.abc import PGresult
 from ccs_server.domain.conditions import etag_of
 from ccs_server.domain.errors import Conflict
 from ccs_server.store.connection import Statement, Step
-from ccs_server.store.operations.base import Outcome, Write, flag, number
+from ccs_server.store.operations.base import (
+    IS_TOO_LARGE,
+    Outcome,
+    Write,
+    check_size,
+    flag,
+    number,
+)
 
 # The statements below have these parameters: $1 account, $2 namespace, $3 session id, $4 the name, $5 what is added, $6
 # TTL in seconds, 0 for never and NULL for the TTL in force, $7 fence, $8 is_locked: whether the transaction holds the
@@ -217,12 +224,14 @@ class _Partial(Write):
         return self._outcome(results[0]) if results[0].ntuples else None
 
     def locked(self) -> Sequence[Step]:
-        return [*self.judge(), self._step(is_locked=True)]
+        size = IS_TOO_LARGE, self.document.params()
+        return [*self.judge(), self._step(is_locked=True), size]
 
     def outcome_locked(self, results: Sequence[PGresult]) -> Outcome:
-        (result,) = self.check(results)
+        result, size = self.check(results)
         if not result.ntuples:
             raise self._conflict()
+        check_size(size)
         return self._outcome(result)
 
     def _params(self, argument: bytes, *, is_locked: bool) -> tuple[bytes | None, ...]:

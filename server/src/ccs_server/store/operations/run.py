@@ -78,17 +78,6 @@ _LOCK_NAMESPACES = Statement.of(
     """,
 )
 
-# Returns whether the document exceeds its limit.
-_IS_TOO_LARGE = Statement.of(
-    "document_is_too_large",
-    """
-    SELECT coalesce(sum(p.size), 0) >= 800000 FROM property p
-    WHERE p.account = $1
-        AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
-        AND p.session_id = $3 AND p.expires_at > now()
-    """,
-)
-
 
 class _NamespaceGone(ContextError):
     """A namespace was deleted while its batch began; the batch has to begin again."""
@@ -191,7 +180,7 @@ def run_atomic(
 def _run_snapshot(database: Database, operations: Sequence[Operation]) -> list[Outcome]:
     """Executes reads, which all see the same state."""
     with database.pipelined_transaction() as connection:
-        return _execute(connection, operations, [(_BEGIN_SNAPSHOT, ())], _ignore, [(COMMIT, ())])[0]
+        return _execute(connection, operations, [(_BEGIN_SNAPSHOT, ())], _ignore, [(COMMIT, ())])
 
 
 def _run_alone(database: Database, operation: Operation) -> Outcome | None:
@@ -257,9 +246,6 @@ def _try_locked(
         (_ENSURE_NAMESPACES, (account, names_parameter(created), b"%d" % limit)),
         (_LOCK_NAMESPACES, (account, names_parameter(used))),
     ]
-    # For each document that grows, the last operation that makes it grow.
-    growing = {each.document: index for index, each in enumerate(operations) if each.grows}
-    sizes = [(_IS_TOO_LARGE, document.params()) for document in growing]
 
     def check_namespaces(results: Sequence[PGresult]) -> None:
         ensured, locked = results[-2:]
@@ -272,13 +258,7 @@ def _try_locked(
                     raise limit_reached(limit)
 
     with database.pipelined_transaction() as connection:
-        outcomes, are_too_large = _execute(
-            connection, operations, [*begin, *prepare], check_namespaces, sizes
-        )
-        for index, is_too_large in zip(growing.values(), are_too_large, strict=True):
-            if is_too_large.get_value(0, 0) == b"t":
-                with _index_in_errors(index):
-                    raise TooLarge("document too large")
+        outcomes = _execute(connection, operations, [*begin, *prepare], check_namespaces, [])
         end: list[Step] = [(COMMIT, ())]
         if once:
             end.insert(0, store(once.request, once.answer(outcomes)))
@@ -292,7 +272,7 @@ def _execute(
     before: Sequence[Step],
     check: Callable[[Sequence[PGresult]], None],
     after: Sequence[Step],
-) -> tuple[list[Outcome], list[PGresult]]:
+) -> list[Outcome]:
     """Executes operations between other steps, in one round trip unless there are many reads.
 
     Args:
@@ -301,28 +281,24 @@ def _execute(
         before: steps that come first.
         check: called with the results of those, before any outcome is made.
         after: steps that come last.
-
-    Returns:
-        the outcomes, and the results of the last steps.
     """
     outcomes: list[Outcome] = []
     room = _Room()
     parts = [*_parts(operations)]
-    rest: Iterator[PGresult] = iter(())
     for number, part in enumerate(parts):
         planned = [(each, each.locked()) for each in part]
         steps = [step for _, steps in planned for step in steps]
         first = [] if number else before
         last = [] if number + 1 < len(parts) else after
-        rest = iter(_pipeline(connection, [*first, *steps, *last]))
+        results = iter(_pipeline(connection, [*first, *steps, *last]))
         if first:
-            check([*islice(rest, len(first))])
+            check([*islice(results, len(first))])
         for each, its_steps in planned:
             with _index_in_errors(len(outcomes)):
-                outcome = each.outcome_locked([*islice(rest, len(its_steps))])
+                outcome = each.outcome_locked([*islice(results, len(its_steps))])
                 room.take(outcome)
             outcomes.append(outcome)
-    return outcomes, [*rest]
+    return outcomes
 
 
 def _parts(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:

@@ -11,8 +11,10 @@ from psycopg.pq.abc import PGresult
 from ccs_server.store.connection import Params, Statement, Step
 from ccs_server.store.document import LOCK
 from ccs_server.store.operations.base import (
+    IS_TOO_LARGE,
     Outcome,
     Write,
+    check_size,
     flag,
     names_parameter,
     number,
@@ -30,7 +32,7 @@ from ccs_server.store.sessions import DELETE_TTL
 
 # $4 the properties as a JSON object, $5 TTL (-1 keeps the expiry of those that exist), $6 If-None-Match, $7 fence,
 # $8 is_locked. Without the exclusive lock it refuses as `SAVE` does; with it, the size is checked afterwards
-# (DOCUMENT_SIZE). Conditions other than `["*"]` are for a single property.
+# (IS_TOO_LARGE). Conditions other than `["*"]` are for a single property.
 SAVE_FULL = Statement.of(
     "save_full",
     """
@@ -302,10 +304,12 @@ class Set(Write):
         return self._outcome() if results[0].command_tuples == self.count else None
 
     def locked(self) -> Sequence[Step]:  # noqa: D102
-        return [*self.judge(), (SAVE_FULL, self._params(is_locked=True))]
+        save = SAVE_FULL, self._params(is_locked=True)
+        return [*self.judge(), save, (IS_TOO_LARGE, self.document.params())]
 
     def outcome_locked(self, results: Sequence[PGresult]) -> Outcome:  # noqa: D102
-        self.check(results)
+        _, size = self.check(results)
+        check_size(size)
         return self._outcome()
 
     def _params(self, *, is_locked: bool) -> Params:
