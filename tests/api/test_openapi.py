@@ -1,6 +1,7 @@
 """The OpenAPI document, and tests with schemathesis that the server conforms to it."""
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any, TypeAlias
@@ -237,6 +238,10 @@ config.projects.default.generation = GenerationConfig(
     deterministic=True,
     allow_x00=False,  # a schema cannot say that a value contains no U+0000 at any depth
 )
+# A condition that does not hold, a value of another type, a lease that is held: the schema cannot tell.
+config.projects.default.checks.positive_data_acceptance.expected_statuses.extend(
+    ["409", "412", "422", "423"]
+)
 api = schemathesis.openapi.from_dict(DESCRIBED, config=config)
 bounded = settings(
     max_examples=EXAMPLES,
@@ -252,6 +257,7 @@ bounded = settings(
 def test_v1_conforms_to_the_document(case: Case, server: Server, account: Account) -> None:
     if follows_the_document(case):
         case.path_parameters["account"] = account.id
+        omit_headers_against_their_pattern(case)
     case.call_and_validate(server.url, headers={"maven-api-key": account.key})
 
 
@@ -284,6 +290,16 @@ def test_all_other_paths_conform_to_the_document(
 def follows_the_document(case: Case) -> bool:
     """Whether the case is meant to be accepted; a case that is meant to be refused is sent unchanged."""
     return case.meta is not None and case.meta.generation.mode.is_positive
+
+
+def omit_headers_against_their_pattern(case: Case) -> None:
+    """Schemathesis takes a pattern for a hint where a parameter is a header."""
+    for parameter in case.operation.headers:
+        described = parameter.definition
+        pattern = described["schema"].get("pattern")
+        value = (case.headers or {}).get(described["name"])
+        if pattern and value is not None and not re.search(pattern, value):
+            del case.headers[described["name"]]
 
 
 def agreeing_with_itself(body: dict[str, Any], account: Account) -> dict[str, Any]:

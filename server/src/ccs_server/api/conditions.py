@@ -5,7 +5,7 @@ from wsgiref.types import WSGIEnvironment
 
 from ccs_server.domain.conditions import UNCONDITIONAL, Conditions, read_tags
 from ccs_server.domain.errors import InvalidInput
-from ccs_server.domain.limits import MAX_FENCE, MAX_TTL_SECONDS
+from ccs_server.domain.limits import FOREVER, MAX_FENCE, MAX_TTL_SECONDS
 from ccs_server.store.operations.base import KEEP_TTL
 
 _IF_MATCH, _IF_NONE_MATCH = "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"
@@ -13,6 +13,58 @@ _TTL, _FENCE = "HTTP_CCS_TTL", "HTTP_CCS_FENCE"
 
 KEEP = "keep"
 """The TTL of a save that leaves the expiry of existing properties as it is."""
+
+_TAG = r'(W/)?"[\u0021\u0023-\u007e\u0080-\u00ff]+"'
+# The examples are the schema's, not the parameters', with which Swagger UI would begin each request.
+_CONDITION = {
+    "type": "string",
+    "pattern": rf"^(\*|{_TAG}([ \t]*,[ \t]*{_TAG}){{0,19}})$",
+    "examples": ["*", '"6b86b273ff34fce19d6b804eff5a3f57"'],
+}
+
+PARAMETERS = [
+    {
+        "name": "If-Match",
+        "in": "header",
+        "schema": _CONDITION,
+        "description": "Only if it has one of these entity tags now or, for `*`, if it exists; else 412.",
+    },
+    {
+        "name": "If-None-Match",
+        "in": "header",
+        "schema": _CONDITION,
+        "description": "Only if it has none of these entity tags or, for `*`, if it does not exist; "
+        "else 304 for a read and 412 for a write.",
+    },
+]
+TTL = {
+    "name": "Ccs-TTL",
+    "in": "header",
+    "schema": {
+        "anyOf": [
+            {"type": "integer", "minimum": FOREVER, "maximum": MAX_TTL_SECONDS},
+            {"const": KEEP},
+        ],
+        "examples": [300],
+    },
+    "description": "Seconds that the properties of this request live, 0 for ever; `keep` leaves the expiry of those "
+    "that exist.",
+}
+FENCE = {
+    "name": "Ccs-Fence",
+    "in": "header",
+    "schema": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_FENCE,
+        "examples": [1795798739728],
+    },
+    "description": "The fence of a lease of the session: only while the lease has it, else 412.",
+}
+"""Documentation of the headers."""
+
+ETAG = {"ETag": {"schema": {"type": "string"}, "description": "The entity tag of the content."}}
+NOT_MODIFIED = {"304": {"description": "It has one of the entity tags of If-None-Match."}}
 
 
 @dataclass(frozen=True, slots=True)

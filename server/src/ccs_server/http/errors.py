@@ -136,6 +136,17 @@ class ErrorSchema(Schema):
         values=fields.List(fields.String()),
         metadata={"description": "For validation: the sentences by field."},
     )
+    op = fields.Integer(metadata={"description": "For a batch: the index of the operation."})
+    current = fields.Dict(
+        allow_none=True,
+        metadata={
+            "description": "For a condition of a property: what is there, `{value, etag, expiresAt, updatedAt}`, or null."
+        },
+    )
+    lease = fields.Dict(
+        allow_none=True,
+        metadata={"description": "For a lease that is held: its holder, `{owner, expiresAt}`."},
+    )
 
 
 class Api(flask_smorest.Api):

@@ -19,7 +19,13 @@ _is_key = re.compile(r"[\x20-\x7e]{1,255}").fullmatch
 PARAMETER = {
     "name": HEADER,
     "in": "header",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": r"^[\u0020-\u007e]+$",
+        "examples": ["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+    },
     "description": "A new key for each request, the same for each try of it: for 24 hours, a repetition "
     "has the response of the first try, and no other effect.",
 }

@@ -7,6 +7,7 @@ from flask import Response, request
 from msgspec.json import encode
 from werkzeug.datastructures import MIMEAccept
 
+from ccs_server.api import conditions
 from ccs_server.api import openapi as docs
 from ccs_server.api.accounts import current_account, current_request
 from ccs_server.api.conditions import read_conditions, read_write_options
@@ -37,41 +38,69 @@ _INCLUDE = {
 }
 
 
+_META_PARAMETER = {
+    "name": "meta",
+    "in": "query",
+    "schema": {"type": "boolean", "default": False},
+    "description": "With `true`, each value comes as `{value, etag, expiresAt, updatedAt}`.",
+}
+_POINTER = {
+    "name": "pointer",
+    "in": "query",
+    "schema": {
+        "type": "string",
+        "pattern": "^(/([^/~]|~[01])*)*$",
+        "examples": ["/items/0"],
+    },
+    "description": "A JSON pointer (RFC 6901): only that part of the value.",
+}
+
+
 def _save_all_docs(operation_id: str) -> dict[str, Any]:
     return {
         "operationId": operation_id,
+        "parameters": [*conditions.PARAMETERS, conditions.TTL, conditions.FENCE],
         "requestBody": docs.body(Properties, properties=_EXAMPLE),
-        "responses": docs.NO_CONTENT | docs.errors(400, 401, 403, 409, 413, 415),
+        "responses": docs.NO_CONTENT | docs.errors(400, 401, 403, 409, 412, 413, 415),
     }
 
 
 def _read_all_docs(operation_id: str) -> dict[str, Any]:
+    found = docs.response("The properties.", Properties, properties=_EXAMPLE)
+    found["200"]["headers"] = conditions.ETAG
     return {
         "operationId": operation_id,
-        "parameters": [_INCLUDE],
-        "responses": docs.response("The properties.", Properties, properties=_EXAMPLE)
-        | docs.errors(400, 401, 403),
+        "parameters": [_INCLUDE, _META_PARAMETER, *conditions.PARAMETERS],
+        "responses": found | conditions.NOT_MODIFIED | docs.errors(400, 401, 403, 412),
     }
 
 
 def _save_one_docs(operation_id: str) -> dict[str, Any]:
     return {
         "operationId": operation_id,
+        "parameters": [*conditions.PARAMETERS, conditions.TTL, conditions.FENCE],
         "requestBody": docs.body(Value, string="myValue1", object={"score": 1.10}),
-        "responses": docs.NO_CONTENT | docs.errors(400, 401, 403, 409, 413, 415),
+        "responses": {"204": docs.NO_CONTENT["204"] | {"headers": conditions.ETAG}}
+        | docs.errors(400, 401, 403, 409, 412, 413, 415),
     }
 
 
 def _read_one_docs(operation_id: str) -> dict[str, Any]:
     found = docs.response("The value.", Value, string="myValue1", object={"score": 1.10})
     found["200"]["content"]["text/plain"] = {"schema": {"type": "string"}, "example": "myValue1"}
-    return {"operationId": operation_id, "responses": found | docs.errors(400, 401, 403, 404)}
+    found["200"]["headers"] = conditions.ETAG
+    return {
+        "operationId": operation_id,
+        "parameters": [_META_PARAMETER, _POINTER, *conditions.PARAMETERS],
+        "responses": found | conditions.NOT_MODIFIED | docs.errors(400, 401, 403, 404, 412),
+    }
 
 
 def _delete_docs(operation_id: str) -> dict[str, Any]:
     return {
         "operationId": operation_id,
-        "responses": docs.NO_CONTENT | docs.errors(400, 401, 403),
+        "parameters": [*conditions.PARAMETERS, conditions.FENCE],
+        "responses": docs.NO_CONTENT | docs.errors(400, 401, 403, 412),
     }
 
 
@@ -279,12 +308,12 @@ def _read_all(document: DocumentKey) -> Response:
             else reading.read_some(database(), document, query.include)
         )
     etag = etag_of(properties)
-    conditions = read_conditions(current_request().environ)
-    if conditions:
+    wanted = read_conditions(current_request().environ)
+    if wanted:
         present = properties != reading.NOTHING
-        if not conditions.matches(etag, present=present):
+        if not wanted.matches(etag, present=present):
             raise document_mismatch(etag)
-        if not conditions.differs(etag, present=present):
+        if not wanted.differs(etag, present=present):
             return not_modified(etag)
     return json_response(body, etag=etag)
 
@@ -292,8 +321,8 @@ def _read_all(document: DocumentKey) -> Response:
 def _read_one(document: DocumentKey, name: str) -> Response:
     check_property(name)
     query = _query()
-    conditions = read_conditions(current_request().environ)
-    if query is _WHOLE and not conditions:
+    wanted = read_conditions(current_request().environ)
+    if query is _WHOLE and not wanted:
         value = reading.read_one(database(), document, name)
         if value is None:
             raise NotFound(ABSENT)
@@ -301,9 +330,9 @@ def _read_one(document: DocumentKey, name: str) -> Response:
     found = reading.read_one_described(database(), document, name)
     if found is None:
         raise NotFound(ABSENT)
-    if not conditions.matches(found.etag, present=True):
+    if not wanted.matches(found.etag, present=True):
         raise property_mismatch(found)
-    if not conditions.differs(found.etag, present=True):
+    if not wanted.differs(found.etag, present=True):
         return not_modified(found.etag)
     part = resolve(found.value, query.pointer)
     if part is None:
@@ -335,8 +364,8 @@ def _prefers_text() -> bool:
 def _delete_all(document: DocumentKey) -> Response:
     options = read_write_options(current_request().environ, takes_ttl=False)
     if options:
-        conditions, fence = options.conditions, options.fence
-        run(database(), Delete(document=document, conditions=conditions, fence=fence))
+        deletion = Delete(document=document, conditions=options.conditions, fence=options.fence)
+        run(database(), deletion)
     else:
         deleting.delete_all(database(), document)
     return no_content()
@@ -346,8 +375,10 @@ def _delete_one(document: DocumentKey, name: str) -> Response:
     check_property(name)
     options = read_write_options(current_request().environ, takes_ttl=False)
     if options:
-        conditions, fence = options.conditions, options.fence
-        run(database(), Delete(document=document, name=name, conditions=conditions, fence=fence))
+        deletion = Delete(
+            document=document, name=name, conditions=options.conditions, fence=options.fence
+        )
+        run(database(), deletion)
     else:
         deleting.delete_one(database(), document, name)
     return no_content()

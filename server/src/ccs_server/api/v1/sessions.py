@@ -4,6 +4,7 @@ from typing import Any, TypedDict
 
 from flask import Response
 
+from ccs_server.api import conditions
 from ccs_server.api import openapi as docs
 from ccs_server.api.accounts import current_account, current_request
 from ccs_server.api.conditions import read_write_options
@@ -118,7 +119,9 @@ class Session(Resource):
     """A session as a whole."""
 
     @blueprint.doc(
-        operationId="deleteSession", responses=docs.NO_CONTENT | docs.errors(400, 401, 403)
+        operationId="deleteSession",
+        parameters=[*conditions.PARAMETERS, conditions.FENCE],
+        responses=docs.NO_CONTENT | docs.errors(400, 401, 403, 412),
     )
     def delete(self, account: str, namespace: str, session: str) -> Response:
         """Delete a session.
@@ -128,11 +131,13 @@ class Session(Resource):
         document = DocumentKey(account, check_namespace(namespace), check_session(session))
         options = read_write_options(current_request().environ, takes_ttl=False)
         if options:
-            conditions, fence = options.conditions, options.fence
-            run(
-                database(),
-                Delete(document=document, with_ttl=True, conditions=conditions, fence=fence),
+            deletion = Delete(
+                document=document,
+                with_ttl=True,
+                conditions=options.conditions,
+                fence=options.fence,
             )
+            run(database(), deletion)
         else:
             sessions.delete_session(database(), document)
         return no_content()
