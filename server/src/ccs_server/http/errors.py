@@ -140,7 +140,7 @@ class ErrorSchema(Schema):
     current = fields.Dict(
         allow_none=True,
         metadata={
-            "description": "For a condition of a property: what is there, `{value, etag, expiresAt, updatedAt}`, or null."
+            "description": "For a condition of a property: what is there, `{value, etag, expiresAt, updatedAt}`."
         },
     )
     lease = fields.Dict(
