@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from threading import Thread
 from time import monotonic
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import pytest
 
@@ -16,6 +16,7 @@ from ccs_server.http.log import (
     LineWriter,
     LogHandler,
     TerminalFormatter,
+    handle_all,
 )
 from tests.support.waiting import wait_until
 
@@ -104,6 +105,41 @@ def test_a_request_is_a_record_for_other_handlers() -> None:
     formatter = logging.Formatter("%(levelname)s %(name)s %(process)d %(message)s")
     line = formatter.format(AccessRecord(**ACCESS | {"path": "/a"}))
     assert line == "INFO ccs.access 7 GET /a 404 1.50 ms id-1"
+
+
+def test_records_that_are_handled_together_are_those_that_are_handled_alone(log: Log) -> None:
+    records = [AccessRecord(**ACCESS | {"path": path}) for path in ("/a", "/b")]
+    handle_all(log.logger, records)
+    log.writer.flush()
+    together = log.read()
+    for record in records:
+        log.logger.handle(record)
+    log.writer.flush()
+    assert log.read() == together
+    assert [line["path"] for line in together] == ["/a", "/b"]
+
+
+def test_other_handlers_and_filters_get_each_record(log: Log) -> None:
+    class Other(logging.Handler):
+        paths: ClassVar[list[str]] = []
+
+        def emit(self, record: logging.LogRecord) -> None:
+            assert isinstance(record, AccessRecord)
+            self.paths.append(record.path)
+
+    records = [AccessRecord(**ACCESS | {"path": path}) for path in ("/a", "/b", "/c")]
+    log.logger.addFilter(lambda record: " /b " not in record.getMessage())
+    log.logger.addHandler(Other())
+    handle_all(log.logger, records)
+    log.writer.flush()
+    assert [line["path"] for line in log.read()] == Other.paths == ["/a", "/c"]
+    log.logger.handlers.pop()
+    handle_all(log.logger, records)
+    log.writer.flush()
+    assert [line["path"] for line in log.read()] == ["/a", "/c"]
+    log.logger.disabled = True
+    handle_all(log.logger, records)
+    assert not log.writer._size
 
 
 def test_a_terminal_gets_no_control_characters_of_clients() -> None:

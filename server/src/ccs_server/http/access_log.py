@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 
 from ccs_server.http.exchanges import Exchange
-from ccs_server.http.log import AccessRecord
+from ccs_server.http.log import AccessRecord, handle_all
 
 logger = logging.getLogger("ccs.access")
 # CCS_ACCESS_LOG switches it, whatever CCS_LOG_LEVEL says of all else.
@@ -21,19 +21,20 @@ _PROBES = {"/healthz", "/readyz"}
 def write(exchanges: Sequence[Exchange]) -> None:
     """Logs the exchanges, but for those of probes."""
     process = os.getpid()
-    for exchange in exchanges:
-        if exchange.path not in _PROBES:
-            logger.handle(
-                AccessRecord(
-                    process=process,
-                    created=exchange.ended,
-                    request_id=exchange.request_id,
-                    method=exchange.method,
-                    path=_decoded(exchange.path),
-                    status=exchange.status,
-                    duration=exchange.duration,
-                )
-            )
+    records = [
+        AccessRecord(
+            process=process,
+            created=exchange.ended,
+            request_id=exchange.request_id,
+            method=exchange.method,
+            path=_decoded(exchange.path),
+            status=exchange.status,
+            duration=exchange.duration,
+        )
+        for exchange in exchanges
+        if exchange.path not in _PROBES
+    ]
+    handle_all(logger, records)
 
 
 def _decoded(path: str) -> str:
