@@ -7,7 +7,6 @@ one account, how long a body may take, and how slowly it may come.
 
 import logging
 from asyncio import CancelledError
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -65,6 +64,7 @@ class Outcome(Protocol):
 class _Body:
     exchange: Exchange
     began: float
+    length: int | None
     announced: int
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
@@ -95,14 +95,16 @@ class Bodies:
         self._clock = clock
         self._lock = Lock()
         self._open: set[_Body] = set()
-        self._bytes: Counter[str] = Counter()
-        self._counts: Counter[str] = Counter()
+        # By account, for those that have bodies here.
+        self._bytes: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
         self._total = 0
 
     def receive(self, exchange: Exchange) -> None:
         """Receives the exchange's body, at the expense of its account."""
-        announced = exchange.body_length
-        body = _Body(exchange, self._clock(), self._largest if announced is None else announced)
+        length = exchange.body_length
+        announced = self._largest if length is None else length
+        body = _Body(exchange, self._clock(), length, announced)
         if not self._open_one(body):
             self._outcome.too_many(exchange)
             return
@@ -138,16 +140,13 @@ class Bodies:
     def _open_one(self, body: _Body) -> bool:
         account = body.exchange.account
         with self._lock:
-            if (
-                self._total + body.announced > TOTAL_BYTES
-                or self._bytes[account] + body.announced > ACCOUNT_BYTES
-                or self._counts[account] >= ACCOUNT_BODIES
-            ):
+            total = self._total + body.announced
+            size = self._bytes.get(account, 0) + body.announced
+            count = self._counts.get(account, 0) + 1
+            if total > TOTAL_BYTES or size > ACCOUNT_BYTES or count > ACCOUNT_BODIES:
                 return False
             self._open.add(body)
-            self._total += body.announced
-            self._bytes[account] += body.announced
-            self._counts[account] += 1
+            self._total, self._bytes[account], self._counts[account] = total, size, count
             return True
 
     def _close(self, body: _Body) -> bool:
@@ -200,10 +199,9 @@ class Bodies:
             return Truncated()
         body.chunks.append(chunk)
         body.size += len(chunk)
-        length = body.exchange.body_length
         is_last = not message.get("more_body") or body.size >= self._largest
-        if length is None:
+        if body.length is None:
             return BytesIO(b"".join(body.chunks)) if is_last else None
-        if body.size >= length:
+        if body.size >= body.length:
             return BytesIO(body.chunks[0] if len(body.chunks) == 1 else b"".join(body.chunks))
         return Truncated() if is_last else None
