@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from flask import Request
-
 from ccs_server.domain.access import ALL_DATA, Access
 from ccs_server.domain.errors import LimitReached
 from ccs_server.http import body
+from ccs_server.http.requests import LazyRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +42,7 @@ class Account:
             raise LimitReached(self.excess)
 
 
-class AccountRequest(Request):
+class AccountRequest(LazyRequest):
     """A request for an account.
 
     Attributes:

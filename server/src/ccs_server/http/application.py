@@ -21,6 +21,7 @@ from flask.signals import (
 )
 from werkzeug.routing import MapAdapter
 
+from ccs_server.http.requests import LazyRequest
 from ccs_server.http.routing import Adapter, RouteTable, read_path
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Application(Flask):
         aliases: beginnings of paths that are read as other ones.
     """
 
+    request_class = LazyRequest
     session_interface = _NoSessions()
 
     def __init__(self, import_name: str, *, url_limit: int, aliases: Mapping[str, str]) -> None:

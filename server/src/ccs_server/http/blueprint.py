@@ -73,6 +73,6 @@ class Resource(MethodView):
 
         @wraps(described)
         def view(**arguments: str) -> Response:
-            return views[current_request().method](**arguments)
+            return views[current_request().environ["REQUEST_METHOD"]](**arguments)
 
         return view
