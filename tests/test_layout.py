@@ -24,7 +24,6 @@ ELSEWHERE = {
     "api/health": "api/test_service_pages.py",
     "http/access_log": "end_to_end/test_log.py",
     "http/exchanges": "end_to_end/test_log.py",
-    "http/request_id": "api/test_errors.py",
     "api/accounts": "api/test_quotas.py",
     "api/ext/batches": "api/test_operations.py",
     "api/ext/idempotency": "api/test_idempotency.py",
