@@ -19,6 +19,7 @@ _LISTINGS = tuple(
     for name in ("/session-ids", "/session-properties", "/session")
     for slash in ("", "/")
 )
+_FINDS = ("/find", "/find/")
 
 
 class RequestPolicy:
@@ -63,6 +64,8 @@ class RequestPolicy:
     @staticmethod
     def is_listing(environ: WSGIEnvironment) -> bool:  # noqa: D102
         path: str = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] == "POST":
+            return path.startswith("/ext/") and path.endswith(_FINDS)
         return path.endswith(_LISTINGS) and environ["REQUEST_METHOD"] == "GET"
 
 

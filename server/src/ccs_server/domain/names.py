@@ -74,6 +74,16 @@ def check_session(session_id: str, field: str = "sessionId") -> str:
     return session_id
 
 
+def check_session_prefix(prefix: str, field: str = "sessionPrefix") -> str:
+    """Raises InvalidInput for `field` if no session id can begin with `prefix`; all begin with an empty one."""
+    if prefix and not _is_session(prefix):
+        raise InvalidInput(
+            f"A {field} must be at most 256 characters, none of them a control character or '/'.",
+            field,
+        )
+    return prefix
+
+
 def check_property(name: str, field: str = "property") -> str:
     """Raises InvalidInput for `field` if `name` is not a valid property name."""
     if not _is_property(name):

@@ -1,0 +1,192 @@
+"""Finds the sessions of a namespace by what is stored in them.
+
+A request looks at a limited number of sessions, one after the other, with a skip scan of the primary key. In each it
+reads only the properties that the conditions name. So its cost depends on how many sessions it looks at, but not on how
+many properties they have, nor on how many sessions follow.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from msgspec import json
+
+from ccs_server.domain.errors import TooLarge
+from ccs_server.domain.where import Where
+from ccs_server.store.connection import Statement
+from ccs_server.store.database import Database
+from ccs_server.store.sessions import PAGE_LIMIT
+
+LOOK_LIMIT = 10_000
+"""The maximum number of sessions that one request looks at."""
+
+READ_LIMIT = 32_000_000
+"""A request ends its page when the values that it has compared exceed this, in characters."""
+
+# $1 account, $2 namespace, $3 the session id after which to begin, $4 the prefix of session ids, $5 the conditions as a
+# JSON array, $6 the maximum number of sessions to return (0: only count them), $7 the properties to return as JSON
+# (true: all, false: none, or an array of names), $8 LOOK_LIMIT, $9 READ_LIMIT, $10 PAGE_LIMIT.
+#
+# `looked` steps from session to session with a skip scan, as the lists of sessions do, and evaluates the conditions in
+# each. It also stops at sessions whose properties have all expired, which match nothing, so that a step is short
+# however many of them await the purge.
+#
+# OFFSET 0 keeps the planner from moving an expression to each of its uses, where it would be computed again. A number
+# is cast only if that cannot fail: if it is short, or if `double()` succeeds, which is silent about those out of range.
+#
+# The sessions are NULL if their properties exceed $10 characters.
+FIND = Statement.of(
+    "find_sessions",
+    """
+    WITH RECURSIVE condition AS MATERIALIZED (
+        SELECT * FROM json_to_recordset($5) AS c (
+            name text COLLATE "C", is_present boolean, strings text[], numbers double precision[], words text[],
+            string_from text COLLATE "C", string_below text COLLATE "C", string_not text COLLATE "C",
+            number_from double precision, number_to double precision, number_not double precision
+        )
+    ), looked AS (
+        SELECT id AS namespace_id, $3::text COLLATE "C" AS session_id, false AS matches,
+            0::bigint AS sessions, 0::bigint AS matched, 0::bigint AS read
+        FROM namespace WHERE account = $1 AND name = $2
+        UNION ALL
+        SELECT looked.namespace_id, next.session_id, judged.matches,
+            looked.sessions + 1, looked.matched + judged.matches::integer, looked.read + judged.read
+        FROM looked CROSS JOIN LATERAL (
+            SELECT p.session_id FROM property p
+            WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
+                AND p.session_id > looked.session_id AND p.session_id >= $4
+            ORDER BY p.session_id LIMIT 1
+        ) AS next CROSS JOIN LATERAL (
+            SELECT coalesce(sum(found.size), 0)::bigint AS read,
+                coalesce(bool_and(coalesce(CASE
+                    WHEN condition.is_present IS NOT NULL OR found.type IS NULL
+                        THEN condition.is_present = (found.type IS NOT NULL)
+                    WHEN found.type = 'string' THEN found.scalar = ANY (condition.strings)
+                        OR (found.scalar >= condition.string_from
+                            AND coalesce(found.scalar < condition.string_below, true)
+                            AND coalesce(found.scalar <> condition.string_not, true))
+                    WHEN found.type = 'number' THEN as_double.number = ANY (condition.numbers)
+                        OR (as_double.number BETWEEN condition.number_from AND condition.number_to
+                            AND coalesce(as_double.number <> condition.number_not, true))
+                    WHEN found.type IN ('boolean', 'null')
+                        THEN coalesce(found.scalar, 'null') = ANY (condition.words)
+                END, false)), true) AND EXISTS (
+                    SELECT FROM property p
+                    WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
+                        AND p.session_id = next.session_id AND p.expires_at > now()
+                ) AS matches
+            FROM condition LEFT JOIN LATERAL (
+                SELECT p.size, json_typeof(p.value) AS type,
+                    CASE WHEN json_typeof(p.value) NOT IN ('object', 'array') THEN p.value #>> '{}' END AS scalar
+                FROM property p
+                WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
+                    AND p.session_id = next.session_id AND p.expires_at > now()
+                    AND p.name = condition.name
+                OFFSET 0
+            ) AS found ON true CROSS JOIN LATERAL (
+                SELECT CASE WHEN found.type <> 'number' THEN NULL
+                    WHEN length(found.scalar) <= 300 AND found.scalar !~ '[eE]' THEN found.scalar::double precision
+                    WHEN jsonb_path_exists(to_jsonb(found.scalar), '$.double()', '{}', true)
+                        THEN found.scalar::double precision
+                END AS number
+                OFFSET 0
+            ) AS as_double
+        ) AS judged
+        WHERE looked.sessions < $8::bigint AND looked.read <= $9::bigint
+            AND (looked.matched < $6::bigint OR $6::bigint = 0)
+            AND starts_with(next.session_id, $4)
+    ), last AS MATERIALIZED (
+        SELECT session_id, matched,
+            sessions = $8::bigint OR read > $9::bigint OR matched = nullif($6::bigint, 0) AS is_cut
+        FROM looked ORDER BY sessions DESC LIMIT 1
+    ), page AS MATERIALIZED (
+        SELECT namespace_id, session_id FROM looked WHERE matches AND $6::bigint > 0
+    ), field AS MATERIALIZED (
+        SELECT json_array_elements_text($7::json) AS name WHERE json_typeof($7::json) = 'array'
+    ), size AS MATERIALIZED (
+        SELECT coalesce(sum(p.size), 0) AS size
+        FROM page JOIN property p
+            ON p.account = $1 AND p.namespace_id = page.namespace_id
+            AND p.session_id = page.session_id AND p.expires_at > now()
+        WHERE $7::text <> 'false' AND ($7::text = 'true' OR p.name IN (SELECT name FROM field))
+    )
+    SELECT CASE WHEN (SELECT size FROM size) <= $10::bigint THEN (
+        SELECT coalesce(json_agg(CASE $7::text
+            WHEN 'false' THEN json_build_object(
+                'sessionId', page.session_id, 'updatedAt', session.updated_at)
+            ELSE json_build_object(
+                'sessionId', page.session_id, 'updatedAt', session.updated_at, 'properties', session.properties)
+            END ORDER BY page.session_id), '[]')
+        FROM page CROSS JOIN LATERAL (
+            SELECT to_char(max(p.updated_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS updated_at,
+                coalesce(json_object_agg(p.name, p.value) FILTER (
+                    WHERE $7::text = 'true' OR p.name IN (SELECT name FROM field)), '{}') AS properties
+            FROM property p
+            WHERE p.account = $1 AND p.namespace_id = page.namespace_id
+                AND p.session_id = page.session_id AND p.expires_at > now()
+        ) AS session
+    ) END, (SELECT session_id FROM last WHERE is_cut), (SELECT matched FROM last)
+    """,
+)
+
+
+class Search(NamedTuple):
+    """What to find, and which part of it to return.
+
+    Attributes:
+        account: the account.
+        namespace: its namespace.
+        where: the conditions that a session must meet.
+        prefix: what the session's id must begin with.
+        fields: which properties to return: all, none, or those of these names.
+    """
+
+    account: str
+    namespace: str
+    where: Where
+    prefix: str = ""
+    fields: bool | Collection[str] = False
+
+
+class Page(NamedTuple):
+    """What one request has found.
+
+    Attributes:
+        sessions: a JSON array of `{"sessionId","updatedAt","properties"}`.
+        last: the last session that was looked at; None if all were.
+        matched: how many of those that were looked at matched.
+    """
+
+    sessions: bytes
+    last: str | None
+    matched: int
+
+
+def find_sessions(database: Database, search: Search, *, after: str = "", limit: int) -> Page:
+    """Returns at most `limit` sessions that follow the session id `after`, in order.
+
+    The page may be short or empty although sessions follow. With a limit of 0, it only counts sessions.
+
+    Raises:
+        TooLarge: the properties of the page would exceed PAGE_LIMIT.
+    """
+    if search.where.conditions is None:
+        return Page(b"[]", None, 0)
+    result = database.execute(
+        FIND,
+        search.account.encode(),
+        search.namespace.encode(),
+        after.encode(),
+        search.prefix.encode(),
+        json.encode(search.where.conditions),
+        b"%d" % limit,
+        json.encode(search.fields),
+        b"%d" % LOOK_LIMIT,
+        b"%d" % READ_LIMIT,
+        b"%d" % PAGE_LIMIT,
+    )
+    sessions, last, matched = (result.get_value(0, column) for column in range(3))
+    if sessions is None:
+        raise TooLarge(
+            f"The page is over {PAGE_LIMIT} characters; ask for a smaller limit or for fewer fields."
+        )
+    return Page(sessions, last.decode() if last is not None else None, int(matched or 0))
