@@ -33,7 +33,17 @@ class Scale:
 
 FULL = Scale(
     name="full",
-    parts=("comparison", "latency", "growth", "sessions", "deletion", "purge", "limits", "startup"),
+    parts=(
+        "comparison",
+        "latency",
+        "growth",
+        "sessions",
+        "find",
+        "deletion",
+        "purge",
+        "limits",
+        "startup",
+    ),
     seconds=2,
     # Many short rounds: a stall of the disk spoils one or two of them, and the median ignores those.
     rounds=5,

@@ -4,13 +4,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks.lab import Lab
-from benchmarks.parts import background, comparison, growth, latency, limits, sessions, startup
+from benchmarks.parts import (
+    background,
+    comparison,
+    find,
+    growth,
+    latency,
+    limits,
+    sessions,
+    startup,
+)
 
 PARTS: Mapping[str, Callable[[Lab], dict[str, Any]]] = {
     "comparison": comparison.run,
     "latency": latency.run,
     "growth": growth.run,
     "sessions": sessions.run,
+    "find": find.run,
     "deletion": background.deletion,
     "purge": background.purge,
     "limits": limits.run,

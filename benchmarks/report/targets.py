@@ -46,6 +46,7 @@ def targets(parts: Mapping[str, Any]) -> list[Target]:
         "latency": _latency,
         "growth": _growth,
         "sessions": _sessions,
+        "find": _find,
         "deletion": _deletion,
         "purge": _purge,
         "limits": _limits,
@@ -110,6 +111,11 @@ def _sessions(figures: Mapping[str, Any]) -> Iterator[Target]:
             "wide": "sessions of 1,000 properties",
         }[shape]
         yield Target(f"first page of {listing}: {size} against 1,000 of 1", 0.8, ratio, "×")
+
+
+def _find(figures: Mapping[str, Any]) -> Iterator[Target]:
+    for what, measured in figures["sessions_per_second"].items():
+        yield Target(f"finding without an index: {what}", 30_000, measured, " sessions/s")
 
 
 def _disturbed(
