@@ -27,6 +27,18 @@ def test_a_value_is_cached_until_it_expires(now: list[float]) -> None:
     assert known.get(b"key") is None
 
 
+def test_a_value_is_not_cached_past_its_own_end(now: list[float]) -> None:
+    known = TTLCache[str](SECONDS)
+    known.put(b"key", "value", until=now[0] + 1.0)
+    now[0] += 0.999
+    assert known.get(b"key") == "value"
+    now[0] += 0.001
+    assert known.get(b"key") is None
+    known.put(b"key", "value", until=now[0] + 100)
+    now[0] += SECONDS
+    assert known.get(b"key") is None
+
+
 def test_reading_a_value_does_not_renew_it(now: list[float]) -> None:
     known = TTLCache[str](SECONDS)
     known.put(b"key", "value")

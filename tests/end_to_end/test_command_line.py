@@ -52,6 +52,46 @@ def test_keys_are_created_listed_replaced_and_revoked(env: dict[str, str]) -> No
     assert output("keys", "revoke", "life", "--all", env=env)["revoked"] == []
 
 
+def test_keys_are_created_with_rights_and_listed_with_them(env: dict[str, str]) -> None:
+    plain = output("keys", "create", "rights", env=env)
+    namespaces = ("--namespace", "airline", "--namespace", "day_*")
+    limits = ("--scope", "read", *namespaces, "--expires-in", "3600", "--label", "reports")
+    limited = output("keys", "create", "rights", *limits, env=env)
+    admin = output("keys", "create", "rights", "--scope", "admin", env=env)
+    listed = {
+        key["key_id"]: (key["scope"], key["namespaces"], key["label"], key["expires_at"] is None)
+        for key in output("keys", "list", "rights", env=env)["keys"]
+    }
+    assert listed == {
+        plain["key_id"]: ("write", None, "", True),
+        limited["key_id"]: ("read", ["airline", "day_*"], "reports", False),
+        admin["key_id"]: ("admin", None, "", True),
+    }
+    text = run("keys", "list", "rights", env=env).stdout
+    assert "  read of airline, day_*  expires 2" in text
+    assert "Z  reports\n" in text
+    assert "  admin\n" in text
+
+
+def test_a_key_is_rotated_with_an_overlap(env: dict[str, str]) -> None:
+    limits = ("--scope", "read", "--namespace", "airline", "--label", "reports")
+    old = output("keys", "create", "rotated", *limits, env=env)
+    new = output("keys", "rotate", "rotated", old["key_id"], "--overlap", "3600", env=env)
+    assert new.keys() == {"account", "key_id", "key"}
+    first, second = output("keys", "list", "rotated", env=env)["keys"]
+    assert (first["key_id"], second["key_id"]) == (old["key_id"], new["key_id"])
+    assert first["expires_at"].endswith("Z")
+    assert second["expires_at"] is None
+    for name in ("scope", "namespaces", "label", "revoked_at"):
+        assert first[name] == second[name]
+    run("keys", "rotate", "rotated", new["key_id"], "--overlap", "0", env=env)
+    # A key that has ended is not the newest one, nor can it be rotated again.
+    kept = output("keys", "regenerate", "rotated", env=env)["key_id"]
+    assert kept not in {old["key_id"], new["key_id"]}
+    refused = run("keys", "rotate", "rotated", new["key_id"], "--overlap", "0", env=env)
+    assert (refused.exit_code, "has no valid key" in refused.stderr) == (1, True)
+
+
 def test_credentials_are_created_listed_and_revoked(env: dict[str, str]) -> None:
     first = output("credentials", "create", "life", env=env)
     assert first.keys() == {"account", "username", "password"}
@@ -145,6 +185,19 @@ def test_without_json_a_key_is_printed_on_its_own_line(env: dict[str, str]) -> N
     ("arguments", "settings", "code", "sentence"),
     [
         (["keys", "create", "a b"], {}, 2, "An accountId must be"),
+        (["keys", "create", "a", "--scope", "root"], {}, 2, "'read', 'write', 'admin'"),
+        (["keys", "create", "a", "--namespace", "a*b"], {}, 1, "A namespace must be"),
+        (["keys", "create", "a", "--label", "\n"], {}, 1, "A label must be"),
+        (["keys", "create", "a", "--expires-in", "0"], {}, 2, "0 is not in the range"),
+        (
+            ["keys", "create", "a", "--scope", "admin", "--namespace", "b"],
+            {},
+            2,
+            "takes no --namespace",
+        ),
+        (["keys", "rotate", "a", "x"], {}, 2, "Missing option '--overlap'"),
+        (["keys", "rotate", "a", "x", "--overlap", "604801"], {}, 2, "not in the range"),
+        (["keys", "rotate", "a", "x", "--overlap", "1"], {}, 1, "has no valid key 'x'."),
         (["keys", "revoke", "a"], {}, 2, "Give either --key-id or --all."),
         (["keys", "revoke", "a", "--key-id", "x"], {}, 1, "Account 'a' has no valid key 'x'."),
         (["credentials", "revoke", "a", "--username", "x"], {}, 1, "no valid credential 'x'"),

@@ -1,15 +1,21 @@
 """Creating, listing, revoking and looking up keys and credentials."""
 
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from secrets import token_hex
+from time import monotonic
+from typing import Any
 
 import pytest
 
+from ccs_server.domain.access import ALL_DATA, Access, Scope
 from ccs_server.domain.credentials import is_secret, key_id_of
 from ccs_server.domain.errors import NotFound
 from ccs_server.settings import Settings
 from ccs_server.store import credentials, schema
+from ccs_server.store.credentials import KeyTerms, StoredSecret
 from ccs_server.store.database import Database
+from tests.support.clock import Clock
 
 
 @pytest.fixture
@@ -44,6 +50,75 @@ def test_secrets_are_neither_stored_nor_in_reprs(database: Database, name: str) 
     for secret in (key.key.rpartition("_")[2], credential.password.rpartition("_")[2]):
         assert secret not in stored
         assert secret not in repr((key, credential))
+
+
+def test_a_key_is_found_with_its_rights(database: Database, name: str) -> None:
+    def found(**terms: Any) -> StoredSecret:
+        made = credentials.create_key(database, name, terms=KeyTerms(**terms))
+        secret = credentials.find_key(database, made.key_id)
+        assert secret
+        return secret
+
+    # By identity, so that requests compare nothing else.
+    assert found().access is ALL_DATA
+    assert found(access=Access(Scope.WRITE)).access is ALL_DATA
+    for access in (Access(Scope.READ), Access(Scope.ADMIN), Access(Scope.WRITE, ("a", "b_*"))):
+        assert found(access=access).access == access
+
+
+def test_a_key_is_found_until_it_expires_by_the_clock_of_the_database(
+    database: Database, name: str, clock: Clock
+) -> None:
+    made = credentials.create_key(database, name, terms=KeyTerms(expires_in=100))
+    forever = credentials.create_key(database, name)
+    clock.advance(seconds=40)
+    before = monotonic()
+    found = credentials.find_key(database, made.key_id)
+    assert found
+    # Early by the time that the database takes to respond, never late.
+    assert before + 59 < found.valid_until <= monotonic() + 60
+    clock.advance(seconds=60)
+    assert credentials.find_key(database, made.key_id) is None
+    unlimited = credentials.find_key(database, forever.key_id)
+    assert unlimited
+    assert unlimited.valid_until == inf
+
+
+def test_a_holder_is_found_by_the_name_that_the_audit_has(database: Database, name: str) -> None:
+    key = credentials.create_key(database, name)
+    user = credentials.create_credential(database, name)
+    for actor in (f"key:{key.key_id}", f"user:{user.username}"):
+        found = credentials.find_holder(database, actor)
+        assert found
+        assert (found.account, found.actor) == (name, actor)
+    for actor in ("key:absent", f"user:{key.key_id}", f"key:{user.username}", "operator", ""):
+        assert credentials.find_holder(database, actor) is None
+
+
+def test_expired_keys_are_not_the_newest_valid_one(
+    database: Database, name: str, clock: Clock
+) -> None:
+    kept = credentials.create_key(database, name)
+    credentials.create_key(database, name, terms=KeyTerms(expires_in=10))
+    clock.advance(seconds=10)
+    assert credentials.keep_newest_key(database, name) == (kept.key_id, [])
+
+
+def test_concurrent_rotations_of_a_key_leave_one_that_does_not_end(
+    database: Database, name: str
+) -> None:
+    old = credentials.create_key(database, name)
+
+    def rotate(_: int) -> bool:
+        try:
+            credentials.rotate_key(database, name, old.key_id, overlap=0)
+        except NotFound:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(rotate, range(8))) == 1
+    assert len(credentials.list_valid_keys(database, name)) == 1
 
 
 def test_several_keys_are_valid_until_one_is_revoked(database: Database, name: str) -> None:

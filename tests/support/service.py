@@ -25,7 +25,7 @@ TIMEOUT_SECONDS = 30
 _NEW_ACCOUNT = Statement.of(
     "test_new_account",
     """WITH key AS (
-        INSERT INTO api_key (account, key_id, key_hash) VALUES ($1, $2, $4::bytea)
+        INSERT INTO api_key (account, key_id, key_hash, scope) VALUES ($1, $2, $4::bytea, $6)
     ), user_name AS (
         INSERT INTO credential (account, username, password_hash) VALUES ($1, $3, $5::bytea)
     )
@@ -170,11 +170,14 @@ class Account:
         return token
 
 
-def new_account(server: Server, database: Database) -> Account:
-    """Creates an account in the server's database, in one round trip since most tests need one."""
+def new_account(server: Server, database: Database, scope: str = "write") -> Account:
+    """Creates an account in the server's database, in one round trip since most tests need one.
+
+    Its key has the scope; that of a key which is created without any is `write`.
+    """
     name, key_id, username, password = f"test-{token_hex(6)}", new_id(), new_id(), new_password()
     key = new_key(key_id)
     hashes = (rf"\x{hash_secret(secret).hex()}" for secret in (key, password))
-    params = (name, key_id, username, *hashes)
+    params = (name, key_id, username, *hashes, scope)
     database.execute(_NEW_ACCOUNT, *(param.encode() for param in params))
     return Account(server.url, name, key, username, password)

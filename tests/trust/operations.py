@@ -8,7 +8,7 @@ from urllib.parse import quote
 from tests.support.service import Account
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
-KEY, TOKEN, BASIC, OPEN = "key", "token", "basic", "open"
+KEY, TOKEN, EITHER, BASIC, OPEN = "key", "token", "either", "basic", "open"
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Place:
     namespace: str = "orders"
     session: str = "s1"
     name: str = "size"
+    key_id: str = "a1B2c3D4e5F6"
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,14 @@ def operations(document: dict[str, Any]) -> Iterator[Operation]:
             yield Operation(
                 method.upper(),
                 path,
-                _credential(document, item[method]),
+                _credential(document, path, item[method]),
                 _example(document, item[method]),
             )
 
 
-def _credential(document: dict[str, Any], operation: dict[str, Any]) -> str:
+def _credential(document: dict[str, Any], path: str, operation: dict[str, Any]) -> str:
+    if path.startswith("/ext/"):
+        return EITHER
     schemes = document["components"]["securitySchemes"]
     named = [schemes[name] for choice in operation["security"] for name in choice]
     if not named:

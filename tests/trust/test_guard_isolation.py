@@ -15,21 +15,39 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests import Response
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
+from ccs_server.domain.credentials import key_id_of
 from ccs_server.settings import Settings
 from ccs_server.store import credentials
 from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import ALGORITHM, SigningKey, load_signing_keys
-from ccs_server.store.tables import deleted_namespace, namespace, property_, session_ttl
+from ccs_server.store.tables import (
+    api_key,
+    deleted_namespace,
+    lease,
+    namespace,
+    property_,
+    session_ttl,
+)
 from tests.api.test_openapi import described_by_the_application
 from tests.support.service import Account, Server, new_account
 from tests.trust.conftest import Form, Record
-from tests.trust.operations import BASIC, KEY, OPEN, TOKEN, Operation, Place, fill, operations
+from tests.trust.operations import (
+    BASIC,
+    EITHER,
+    KEY,
+    OPEN,
+    TOKEN,
+    Operation,
+    Place,
+    fill,
+    operations,
+)
 from tests.trust.reliability import Topic
 
 OPERATIONS = list(operations(described_by_the_application()))
-GUARDED = [operation for operation in OPERATIONS if operation.credential in {KEY, TOKEN}]
+GUARDED = [operation for operation in OPERATIONS if operation.credential in {KEY, TOKEN, EITHER}]
 
 Headers = dict[str, str]
 
@@ -150,6 +168,14 @@ CREDENTIALS: dict[str, list[tuple[str, Callable[[Actors], Headers], int]]] = {
         ("user and password", lambda actors: _basic(actors.victim), 401),
     ],
 }
+# The extension takes keys and tokens. It prefers a token, even a bad one beside a good key.
+_SAME_FOR_BOTH = {"none", "empty", "a v2 token", "a v1 key", "a v2 token as key"}
+CREDENTIALS[EITHER] = [
+    ("none", lambda _: {}, 401),
+    ("a v2 token as key", lambda actors: _key(actors.victim.token), 403),
+    ("a bad token beside a good key", lambda a: _key(a.victim.key) | _bearer("garbage"), 401),
+    *(each for kind in (KEY, TOKEN) for each in CREDENTIALS[kind] if each[0] not in _SAME_FOR_BOTH),
+]
 
 
 def _basic(account: Account) -> Headers:
@@ -159,7 +185,10 @@ def _basic(account: Account) -> Headers:
 
 @contextmanager
 def _new_actors(server: Server, database: Database) -> Iterator[Actors]:
-    with new_account(server, database) as victim, new_account(server, database) as attacker:
+    with (
+        new_account(server, database, "admin") as victim,
+        new_account(server, database, "admin") as attacker,
+    ):
         fill(victim, Place(victim.id))
         key = load_signing_keys(database, Settings().token_lifetime).newest
         yield Actors(victim, attacker, database, key)
@@ -182,8 +211,16 @@ def _all_of(actors: Actors) -> list[list[str]]:
                     connection.execute(select(table).where(table.c.account == actors.victim.id)),
                 )
             )
-            for table in (namespace, session_ttl, property_, deleted_namespace)
-        ]
+            for table in (namespace, session_ttl, property_, deleted_namespace, lease)
+        ] + [_valid_keys(connection, actors.victim)]
+
+
+def _valid_keys(connection: Connection, account: Account) -> list[str]:
+    columns = api_key.c
+    valid = select(columns.key_id, columns.expires_at).where(
+        columns.account == account.id, columns.revoked_at.is_(None)
+    )
+    return sorted(map(repr, connection.execute(valid)))
 
 
 def _call(
@@ -240,8 +277,11 @@ def test_the_right_credential_is_accepted(
     """Without this test, the refusals above would prove nothing."""
     with _new_actors(server, database) as actors:
         victim = actors.victim
-        headers = _key(victim.key) if operation.credential == KEY else _bearer(victim.token)
-        assert _call(actors, operation, headers, Place(victim.id)).status_code in {200, 201, 204}
+        headers = _bearer(victim.token) if operation.credential == TOKEN else _key(victim.key)
+        key_id = key_id_of(victim.key)
+        assert key_id
+        place = Place(victim.id, key_id=key_id)
+        assert _call(actors, operation, headers, place).status_code in {200, 201, 204}
 
 
 @pytest.mark.parametrize("operation", GUARDED, ids=str)
@@ -249,7 +289,7 @@ def test_responses_do_not_reveal_another_accounts_data(
     actors: Actors, operation: Operation
 ) -> None:
     attacker = actors.attacker
-    headers = _key(attacker.key) if operation.credential == KEY else _bearer(attacker.token)
+    headers = _bearer(attacker.token) if operation.credential == TOKEN else _key(attacker.key)
     places = [
         Place(actors.victim.id),
         Place(actors.victim.id, namespace="absent", session="absent", name="absent"),

@@ -22,7 +22,7 @@ from tests.support import databases, raw_http
 from tests.support.service import Account, Server, ccs, environment, new_account, serving
 from tests.support.waiting import wait_until
 from tests.trust.conftest import Record
-from tests.trust.operations import KEY, Operation, Place, fill, operations
+from tests.trust.operations import EITHER, KEY, Operation, Place, fill, operations
 from tests.trust.reliability import Topic
 
 OPERATIONS = list(operations(described_by_the_application()))
@@ -96,7 +96,7 @@ def _every_call(stage: Stage) -> Iterator[requests.Response]:
 
 def _credentials(stage: Stage, operation: Operation) -> list[tuple[dict[str, str], dict[str, str]]]:
     account, secrets = stage.account, stage.secrets
-    if operation.credential == KEY:
+    if operation.credential in {KEY, EITHER}:
         return [({"maven-api-key": key}, {}) for key in (account.key, secrets["a wrong key"])]
     given: list[tuple[dict[str, str], dict[str, str]]] = []
     for token in (account.token, secrets["a wrong token"], f"{account.token}x"):
@@ -339,10 +339,15 @@ def test_an_allowed_origin_may_call(open_server: Server, account: Account, origi
     assert "PATCH" in allowed["allow-methods"]
     names = {name.strip().lower() for name in allowed["allow-headers"].split(",")}
     assert {"authorization", "maven-api-key", "content-type", "x-request-id"} <= names
+    assert {"if-match", "if-none-match", "ccs-ttl", "ccs-fence"} <= names
+    assert {"idempotency-key", "last-event-id"} <= names
     assert "allow-credentials" not in allowed
     called = there.v1("GET", "/orders/properties", headers={"Origin": origin})
     assert called.status_code == 200
     assert _cors(called)["allow-origin"] == origin
+    exposed = {name.strip().lower() for name in _cors(called)["expose-headers"].split(",")}
+    assert {"x-request-id", "retry-after", "etag", "location"} <= exposed
+    assert {"ratelimit", "ratelimit-policy", "idempotency-replayed"} <= exposed
     assert "Origin" in called.headers["Vary"]
     # Errors need the headers too, so that the page can read them.
     refused = requests.get(

@@ -29,7 +29,7 @@ SECURITY_SCHEMES: dict[str, Doc] = {
         "type": "apiKey",
         "in": "header",
         "name": "maven-api-key",
-        "description": "v1: a key of the account.",
+        "description": "v1 and the extension: a key of the account, or a session token.",
     },
     "basic": {
         "type": "http",
@@ -40,7 +40,7 @@ SECURITY_SCHEMES: dict[str, Doc] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "v2: the token that the login returns.",
+        "description": "v2 and the extension: the token that the login returns. v1 and the extension: a session token.",
     },
     "access_token": {
         "type": "apiKey",
@@ -50,7 +50,7 @@ SECURITY_SCHEMES: dict[str, Doc] = {
     },
 }
 
-V1_SECURITY: list[Doc] = [{"key": []}]
+V1_SECURITY: list[Doc] = [{"key": []}, {"bearer": []}]
 V2_SECURITY: list[Doc] = [{"bearer": []}, {"access_token": []}]
 _SECURITY: dict[str, list[Doc]] = {
     "v1": V1_SECURITY,
@@ -65,9 +65,12 @@ _ERRORS = {
         "Malformed JSON, a wrong type, a bad name or number, a reserved namespace.",
         "Bad Request",
     ),
-    401: ("A credential is missing or, in v2, bad.", "Unauthorized"),
-    403: ("The credential is unknown (v1) or of another account.", "Forbidden"),
-    404: ("There is no such property or document.", "Not Found"),
+    401: ("A credential is missing, or a token is bad.", "Unauthorized"),
+    403: (
+        "The key is unknown, the credential is of another account or lacks a right.",
+        "Forbidden",
+    ),
+    404: ("There is no such property, document or key.", "Not Found"),
     409: (
         "The account has all the namespaces that it may have, or the stored value is of another type.",
         "Conflict",

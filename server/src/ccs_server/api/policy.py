@@ -10,8 +10,7 @@ from flask import Flask
 
 from ccs_server.api.keys import look_up
 from ccs_server.api.services import Services, digest_of
-from ccs_server.api.tokens import tenant_of
-from ccs_server.api.v2.auth import bearer_token
+from ccs_server.api.tokens import bearer_token, look_up_bearer
 from ccs_server.domain.errors import ContextError
 
 _LISTINGS = tuple(
@@ -20,6 +19,8 @@ _LISTINGS = tuple(
     for slash in ("", "/")
 )
 _FINDS = ("/find", "/find/")
+
+_KEY_FIRST = "/v1/"
 
 
 class RequestPolicy:
@@ -31,11 +32,13 @@ class RequestPolicy:
 
     def account_of(self, environ: WSGIEnvironment) -> str | None:  # noqa: D102
         key, token = _credentials(environ)
-        account = None
+        known, account = self._services, None
         if key:
-            account = self._services.accounts_of_keys.get(digest_of(environ, key))
+            account = known.accounts_of_keys.get(digest_of(environ, key))
         elif token:
-            account = self._services.tenants_of_tokens.get(digest_of(environ, token))
+            digest = digest_of(environ, token)
+            account = known.tenants_of_tokens.get(digest)
+            account = account or known.accounts_of_session_tokens.get(digest)
         return account.id if account else None
 
     def identify(self, environ: WSGIEnvironment) -> str | None:  # noqa: D102
@@ -44,20 +47,19 @@ class RequestPolicy:
             with self._app.app_context():
                 if key:
                     return look_up(key).id
-                if not token:
-                    return None
-                digest = digest_of(environ, token)
-                return self._services.tenants_of_tokens.put(digest, tenant_of(token)).id
+                return look_up_bearer(token).id if token else None
         except ContextError:
             return None
 
     def turn_of(self, environ: WSGIEnvironment) -> str:  # noqa: D102
         key, token = _credentials(environ)
-        account = None
+        known, account = self._services, None
         if key:
-            account = self._services.accounts_of_keys.get_expired(digest_of(environ, key))
+            account = known.accounts_of_keys.get_expired(digest_of(environ, key))
         elif token:
-            account = self._services.tenants_of_tokens.get_expired(digest_of(environ, token))
+            digest = digest_of(environ, token)
+            account = known.tenants_of_tokens.get_expired(digest)
+            account = account or known.accounts_of_session_tokens.get_expired(digest)
         # No account's name has a space.
         return account.id if account else f"address {environ['REMOTE_ADDR']}"
 
@@ -70,12 +72,13 @@ class RequestPolicy:
 
 
 def _credentials(environ: WSGIEnvironment) -> tuple[str | None, str | None]:
+    """The key or the token that the application will look at, if there are both: v1 prefers the key."""
     key = environ.get("HTTP_MAVEN_API_KEY")
-    if key:
+    if key and environ["PATH_INFO"].startswith(_KEY_FIRST):
         return key, None
-    if "HTTP_AUTHORIZATION" in environ:
-        return None, bearer_token(environ)
-    query = environ["QUERY_STRING"]
-    if "access_token" in query:
-        return None, parse_qs(query).get("access_token", [None])[0]
-    return None, None
+    token = bearer_token(environ) or _token_in(environ["QUERY_STRING"])
+    return (None, token) if token else (key, None)
+
+
+def _token_in(query: str) -> str | None:
+    return parse_qs(query).get("access_token", [None])[0] if "access_token" in query else None

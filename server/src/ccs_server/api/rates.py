@@ -1,11 +1,13 @@
 """Rate limits of accounts: by their quota, else by CCS_RATE_LIMIT, else none."""
 
 import logging
+from math import ceil
 from threading import Lock
 from time import monotonic, time
 from typing import TYPE_CHECKING, Self
 
 from ccs_server.domain.errors import TooManyRequests
+from ccs_server.domain.quotas import RateStanding
 from ccs_server.settings import SettingError, Settings
 
 if TYPE_CHECKING:
@@ -67,21 +69,42 @@ class RateLimiter:
             counter = self._counter or self._make_counter()
             if counter.hit(rate, account):
                 return
-            reset = counter.get_window_stats(rate, account).reset_time
+            standing = _standing(counter, rate, account)
         except Exception as error:  # noqa: BLE001 - each storage has errors of its own
-            self._paused_until = monotonic() + _PAUSE_SECONDS
-            _log.warning("Rates are not limited now: the storage fails (%s).", type(error).__name__)
+            self._pause(error)
             return
+        retry_after = max(1, standing.reset)
         raise TooManyRequests(
             f"The account is over its rate of {rate}; slow down.",
-            retry_after=max(1, round(reset - time())),
+            retry_after,
+            standing._replace(remaining=0, reset=retry_after),
         )
+
+    def standing(self, account: str, rate: "RateLimitItem") -> RateStanding | None:
+        """How the account stands to its rate now; None while rates are not limited."""
+        if self._paused_until > monotonic():
+            return None
+        try:
+            return _standing(self._counter or self._make_counter(), rate, account)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._pause(error)
+            return None
+
+    def _pause(self, error: Exception) -> None:
+        self._paused_until = monotonic() + _PAUSE_SECONDS
+        _log.warning("Rates are not limited now: the storage fails (%s).", type(error).__name__)
 
     def _make_counter(self) -> "Counter":
         with self._making:
             if self._counter is None:
                 self._counter = _counter_in(_IN_MEMORY)
             return self._counter
+
+
+def _standing(counter: "Counter", rate: "RateLimitItem", account: str) -> RateStanding:
+    stats = counter.get_window_stats(rate, account)
+    reset = max(0, ceil(stats.reset_time - time()))
+    return RateStanding(rate.amount, rate.get_expiry(), stats.remaining, reset)
 
 
 # `limits` is imported where it is wanted, as in the settings.

@@ -9,6 +9,7 @@ from flask import Flask, current_app
 from ccs_server.api.accounts import Account, current_account
 from ccs_server.api.rates import RateLimiter
 from ccs_server.api.ttl_cache import TTLCache
+from ccs_server.domain.access import Access
 from ccs_server.domain.credentials import hash_secret
 from ccs_server.settings import Settings
 from ccs_server.store.credentials import StoredSecret
@@ -21,12 +22,19 @@ _DIGEST = "ccs.credential_digest"
 
 @dataclass(frozen=True)
 class Services:
-    """The settings, database, caches and rates of an application."""
+    """The settings, database, caches and rates of an application.
+
+    Attributes:
+        accounts_of_keys: by what is valid in the header maven-api-key: keys and session tokens.
+        tenants_of_tokens: by v2's tokens.
+        accounts_of_session_tokens: by session tokens that came as Authorization: Bearer, where a key is not valid.
+    """
 
     settings: Settings
     database: Database
     accounts_of_keys: TTLCache[Account]
     tenants_of_tokens: TTLCache[Account]
+    accounts_of_session_tokens: TTLCache[Account]
     signing_keys: TTLCache[SigningKeys]
     rates: RateLimiter
 
@@ -40,17 +48,24 @@ class Services:
             TTLCache(seconds),
             TTLCache(seconds),
             TTLCache(seconds),
+            TTLCache(seconds),
             rates=RateLimiter.of(settings),
         )
 
-    def account_of(self, found: StoredSecret) -> Account:
-        """The account of a credential that was found, with what its quota allows now."""
+    def account_of(self, found: StoredSecret, access: Access | None = None) -> Account:
+        """The account of a credential that was found, with what its quota allows now.
+
+        Args:
+            found: the credential.
+            access: the rights of a session token of the credential; by default, those of the credential.
+        """
         quota = found.quota
         return Account(
             found.account,
             found.actor,
             quota.excess() if quota else None,
             self.rates.rate_of(quota.requests if quota else None),
+            access or found.access,
         )
 
     def attach_to(self, app: Flask) -> None:

@@ -1,5 +1,6 @@
 """A cache of a few seconds: credentials are looked up seldom, and a revocation takes effect soon."""
 
+from math import inf
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -24,9 +25,9 @@ class TTLCache(Generic[Value]):
         known = self._known.get(key)
         return known[1] if known is not None else None
 
-    def put(self, key: bytes, value: Value) -> Value:
-        """Keeps the value and returns it."""
+    def put(self, key: bytes, value: Value, until: float = inf) -> Value:
+        """Keeps the value, until a time of the monotonic clock at the longest, and returns it."""
         if len(self._known) >= self._most:
             self._known.clear()
-        self._known[key] = monotonic() + self._seconds, value
+        self._known[key] = min(monotonic() + self._seconds, until), value
         return value

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import click
 
-from ccs_server.cli.common import AccountName, as_json_option, opened_store, utc
+from ccs_server.cli.common import AccountName, as_json_option, opened_store
+from ccs_server.domain.times import utc
 from ccs_server.store.audit import AuditLine, read_audit
 
 

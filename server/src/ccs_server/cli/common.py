@@ -6,7 +6,6 @@ import pwd
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -131,11 +130,6 @@ def operator() -> str:
         return f"{OPERATOR}:{pwd.getpwuid(user).pw_name}"
     except KeyError:  # a container's user may have no name
         return f"{OPERATOR}:{user}"
-
-
-def utc(moment: datetime) -> str:
-    """Formats a time as the API does: UTC, with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def say(said: Mapping[str, object], text: str, *, as_json: bool) -> None:

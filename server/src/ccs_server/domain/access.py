@@ -3,7 +3,7 @@
 Sections 0 and 6 of the extension's contract (docs/extension.md) define the rules.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -64,17 +64,21 @@ class Access:
             for allowed in self.namespaces
         )
 
-    def require_namespace(self, namespace: str) -> None:
-        """Raises Forbidden unless the credential may use the whole namespace."""
+    def require_account(self) -> None:
+        """Raises Forbidden if the credential is limited to a session."""
         if self.session is not None:
             raise Forbidden("A session token reaches its session only; use a key of the account.")
+
+    def require_namespace(self, namespace: str) -> None:
+        """Raises Forbidden unless the credential may use the whole namespace."""
+        self.require_account()
         if not self.covers(namespace):
             raise Forbidden(
                 f"The credential may not use the namespace '{namespace}'; use one that may."
             )
 
     def require_document(
-        self, namespace: str, session_id: str, names: Collection[str] | None
+        self, namespace: str, session_id: str, names: Iterable[str] | None
     ) -> None:
         """Raises Forbidden unless the credential may use these properties.
 
@@ -88,7 +92,17 @@ class Access:
             self.require_namespace(namespace)
         elif (namespace, session_id) != (limit.namespace, limit.session_id):
             raise Forbidden("The session token is of another session; get a token of this one.")
-        elif limit.names is not None and (names is None or not limit.names.issuperset(names)):
+        else:
+            self.require_names(names)
+
+    def require_names(self, names: Iterable[str] | None) -> None:
+        """Raises Forbidden unless the credential may use properties of these names, in whatever session it may use.
+
+        Args:
+            names: the names; None for all properties of a session.
+        """
+        allowed = self.session.names if self.session is not None else None
+        if allowed is not None and (names is None or not allowed.issuperset(names)):
             raise Forbidden(
                 "The session token does not reach these properties; name those that it does."
             )

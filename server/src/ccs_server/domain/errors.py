@@ -18,6 +18,8 @@ The message of each error is one sentence that says what to change. `http/errors
     └── Unavailable             the database cannot be used now; retry after `retry_after` seconds
 """
 
+from ccs_server.domain.quotas import RateStanding
+
 
 class ContextError(Exception):
     """Base class of all errors that are reported to clients.
@@ -105,11 +107,12 @@ class UnsupportedMediaType(ContextError):
 
 
 class TooManyRequests(ContextError):
-    """A rate limit is exceeded; `retry_after` is in seconds."""
+    """A rate limit is exceeded; `retry_after` is in seconds, and `standing` says how the account stands to it."""
 
-    def __init__(self, message: str, retry_after: int) -> None:
+    def __init__(self, message: str, retry_after: int, standing: RateStanding) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.standing = standing
 
 
 BUSY = "The service is busy; try again shortly."

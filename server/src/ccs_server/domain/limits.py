@@ -41,3 +41,19 @@ MAX_APPENDED = 1000
 
 MAX_DIGITS = 100
 """The maximum number of digits, and of the exponent, of a number to add (section 8 there)."""
+
+MAX_KEY_NAMESPACES = 100
+"""The maximum number of namespaces, or beginnings of such, that a key may be limited to."""
+
+MAX_OVERLAP_SECONDS = 604_800
+"""The longest time that a key stays valid after it was rotated (extension, section 6)."""
+
+MIN_SESSION_TOKEN_SECONDS = 60
+MAX_SESSION_TOKEN_SECONDS = 3600
+"""The shortest and the longest time that a session token is valid (extension, section 6)."""
+
+SESSION_TOKEN_SECONDS = 900
+"""The time that a session token is valid by default (extension, section 6)."""
+
+MAX_TOKEN_NAMES = 20
+"""The maximum number of properties that a session token may be limited to (extension, section 6)."""

@@ -15,15 +15,19 @@ RESERVED_SESSIONS = frozenset({"properties", "session-ids", "session-properties"
 
 ACCOUNT_PATTERN = "[A-Za-z0-9_-]{1,64}"
 NAMESPACE_PATTERN = "[A-Za-z0-9_-]{1,128}"
+NAMESPACE_PREFIX_PATTERN = "[A-Za-z0-9_-]{0,128}"
 NAMESPACE_PATTERN_V2 = "[A-Za-z0-9_]{1,128}"
 # Control characters are those of the Unicode category Cc. Lone surrogates are excluded because they are not characters.
 SESSION_PATTERN = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff/]{1,256}"
 PROPERTY_PATTERN = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}"
+LABEL_PATTERN = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,256}"
 
 _is_account = re.compile(ACCOUNT_PATTERN).fullmatch
 _is_namespace = re.compile(NAMESPACE_PATTERN).fullmatch
+_is_namespace_prefix = re.compile(NAMESPACE_PREFIX_PATTERN).fullmatch
 _is_namespace_v2 = re.compile(NAMESPACE_PATTERN_V2).fullmatch
 _is_session = re.compile(SESSION_PATTERN).fullmatch
+_is_label = re.compile(LABEL_PATTERN).fullmatch
 _is_property = re.compile(PROPERTY_PATTERN).fullmatch
 
 
@@ -43,6 +47,18 @@ def check_namespace(namespace: str, field: str = "namespace") -> str:
             "A namespace must be 1 to 128 characters of A-Z, a-z, 0-9, '_' and '-'.", field
         )
     return _check_not_reserved(namespace, field)
+
+
+def check_namespace_pattern(pattern: str, field: str) -> str:
+    """Raises InvalidInput for `field` if `pattern` is neither a namespace nor the beginning of one and a `*`."""
+    if not pattern.endswith("*"):
+        return check_namespace(pattern, field)
+    if not _is_namespace_prefix(pattern[:-1]):
+        raise InvalidInput(
+            "A '*' may stand only at the end, after at most 128 characters of A-Z, a-z, 0-9, '_' and '-'.",
+            field,
+        )
+    return pattern
 
 
 def check_namespace_v2(namespace: str) -> str:
@@ -98,3 +114,12 @@ def check_properties(names: Iterable[str], field: str = "property") -> None:
     for name in names:
         if not _is_property(name):
             check_property(name, field)
+
+
+def check_label(label: str, field: str = "label") -> str:
+    """Raises InvalidInput for `field` if `label` cannot be the label of a key; an empty one can."""
+    if not _is_label(label):
+        raise InvalidInput(
+            "A label must be at most 256 characters, none of them a control character.", field
+        )
+    return label

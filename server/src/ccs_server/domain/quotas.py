@@ -1,9 +1,22 @@
 """Quotas: how much an account may store, and the message when it exceeds a limit."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 LARGEST = 2**63 - 1
 """The largest possible limit: the maximum of PostgreSQL's bigint."""
+
+
+class RateStanding(NamedTuple):
+    """How an account stands to its rate limit: `remaining` of `limit` requests in a window of `window` seconds.
+
+    More requests become possible in `reset` seconds.
+    """
+
+    limit: int
+    window: int
+    remaining: int
+    reset: int
 
 
 @dataclass(frozen=True)

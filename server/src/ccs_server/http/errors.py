@@ -28,7 +28,7 @@ from ccs_server.domain.errors import (
     UnsupportedMediaType,
 )
 from ccs_server.http.body import JSON, discard_body
-from ccs_server.http.headers import Headers, data_headers
+from ccs_server.http.headers import Headers, data_headers, rate_headers
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +111,8 @@ def _respond_to_context_error(error: ContextError) -> Response:
             headers["WWW_Authenticate"] = scheme
         case PreconditionFailed(etag=str(etag)):
             headers["ETag"] = etag
+        case TooManyRequests(standing=standing):
+            headers |= dict(rate_headers(standing))
     retry_after: int | None = getattr(error, "retry_after", None)
     if retry_after is not None:
         headers["Retry_After"] = str(retry_after)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from ccs_server.domain.quotas import RateStanding
 from ccs_server.http.request_id import REQUEST_ID, request_id_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ def data_headers(environ: WSGIEnvironment) -> Headers:
     return [*API_HEADERS, (REQUEST_ID, request_id_of(environ))]
 
 
+def rate_headers(standing: RateStanding) -> Headers:
+    """The headers that tell a client its rate limit (draft-ietf-httpapi-ratelimit-headers)."""
+    return [
+        ("RateLimit-Policy", f'"account";q={standing.limit};w={standing.window}'),
+        ("RateLimit", f'"account";r={standing.remaining};t={standing.reset}'),
+    ]
+
+
 # Swagger UI writes style attributes, and shows images of its own as data.
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -36,15 +45,27 @@ PAGE_HEADERS: Headers = [*_ALWAYS, ("Content-Security-Policy", _PAGE_POLICY)]
 """Of pages for people: they may be kept, and run our scripts."""
 
 
+_REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "maven-api-key",
+    "X-Request-ID",
+    "If-Match",
+    "If-None-Match",
+    "Ccs-TTL",
+    "Ccs-Fence",
+    "Idempotency-Key",
+    "Last-Event-ID",
+)
 _PREFLIGHT: Headers = [
     ("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE"),
-    (
-        "Access-Control-Allow-Headers",
-        "Authorization, Content-Type, maven-api-key, X-Request-ID",
-    ),
+    ("Access-Control-Allow-Headers", ", ".join(_REQUEST_HEADERS)),
     ("Access-Control-Max-Age", "7200"),
 ]
-_EXPOSED = ("Access-Control-Expose-Headers", "X-Request-ID, Retry-After")
+_EXPOSED = (
+    "Access-Control-Expose-Headers",
+    "X-Request-ID, Retry-After, ETag, Location, RateLimit, RateLimit-Policy, Idempotency-Replayed",
+)
 _ANY = "*"
 
 

@@ -38,6 +38,7 @@ class Action(StrEnum):
     KEY_CREATED = "key.created"
     KEY_FIRST_USED = "key.first_used"
     KEY_REVOKED = "key.revoked"
+    KEY_ROTATED = "key.rotated"
     CREDENTIAL_CREATED = "credential.created"
     CREDENTIAL_FIRST_USED = "credential.first_used"
     CREDENTIAL_REVOKED = "credential.revoked"

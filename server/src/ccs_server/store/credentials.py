@@ -1,4 +1,4 @@
-"""Creates, lists, revokes and looks up the keys of v1 and the credentials of v2.
+"""Creates, lists, rotates, revokes and looks up keys, and the credentials of v2.
 
 An account may have any number of valid keys and credentials, so that one can be replaced without an outage. Lookups
 are prepared statements, since requests wait for them; the rest uses SQLAlchemy Core. Every change, and the first use of
@@ -6,11 +6,29 @@ each key or credential, adds a line to the audit log, in which `actor` says who 
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import inf
+from time import monotonic
+from typing import Any
 
+from msgspec.json import decode
 from psycopg.pq.abc import PGresult
-from sqlalchemy import Column, ColumnElement, Connection, Table, func, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 
+from ccs_server.domain.access import ALL_DATA, Access, Scope
 from ccs_server.domain.credentials import hash_secret, is_id, new_id, new_key, new_password
 from ccs_server.domain.errors import NotFound
 from ccs_server.domain.quotas import Quota
@@ -24,11 +42,20 @@ from ccs_server.store.tables import api_key, credential
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A new v1 key. `key` cannot be shown again, since only its hash is stored."""
+    """A new key. `key` cannot be shown again, since only its hash is stored."""
 
     account: str
     key_id: str
     key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class KeyTerms:
+    """What a key is created with: its rights, the seconds until it expires (None for never), and its label."""
+
+    access: Access = ALL_DATA
+    expires_in: int | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +80,22 @@ class Issued:
 
 
 @dataclass(frozen=True)
+class IssuedKey(Issued):
+    """A key without its secret, with what it was created with; `expires_at` is None if it does not expire."""
+
+    access: Access
+    expires_at: datetime | None
+    label: str
+
+
+@dataclass(frozen=True)
+class NewKey(ApiKey):
+    """A new key with what it was created with."""
+
+    issued: IssuedKey
+
+
+@dataclass(frozen=True)
 class StoredSecret:
     """A valid key or credential as it is stored: its name and the hash of its secret.
 
@@ -61,6 +104,10 @@ class StoredSecret:
         actor: the name of its user in the audit log.
         was_used: whether its first use has been recorded.
         quota: the quota of the account, if it has one.
+        access: its rights.
+        database_time: the time of the database when it was found, in seconds since the epoch.
+        expires_at: when it expires, by the same clock; infinity if it does not.
+        asked_at: when the database was asked, by this process's monotonic clock.
     """
 
     account: str
@@ -69,32 +116,51 @@ class StoredSecret:
     hash: bytes = field(repr=False)
     was_used: bool
     quota: Quota | None
+    access: Access
+    database_time: float
+    expires_at: float
+    asked_at: float
+
+    def local_time(self, moment: float) -> float:
+        """A time of the database's clock by this process's monotonic clock, at most a round trip too early."""
+        return self.asked_at + moment - self.database_time
+
+    @property
+    def valid_until(self) -> float:
+        """When it expires, by this process's monotonic clock."""
+        return self.local_time(self.expires_at)
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """The table of one kind of secret, and the audit actions that concern it."""
+    """The table of one kind of secret, and the audit action that records its revocation."""
 
     table: Table
     name: Column[str]
-    hash: Column[bytes]
-    created: Action
     revoked: Action
 
 
-_KEYS = _Kind(api_key, api_key.c.key_id, api_key.c.key_hash, Action.KEY_CREATED, Action.KEY_REVOKED)
-_CREDENTIALS = _Kind(
-    credential,
-    credential.c.username,
-    credential.c.password_hash,
-    Action.CREDENTIAL_CREATED,
-    Action.CREDENTIAL_REVOKED,
+_KEYS = _Kind(api_key, api_key.c.key_id, Action.KEY_REVOKED)
+_CREDENTIALS = _Kind(credential, credential.c.username, Action.CREDENTIAL_REVOKED)
+
+_ISSUED_KEY = (
+    api_key.c.key_id,
+    api_key.c.created_at,
+    api_key.c.revoked_at,
+    api_key.c.scope,
+    api_key.c.namespaces,
+    api_key.c.expires_at,
+    api_key.c.label,
 )
+
+_DEFAULT_TERMS = KeyTerms()
 
 _FIND_KEY = Statement.of(
     "api_key_find",
-    f"""SELECT account, 'key:' || key_id, key_hash, first_used_at IS NOT NULL, ({QUOTA_OF_HOLDER})
-    FROM api_key AS holder WHERE key_id = $1 AND revoked_at IS NULL""",
+    f"""SELECT account, 'key:' || key_id, key_hash, first_used_at IS NOT NULL, ({QUOTA_OF_HOLDER}),
+        scope, to_json(namespaces), extract(epoch FROM now()), extract(epoch FROM expires_at)
+    FROM api_key AS holder
+    WHERE key_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())""",
 )
 
 _USE_KEY = Statement.of(
@@ -110,7 +176,7 @@ _USE_KEY = Statement.of(
 _FIND_CREDENTIAL = Statement.of(
     "credential_find",
     f"""SELECT account, 'user:' || username, password_hash, first_used_at IS NOT NULL,
-        ({QUOTA_OF_HOLDER})
+        ({QUOTA_OF_HOLDER}), 'write', NULL, extract(epoch FROM now()), NULL
     FROM credential AS holder WHERE username = $1 AND revoked_at IS NULL""",
 )
 
@@ -135,6 +201,12 @@ def find_credential(database: Database, username: str) -> StoredSecret | None:
     return _find(database, _FIND_CREDENTIAL, username)
 
 
+def find_holder(database: Database, actor: str) -> StoredSecret | None:
+    """The valid key or credential that the audit log names so; None if there is none."""
+    kind, _, name = actor.partition(":")
+    return find_key(database, name) if kind == "key" else find_credential(database, name)
+
+
 def use_key(database: Database, key: StoredSecret) -> None:
     """Records the first use of the key. If calls are concurrent, one of them records it."""
     if not key.was_used:
@@ -147,10 +219,42 @@ def use_credential(database: Database, credential: StoredSecret) -> None:
         database.execute(_USE_CREDENTIAL, credential.name.encode(), credential.actor.encode())
 
 
-def create_key(database: Database, account: str, actor: str = OPERATOR) -> ApiKey:
+def create_key(
+    database: Database, account: str, actor: str = OPERATOR, terms: KeyTerms = _DEFAULT_TERMS
+) -> NewKey:
     """Creates a key. The account's existing keys stay valid."""
+    lifetime = terms.expires_in
+    expires_at = func.now() + timedelta(seconds=lifetime) if lifetime is not None else None
     with database.begin() as connection:
-        return _create_key(connection, By(account, actor))
+        return _create_key(connection, By(account, actor), terms, expires_at)
+
+
+def rotate_key(
+    database: Database, account: str, key_id: str, overlap: int, actor: str = OPERATOR
+) -> NewKey:
+    """Creates a key with the rights, label and expiry of a valid one, which ends in `overlap` seconds at the latest.
+
+    Instances that have cached the old key accept it for up to `CCS_CREDENTIAL_CACHE` seconds more.
+
+    Raises:
+        NotFound: the account has no valid key with this id.
+    """
+    by = By(account, actor)
+    old = select(api_key).where(_is_valid_key(account), api_key.c.key_id == key_id)
+    ends = func.least(api_key.c.expires_at, func.now() + timedelta(seconds=overlap))
+    with database.begin() as connection:
+        # The row is locked, so a key that is being revoked cannot be replaced.
+        row = connection.execute(old.with_for_update()).one_or_none() if is_id(key_id) else None
+        if row is None:
+            raise _no_valid_key(account, key_id)
+        terms = KeyTerms(_access_of(row.scope, row.namespaces), label=row.label)
+        made = _create_key(connection, by, terms, row.expires_at)
+        connection.execute(
+            update(api_key).where(api_key.c.key_id == key_id).values(expires_at=ends)
+        )
+        details = {"replaced_by": made.key_id, "overlap": overlap}
+        audit.record(connection, by, Action.KEY_ROTATED, [key_id], details)
+        return made
 
 
 def create_first_key(database: Database, account: str) -> ApiKey | None:
@@ -160,7 +264,7 @@ def create_first_key(database: Database, account: str) -> ApiKey | None:
         connection.execute(text("LOCK TABLE api_key IN SHARE ROW EXCLUSIVE MODE"))
         if connection.scalar(select(api_key.c.key_id).limit(1)) is not None:
             return None
-        return _create_key(connection, By(account, SERVICE))
+        return _create_key(connection, By(account, SERVICE), _DEFAULT_TERMS, None)
 
 
 def keep_newest_key(
@@ -173,7 +277,7 @@ def keep_newest_key(
     """
     valid = (
         select(api_key.c.key_id)
-        .where(api_key.c.account == account, api_key.c.revoked_at.is_(None))
+        .where(_is_valid_key(account))
         .order_by(api_key.c.created_at.desc(), api_key.c.key_id.desc())
         .with_for_update()
     )
@@ -192,9 +296,14 @@ def keep_newest_key(
         return newest, revoked
 
 
-def list_keys(database: Database, account: str) -> list[Issued]:
+def list_keys(database: Database, account: str) -> list[IssuedKey]:
     """All keys that the account has ever had, oldest first."""
-    return _list(database, _KEYS, account)
+    return _list_keys(database, api_key.c.account == account)
+
+
+def list_valid_keys(database: Database, account: str) -> list[IssuedKey]:
+    """The keys of the account that are neither revoked nor expired, oldest first."""
+    return _list_keys(database, _is_valid_key(account))
 
 
 def revoke_key(database: Database, account: str, key_id: str, actor: str = OPERATOR) -> None:
@@ -203,9 +312,17 @@ def revoke_key(database: Database, account: str, key_id: str, actor: str = OPERA
     Raises:
         NotFound: the account has no valid key with this id.
     """
+    if not delete_key(database, account, key_id, actor):
+        raise _no_valid_key(account, key_id)
+
+
+def delete_key(database: Database, account: str, key_id: str, actor: str) -> bool:
+    """Revokes a key like `revoke_key`; returns whether the account had a valid key with this id."""
+    if not is_id(key_id):
+        return False
     with database.begin() as connection:
-        if not _revoke(connection, _KEYS, By(account, actor), api_key.c.key_id == key_id):
-            raise NotFound(f"Account '{account}' has no valid key '{key_id}'.")
+        revoked = _revoke(connection, _KEYS, By(account, actor), api_key.c.key_id == key_id)
+    return bool(revoked)
 
 
 def revoke_all_keys(database: Database, account: str, actor: str = OPERATOR) -> list[str]:
@@ -218,13 +335,20 @@ def create_credential(database: Database, account: str, actor: str = OPERATOR) -
     """Creates a user name and a password. The account's existing credentials stay valid."""
     made = Credential(account, new_id(), new_password())
     with database.begin() as connection:
-        _insert(connection, _CREDENTIALS, By(account, actor), made.username, made.password)
+        _insert_credential(connection, By(account, actor), made)
     return made
 
 
 def list_credentials(database: Database, account: str) -> list[Issued]:
     """All credentials that the account has ever had, oldest first."""
-    return _list(database, _CREDENTIALS, account)
+    columns = credential.c
+    issued = (
+        select(columns.username, columns.created_at, columns.revoked_at)
+        .where(columns.account == account)
+        .order_by(columns.created_at, columns.username)
+    )
+    with database.begin() as connection:
+        return [Issued(*row) for row in connection.execute(issued)]
 
 
 def revoke_credential(
@@ -253,11 +377,12 @@ def revoke_all_credentials(database: Database, account: str, actor: str = OPERAT
 def _find(database: Database, statement: Statement, name: str) -> StoredSecret | None:
     if not is_id(name):
         return None
+    asked_at = monotonic()
     result = database.execute(statement, name.encode())
     if not result.ntuples:
         return None
     account, actor, hash_, was_used = (_text(result, column) for column in range(4))
-    quota = result.get_value(0, 4)
+    quota, scope, namespaces, time, expires_at = (result.get_value(0, n) for n in range(4, 9))
     return StoredSecret(
         account,
         name,
@@ -265,31 +390,75 @@ def _find(database: Database, statement: Statement, name: str) -> StoredSecret |
         bytes.fromhex(hash_.removeprefix(r"\x")),
         was_used == "t",
         decode_quota(quota) if quota else None,
+        _access_of((scope or b"").decode(), decode(namespaces) if namespaces else None),
+        float(time or 0),
+        float(expires_at) if expires_at else inf,
+        asked_at,
     )
 
 
-def _create_key(connection: Connection, by: By) -> ApiKey:
+def _access_of(scope: str, namespaces: list[str] | None) -> Access:
+    access = Access(Scope(scope), tuple(namespaces) if namespaces is not None else None)
+    # The same object for all that have these rights, so that requests can compare by identity.
+    return ALL_DATA if access == ALL_DATA else access
+
+
+def _create_key(
+    connection: Connection,
+    by: By,
+    terms: KeyTerms,
+    expires_at: ColumnElement[datetime] | datetime | None,
+) -> NewKey:
     key_id = new_id()
-    made = ApiKey(by.account, key_id, new_key(key_id))
-    _insert(connection, _KEYS, by, key_id, made.key)
-    return made
+    key = new_key(key_id)
+    access = terms.access
+    row = {
+        "account": by.account,
+        "key_id": key_id,
+        "key_hash": hash_secret(key),
+        "scope": access.scope,
+        "namespaces": list(access.namespaces) if access.namespaces is not None else None,
+        "expires_at": expires_at,
+        "label": terms.label,
+    }
+    made = insert(api_key).values(row).returning(*_ISSUED_KEY)
+    issued = _issued_key(connection.execute(made).one())
+    rights = {"scope": access.scope, "namespaces": access.namespaces}
+    details = rights if access != ALL_DATA else None
+    audit.record(connection, by, Action.KEY_CREATED, [key_id], details)
+    return NewKey(by.account, key_id, key, issued)
 
 
-def _insert(connection: Connection, kind: _Kind, by: By, name: str, secret: str) -> None:
-    row = {"account": by.account, kind.name.name: name, kind.hash.name: hash_secret(secret)}
-    connection.execute(insert(kind.table).values(row))
-    audit.record(connection, by, kind.created, [name])
+def _is_valid_key(account: str) -> ColumnElement[bool]:
+    columns = api_key.c
+    is_alive = or_(columns.expires_at.is_(None), columns.expires_at > func.now())
+    return and_(columns.account == account, columns.revoked_at.is_(None), is_alive)
 
 
-def _list(database: Database, kind: _Kind, account: str) -> list[Issued]:
-    created_at = kind.table.c.created_at
-    issued = (
-        select(kind.name, created_at, kind.table.c.revoked_at)
-        .where(kind.table.c.account == account)
-        .order_by(created_at, kind.name)
-    )
+def _no_valid_key(account: str, key_id: str) -> NotFound:
+    return NotFound(f"Account '{account}' has no valid key '{key_id}'.")
+
+
+def _list_keys(database: Database, condition: ColumnElement[bool]) -> list[IssuedKey]:
+    columns = api_key.c
+    issued = select(*_ISSUED_KEY).where(condition).order_by(columns.created_at, columns.key_id)
     with database.begin() as connection:
-        return [Issued(*row) for row in connection.execute(issued)]
+        return [_issued_key(row) for row in connection.execute(issued)]
+
+
+def _issued_key(row: Row[*tuple[Any, ...]]) -> IssuedKey:
+    access = _access_of(row.scope, row.namespaces)
+    return IssuedKey(row.key_id, row.created_at, row.revoked_at, access, row.expires_at, row.label)
+
+
+def _insert_credential(connection: Connection, by: By, made: Credential) -> None:
+    row = {
+        "account": by.account,
+        "username": made.username,
+        "password_hash": hash_secret(made.password),
+    }
+    connection.execute(insert(credential).values(row))
+    audit.record(connection, by, Action.CREDENTIAL_CREATED, [made.username])
 
 
 def _revoke(

@@ -1,5 +1,7 @@
 """Creates, lists and deletes the namespaces of an account. A namespace exists until it is deleted, even if empty."""
 
+from collections.abc import Sequence
+
 from ccs_server.domain.errors import LimitReached
 from ccs_server.store import audit
 from ccs_server.store.connection import LibpqConnection, Statement
@@ -46,7 +48,10 @@ _LIST = Statement.of(
         'createdAt', to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
         'ttlSecond', nullif(ttl_seconds, 0)
     )) ORDER BY name), '[]')
-    FROM namespace WHERE account = $1""",
+    FROM namespace WHERE account = $1 AND ($2::text[] IS NULL OR EXISTS (
+        SELECT FROM unnest($2::text[]) AS allowed
+        WHERE name = allowed OR (right(allowed, 1) = '*' AND starts_with(name, left(allowed, -1)))
+    ))""",
 )
 
 # Without this row, the namespace's properties and TTLs cannot be reached. The purge deletes them in small batches.
@@ -89,9 +94,19 @@ def register_namespace(database: Database, account: str, name: str, ttl: int | N
         raise limit_reached(limit)
 
 
-def list_namespaces(database: Database, account: str) -> bytes:
-    """Returns all namespaces, ordered by name, as a JSON array of `{"name","createdAt","ttlSecond"}`."""
-    return database.execute(_LIST, account.encode()).get_value(0, 0) or b"[]"
+def list_namespaces(
+    database: Database, account: str, allowed: Sequence[str] | None = None
+) -> bytes:
+    """Returns the namespaces, ordered by name, as a JSON array of `{"name","createdAt","ttlSecond"}`.
+
+    Args:
+        database: the database to read from.
+        account: the account.
+        allowed: lists these namespaces only, None for all; a `*` at the end of one stands for any characters.
+    """
+    # These names need no quotes in an array.
+    names = f"{{{','.join(allowed)}}}".encode() if allowed is not None else None
+    return database.execute(_LIST, account.encode(), names).get_value(0, 0) or b"[]"
 
 
 def delete_namespace(database: Database, account: str, name: str, actor: str) -> None:

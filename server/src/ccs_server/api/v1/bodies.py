@@ -3,6 +3,7 @@
 from msgspec import Raw
 from msgspec.json import Decoder, encode
 
+from ccs_server.api.accounts import current_account
 from ccs_server.api.types import Properties, Value
 from ccs_server.domain.names import check_properties
 from ccs_server.http.body import read_json
@@ -16,9 +17,11 @@ def read_properties() -> tuple[bytes, int]:
 
     Raises:
         InvalidInput: it is not a JSON object, a name breaks the rules, or a value cannot be stored.
+        Forbidden: the credential is limited to other names.
     """
     members = read_json(_object, wrapping=1)
     check_properties(members)
+    current_account().access.require_names(members)
     return encode(members), len(members)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from flask import Response
 
 from ccs_server.api import openapi as docs
+from ccs_server.api.accounts import current_account
 from ccs_server.api.services import actor, database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, blueprint
 from ccs_server.api.v1.schemas import NamespaceBody, NamespaceResponse, TtlQuery
@@ -29,16 +30,20 @@ class Namespaces(Resource):
 
         A namespace needs no registration to be used. Registering one that exists is harmless.
         """
-        namespaces.register_namespace(
-            database(), account, check_namespace(body["name"], "name"), query["ttlSecond"]
-        )
+        namespace = check_namespace(body["name"], "name")
+        current_account().access.require_namespace(namespace)
+        namespaces.register_namespace(database(), account, namespace, query["ttlSecond"])
         return no_content()
 
     @blueprint.doc(operationId="listNamespaces", responses=docs.errors(400, 401, 403))
     @blueprint.response(200, NamespaceResponse(many=True))
     def get(self, account: str) -> Response:
-        """List the namespaces of an account."""
-        return json_response(namespaces.list_namespaces(database(), account))
+        """List the namespaces of an account.
+
+        Those that the key may use.
+        """
+        allowed = current_account().access.namespaces
+        return json_response(namespaces.list_namespaces(database(), account, allowed))
 
 
 @blueprint.route("/<account>/<namespace>", parameters=[ACCOUNT, NAMESPACE])

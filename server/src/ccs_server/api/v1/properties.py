@@ -1,7 +1,6 @@
 """Rows 4–15 of the contract: the properties of a namespace, and of a session in it."""
 
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs
+from typing import Any
 
 from flask import Response, request
 from msgspec.json import encode
@@ -15,10 +14,11 @@ from ccs_server.api.services import database
 from ccs_server.api.types import Properties, Value
 from ccs_server.api.v1.blueprint import ACCOUNT, NAME, NAMESPACE, SESSION, blueprint
 from ccs_server.api.v1.bodies import property_object, read_properties, read_value
+from ccs_server.api.v1.queries import WHOLE, read_query
 from ccs_server.domain.conditions import etag_of
-from ccs_server.domain.errors import InvalidInput, NotFound
+from ccs_server.domain.errors import NotFound
 from ccs_server.domain.names import DEFAULT_SESSION, check_namespace, check_property, check_session
-from ccs_server.domain.pointers import read_pointer, resolve
+from ccs_server.domain.pointers import resolve
 from ccs_server.http.blueprint import Resource
 from ccs_server.http.responses import json_response, no_content, not_modified, text_response
 from ccs_server.store import deleting, reading, saving
@@ -207,49 +207,6 @@ def _document(account: str, namespace: str, session: str = DEFAULT_SESSION) -> D
     return DocumentKey(account, check_namespace(namespace), check_session(session))
 
 
-class _Query(NamedTuple):
-    """What the query of a read asks for.
-
-    Attributes:
-        include: the names of the properties to read; None for all.
-        meta: whether each value comes with its entity tag, expiry and last save.
-        pointer: the reference tokens of the part of the value to read.
-    """
-
-    include: list[str] | None
-    meta: bool
-    pointer: tuple[str, ...]
-
-
-_WHOLE = _Query(None, meta=False, pointer=())
-_META = {None: False, "false": False, "true": True}
-
-
-def _query() -> _Query:
-    """The query of a read. Werkzeug reads a query slowly, and nearly no request has one.
-
-    It would also read U+FFFD where the query is not UTF-8, which is a name too.
-
-    Raises:
-        InvalidInput: a parameter cannot be read.
-    """
-    text = current_request().environ["QUERY_STRING"]
-    if not text:
-        return _WHOLE
-    try:
-        query = parse_qs(request.query_string.decode(), keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError:
-        raise InvalidInput("The query must be percent-encoded UTF-8.", "include") from None
-    include, meta, pointer = (query.get(name, [None])[0] for name in ("include", "meta", "pointer"))
-    if meta not in _META:
-        raise InvalidInput("meta must be 'true' or 'false'.", "meta")
-    return _Query(
-        include.split(",") if include else None,
-        _META[meta],
-        read_pointer(pointer) if pointer else (),
-    )
-
-
 def _save_all(document: DocumentKey) -> Response:
     properties, count = read_properties()
     options = read_write_options(current_request().environ, takes_ttl=True)
@@ -298,7 +255,7 @@ def _save_one(document: DocumentKey, name: str) -> Response:
 
 
 def _read_all(document: DocumentKey) -> Response:
-    query = _query()
+    query = read_query()
     if query.meta:
         properties, body = reading.read_described(database(), document, query.include)
     else:
@@ -320,9 +277,9 @@ def _read_all(document: DocumentKey) -> Response:
 
 def _read_one(document: DocumentKey, name: str) -> Response:
     check_property(name)
-    query = _query()
+    query = read_query()
     wanted = read_conditions(current_request().environ)
-    if query is _WHOLE and not wanted:
+    if query is WHOLE and not wanted:
         value = reading.read_one(database(), document, name)
         if value is None:
             raise NotFound(ABSENT)

@@ -1,12 +1,10 @@
 """Authentication of v2: a token of the account that the call names."""
 
-from wsgiref.types import WSGIEnvironment
-
 from flask import Request
 
 from ccs_server.api.accounts import current_account, current_request
 from ccs_server.api.services import digest_of, services
-from ccs_server.api.tokens import tenant_of
+from ccs_server.api.tokens import bearer_token, tenant_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
 
@@ -43,12 +41,6 @@ def check_tenant(account: str) -> str:
         check_account(account)
         raise Forbidden("The token is of another account; log in as a user of this one.")
     return account
-
-
-def bearer_token(environ: WSGIEnvironment) -> str | None:
-    """The token in the header Authorization; None if there is none."""
-    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _token(request: Request) -> str:
