@@ -129,6 +129,75 @@ def test_a_key_gives_only_rights_that_it_has(account: Account, database: Databas
     assert_error(ask(account, limited, ns="other"), 403)
 
 
+def statuses(account: Account, token: str, *operations: dict[str, Any]) -> list[int]:
+    """What a batch of each of these operations answers to the token."""
+    place = {"ns": "orders", "session": "s1"}
+    bearer = {"Authorization": f"Bearer {token}"}
+    target = f"/ext/v1/{account.id}/ops"
+    return [
+        account.call("POST", target, bearer, json={"ops": [place | operation]}).status_code
+        for operation in operations
+    ]
+
+
+OPERATIONS: list[dict[str, Any]] = [
+    {"op": "set", "name": "size", "value": 1},
+    {"op": "set", "values": {"size": 1}},
+    {"op": "get", "name": "size"},
+    {"op": "get", "names": ["size"]},
+    {"op": "touch", "name": "size"},
+    {"op": "merge", "name": "size", "patch": {"a": 1}},
+    {"op": "delete", "names": ["size"]},
+    {"op": "incr", "name": "size"},
+]
+OTHER_NAMES: list[dict[str, Any]] = [
+    {"op": "get"},
+    {"op": "get", "names": ["size", "other"]},
+    {"op": "set", "values": {"size": 1, "other": 1}},
+    {"op": "delete"},
+    {"op": "touch"},
+    {"op": "lease", "owner": "me", "seconds": 1},
+]
+
+
+def test_a_token_reaches_operations_of_its_session_and_names(account: Account) -> None:
+    names, all_, reader = (
+        issued(account, names=["size"]),
+        issued(account),
+        issued(account, scope="read"),
+    )
+    assert statuses(account, names, *OPERATIONS) == [200] * len(OPERATIONS)
+    assert statuses(account, names, *OTHER_NAMES) == [403] * len(OTHER_NAMES)
+    assert statuses(account, all_, *OPERATIONS, *OTHER_NAMES) == [200] * 14
+    reads = [operation["op"] == "get" for operation in (*OPERATIONS, *OTHER_NAMES)]
+    expected = [200 if is_read else 403 for is_read in reads]
+    assert statuses(account, reader, *OPERATIONS, *OTHER_NAMES) == expected
+    for elsewhere in ({"session": "s2"}, {"ns": "other"}, {"session": "__default__"}):
+        operations = [operation | elsewhere for operation in OPERATIONS]
+        assert statuses(account, all_, *operations) == [403] * len(OPERATIONS)
+    assert account.v1("GET", "/orders/s2/properties").json() == {}
+
+
+def test_keys_reach_operations_that_their_rights_cover(
+    account: Account, database: Database
+) -> None:
+    def status(key: str, *operations: dict[str, Any]) -> int:
+        ops = [{"ns": "orders", "session": "s1"} | operation for operation in operations]
+        headers = {"maven-api-key": key}
+        return account.ext("POST", "/ops", json={"ops": ops}, headers=headers).status_code
+
+    reader = new_key(account, database, access=Access(Scope.READ, ("ord*",)))
+    writer = new_key(account, database, access=Access(Scope.WRITE, ("ord*",)))
+    save, read_ = OPERATIONS[0], {"op": "get"}
+    assert [status(reader, read_), status(reader, save), status(reader, read_, save)] == [
+        200,
+        403,
+        403,
+    ]
+    assert [status(writer, save), status(writer, save, save | {"ns": "other"})] == [200, 403]
+    assert status(writer, read_ | {"ns": "other"}) == 403
+
+
 def test_a_token_makes_no_token(account: Account) -> None:
     token = issued(account)
     assert_error(ask(account, token), 403)

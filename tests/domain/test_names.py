@@ -10,12 +10,19 @@ from ccs_server.domain.names import (
     RESERVED_NAMESPACES,
     RESERVED_SESSIONS,
     check_account,
+    check_label,
     check_namespace,
+    check_namespace_pattern,
     check_namespace_v2,
     check_properties,
     check_property,
     check_session,
 )
+
+
+def check_pattern(pattern: str) -> str:
+    return check_namespace_pattern(pattern, "ns")
+
 
 CONTROLS = ["\x00", "\x1f", "\n", "\x7f", "\x9f"]
 LONE_SURROGATE = "\ud800"
@@ -35,6 +42,12 @@ LONE_SURROGATE = "\ud800"
         (check_session, "\U0001f600" * 256),
         (check_session, DEFAULT_SESSION),
         (check_session, "Properties"),
+        (check_pattern, "airline"),
+        (check_pattern, "day_*"),
+        (check_pattern, "*"),
+        (check_pattern, "a" * 128 + "*"),
+        (check_label, ""),
+        (check_label, "é \U0001f600" * 85),
         (check_property, "p" * 256),
         (check_property, "a/b/"),
         (check_property, ".."),
@@ -56,6 +69,9 @@ def test_a_valid_name_is_returned(check: Callable[[str], str], name: str) -> Non
         (check_session, "sessionId", ["", "s" * 257, "a/b", LONE_SURROGATE, *CONTROLS]),
         (check_session, "sessionId", sorted(RESERVED_SESSIONS)),
         (check_property, "property", ["", "p" * 257, LONE_SURROGATE, *CONTROLS]),
+        (check_pattern, "ns", ["", "a*b", "**", "a b*", "a" * 129, "a" * 129 + "*", "a*\n"]),
+        (check_pattern, "ns", sorted(RESERVED_NAMESPACES)),
+        (check_label, "label", ["x" * 257, LONE_SURROGATE, *CONTROLS]),
     ],
 )
 def test_an_invalid_name_is_refused_and_its_field_reported(
