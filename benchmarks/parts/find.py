@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
@@ -45,7 +46,7 @@ def run(lab: Lab) -> dict[str, Any]:
     return {"sessions_per_second": figures}
 
 
-def _count(namespace: str, where: dict[str, object], headers: dict[str, str]) -> Request:
+def _count(namespace: str, where: dict[str, object], headers: Mapping[str, str]) -> Request:
     body = {"where": where, "limit": 0, "count": True}
     return Request(
         "POST",

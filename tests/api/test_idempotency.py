@@ -1,13 +1,16 @@
 """Requests with an Idempotency-Key take place once (section 11 of the extension's contract)."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from secrets import token_hex
 from typing import Any
 
 import pytest
 from requests import Response
 
+from ccs_server.domain.access import Access, Scope
 from ccs_server.store.connection import Statement
+from ccs_server.store.credentials import KeyTerms, create_key
 from ccs_server.store.database import Database
 from tests.api.answers import assert_error
 from tests.support.clock import Clock
@@ -123,3 +126,43 @@ def test_a_repetition_while_the_first_try_runs_is_409_at_once(
             assert response.headers["Retry-After"] == "1"
         assert first.result().status_code == 200
     assert account.v1("GET", "/orders/s1/properties/n").json() == 1
+
+
+@pytest.fixture
+def admin(account: Account, database: Database) -> Account:
+    """The account, with a key of the scope `admin`."""
+    terms = KeyTerms(Access(Scope.ADMIN))
+    return replace(account, key=create_key(database, account.id, terms=terms).key)
+
+
+def test_a_key_is_created_once_and_its_secret_is_shown_once(admin: Account) -> None:
+    headers = {"Idempotency-Key": token_hex(8)}
+    body = {"label": "reports", "scope": "read"}
+    first = admin.ext("POST", "/keys", json=body, headers=headers)
+    again = admin.ext("POST", "/keys", json=body, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.headers[REPLAYED] == "true"
+    assert again.json() == first.json() | {"key": None}
+    labels = [key["label"] for key in admin.ext("GET", "/keys").json()["keys"]]
+    assert labels.count("reports") == 1
+    assert_error(admin.ext("POST", "/keys", json={"scope": "read"}, headers=headers), 422)
+
+
+def test_a_key_is_rotated_once(admin: Account) -> None:
+    key_id = admin.ext("POST", "/keys", json={"label": "a", "scope": "read"}).json()["keyId"]
+    headers = {"Idempotency-Key": token_hex(8)}
+    path = f"/keys/{key_id}/rotate"
+    first = admin.ext("POST", path, json={"overlap": 0}, headers=headers)
+    again = admin.ext("POST", path, json={"overlap": 0}, headers=headers)
+    assert first.status_code == 201, first.text
+    assert again.json() == first.json() | {"key": None}
+
+
+def test_a_token_is_issued_once(account: Account) -> None:
+    headers = {"Idempotency-Key": token_hex(8)}
+    body = {"ns": "orders", "session": "s1", "scope": "read"}
+    first = account.ext("POST", "/tokens", json=body, headers=headers)
+    again = account.ext("POST", "/tokens", json=body, headers=headers)
+    assert first.json()["token"]
+    assert again.json() == {"token": None, "expiresAt": first.json()["expiresAt"]}
+    assert again.headers[REPLAYED] == "true"

@@ -36,6 +36,7 @@ from ccs_server.store import audit
 from ccs_server.store.audit import OPERATOR, SERVICE, Action, By
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
+from ccs_server.store.operations.idempotency import Once, run_once
 from ccs_server.store.quotas import QUOTA_OF_HOLDER, decode_quota
 from ccs_server.store.tables import api_key, credential
 
@@ -220,17 +221,32 @@ def use_credential(database: Database, credential: StoredSecret) -> None:
 
 
 def create_key(
-    database: Database, account: str, actor: str = OPERATOR, terms: KeyTerms = _DEFAULT_TERMS
+    database: Database,
+    account: str,
+    actor: str = OPERATOR,
+    terms: KeyTerms = _DEFAULT_TERMS,
+    once: Once[NewKey] | None = None,
 ) -> NewKey:
-    """Creates a key. The account's existing keys stay valid."""
+    """Creates a key. The account's existing keys stay valid.
+
+    Raises:
+        Replay: the request of `once` has been answered before.
+    """
     lifetime = terms.expires_in
     expires_at = func.now() + timedelta(seconds=lifetime) if lifetime is not None else None
-    with database.begin() as connection:
-        return _create_key(connection, By(account, actor), terms, expires_at)
+    by = By(account, actor)
+    return run_once(
+        database, once, lambda connection: _create_key(connection, by, terms, expires_at)
+    )
 
 
-def rotate_key(
-    database: Database, account: str, key_id: str, overlap: int, actor: str = OPERATOR
+def rotate_key(  # noqa: PLR0913, PLR0917 - whose key, by whom, and how
+    database: Database,
+    account: str,
+    key_id: str,
+    overlap: int,
+    actor: str = OPERATOR,
+    once: Once[NewKey] | None = None,
 ) -> NewKey:
     """Creates a key with the rights, label and expiry of a valid one, which ends in `overlap` seconds at the latest.
 
@@ -238,11 +254,13 @@ def rotate_key(
 
     Raises:
         NotFound: the account has no valid key with this id.
+        Replay: the request of `once` has been answered before.
     """
     by = By(account, actor)
     old = select(api_key).where(_is_valid_key(account), api_key.c.key_id == key_id)
     ends = func.least(api_key.c.expires_at, func.now() + timedelta(seconds=overlap))
-    with database.begin() as connection:
+
+    def rotate(connection: Connection) -> NewKey:
         # The row is locked, so a key that is being revoked cannot be replaced.
         row = connection.execute(old.with_for_update()).one_or_none() if is_id(key_id) else None
         if row is None:
@@ -255,6 +273,8 @@ def rotate_key(
         details = {"replaced_by": made.key_id, "overlap": overlap}
         audit.record(connection, by, Action.KEY_ROTATED, [key_id], details)
         return made
+
+    return run_once(database, once, rotate)
 
 
 def create_first_key(database: Database, account: str) -> ApiKey | None:

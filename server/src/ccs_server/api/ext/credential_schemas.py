@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ccs_server.api import openapi as docs
+from ccs_server.api.ext.idempotency import PARAMETER
 from ccs_server.api.types import PropertyName
 from ccs_server.domain.limits import (
     MAX_KEY_NAMESPACES,
@@ -139,7 +140,10 @@ class KeyResponse(Struct, kw_only=True, omit_defaults=True):
 class NewKeyResponse(KeyResponse, kw_only=True):
     """A new key."""
 
-    key: Annotated[str, Meta(description="The key itself. It is not shown again.")]
+    key: Annotated[
+        str | None,
+        Meta(description="The key itself. It is not shown again: null in a repeated response."),
+    ]
 
 
 class KeysResponse(Struct):
@@ -151,7 +155,12 @@ class KeysResponse(Struct):
 class TokenResponse(Struct):
     """A new session token."""
 
-    token: Annotated[str, Meta(description="A JWT, for Authorization: Bearer or maven-api-key.")]
+    token: Annotated[
+        str | None,
+        Meta(
+            description="A JWT, for Authorization: Bearer or maven-api-key; null in a repeated response."
+        ),
+    ]
     expiresAt: Moment
 
 
@@ -171,9 +180,10 @@ def create_key_docs(operation_id: str) -> dict[str, Any]:
     example = {"label": "reports", "scope": "read", "ns": ["airline", "day_*"]}
     return {
         "operationId": operation_id,
+        "parameters": [PARAMETER],
         "requestBody": docs.body(KeyBody, key=example),
         "responses": _created("The key.", NewKeyResponse, key=_NEW_KEY)
-        | docs.errors(400, 401, 403, 413, 415),
+        | docs.errors(400, 401, 403, 409, 413, 415, 422),
     }
 
 
@@ -198,9 +208,10 @@ def rotate_key_docs(operation_id: str) -> dict[str, Any]:
     """The documentation of POST `/keys/{id}/rotate`."""
     return {
         "operationId": operation_id,
+        "parameters": [PARAMETER],
         "requestBody": docs.body(RotationBody, day={"overlap": 86_400}),
         "responses": _created("The new key.", NewKeyResponse, key=_NEW_KEY)
-        | docs.errors(400, 401, 403, 404, 413, 415),
+        | docs.errors(400, 401, 403, 404, 409, 413, 415, 422),
     }
 
 
@@ -210,9 +221,10 @@ def create_token_docs(operation_id: str) -> dict[str, Any]:
     response = {"token": "eyJhbGciOiJFZERTQSJ9.e30.c2ln", "expiresAt": "2021-02-26T02:56:38.220Z"}
     return {
         "operationId": operation_id,
+        "parameters": [PARAMETER],
         "requestBody": docs.body(TokenBody, session=example),
         "responses": _created("The token.", TokenResponse, token=response)
-        | docs.errors(400, 401, 403, 413, 415),
+        | docs.errors(400, 401, 403, 409, 413, 415, 422),
     }
 
 

@@ -1,14 +1,19 @@
 """Requests that take place once, however often they are sent: the header Idempotency-Key."""
 
 import re
+from collections.abc import Callable
+from functools import wraps
 from hashlib import sha256
+from typing import ParamSpec
 
 from flask import Response
 
 from ccs_server.api.accounts import current_account, current_request
 from ccs_server.domain.errors import InvalidInput
 from ccs_server.http.responses import json_response
-from ccs_server.store.operations.idempotency import Answer, Request
+from ccs_server.store.operations.idempotency import Replay, Request
+
+P = ParamSpec("P")
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -57,8 +62,16 @@ def once(body: bytes) -> Request | None:
     )
 
 
-def replay(answer: Answer) -> Response:
-    """The response to a repeated request."""
-    response = json_response(answer.body, answer.status)
-    response.headers[REPLAYED] = "true"
-    return response
+def replaying(view: Callable[P, Response]) -> Callable[P, Response]:
+    """Lets a view respond with the stored answer of a request that is repeated."""
+
+    @wraps(view)
+    def respond(*args: P.args, **kwargs: P.kwargs) -> Response:
+        try:
+            return view(*args, **kwargs)
+        except Replay as repeated:
+            response = json_response(repeated.answer.body, repeated.answer.status)
+            response.headers[REPLAYED] = "true"
+            return response
+
+    return respond

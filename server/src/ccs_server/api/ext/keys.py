@@ -8,6 +8,7 @@ from msgspec.json import Decoder, encode
 
 from ccs_server.api.accounts import current_account
 from ccs_server.api.ext import credential_schemas as schemas
+from ccs_server.api.ext import idempotency
 from ccs_server.api.ext.blueprint import ACCOUNT, blueprint
 from ccs_server.api.ext.numbers import check_whole
 from ccs_server.api.ext.queries import check_no_parameters
@@ -19,10 +20,11 @@ from ccs_server.domain.limits import MAX_OVERLAP_SECONDS, MAX_TTL_SECONDS
 from ccs_server.domain.names import check_label, check_namespace_pattern
 from ccs_server.domain.times import utc
 from ccs_server.http.blueprint import Resource
-from ccs_server.http.body import read_json
+from ccs_server.http.body import decode_json, read_body, storable
 from ccs_server.http.responses import json_response, no_content
 from ccs_server.store import credentials
 from ccs_server.store.credentials import IssuedKey, KeyTerms, NewKey
+from ccs_server.store.operations.idempotency import Answer, Once
 
 _KEY_ID = path_parameter("key_id", {"type": "string"}, "a1B2c3D4e5F6", "The id of the key.")
 
@@ -35,15 +37,17 @@ class Keys(Resource):
     """The keys of an account."""
 
     @blueprint.doc(**schemas.create_key_docs("createKey"))
+    @idempotency.replaying
     def post(self, account: str) -> Response:
         """Create a key.
 
         Needs the scope `admin`. The response holds the key itself, which is not shown again.
         """
         _check_admin()
-        terms = _terms(read_json(_key, wrapping=1))
-        made = credentials.create_key(database(), account, actor(), terms)
-        return json_response(_new_key(made), 201)
+        body = read_body()
+        terms = _terms(decode_json(_key, storable(body, wrapping=1)))
+        made = credentials.create_key(database(), account, actor(), terms, _once(body))
+        return json_response(_new_key(made, key=made.key), 201)
 
     @blueprint.doc(**schemas.list_keys_docs("listKeys"))
     def get(self, account: str) -> Response:
@@ -77,16 +81,18 @@ class KeyRotation(Resource):
     """The rotation of a key."""
 
     @blueprint.doc(**schemas.rotate_key_docs("rotateKey"))
+    @idempotency.replaying
     def post(self, account: str, key_id: str) -> Response:
         """Replace a key by one of the same rights, label and expiry.
 
         Needs the scope `admin`. The old key ends after the overlap, and with it its session tokens.
         """
         _check_admin()
-        body = read_json(_rotation, wrapping=1)
-        overlap = check_whole(body.overlap, 0, MAX_OVERLAP_SECONDS, "overlap")
-        made = credentials.rotate_key(database(), account, key_id, overlap, actor())
-        return json_response(_new_key(made), 201)
+        body = read_body()
+        given = decode_json(_rotation, storable(body, wrapping=1))
+        overlap = check_whole(given.overlap, 0, MAX_OVERLAP_SECONDS, "overlap")
+        made = credentials.rotate_key(database(), account, key_id, overlap, actor(), _once(body))
+        return json_response(_new_key(made, key=made.key), 201)
 
 
 def _check_admin() -> None:
@@ -120,5 +126,11 @@ def _members(key: IssuedKey) -> dict[str, Any]:
     }
 
 
-def _new_key(made: NewKey) -> bytes:
-    return encode(schemas.NewKeyResponse(key=made.key, **_members(made.issued)))
+def _once(body: bytes) -> Once[NewKey] | None:
+    """The request, if it has an idempotency key. The key itself is not stored, so a repetition does not have it."""
+    request = idempotency.once(body)
+    return Once(request, lambda made: Answer(201, _new_key(made, key=None))) if request else None
+
+
+def _new_key(made: NewKey, *, key: str | None) -> bytes:
+    return encode(schemas.NewKeyResponse(key=key, **_members(made.issued)))

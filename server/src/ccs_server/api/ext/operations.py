@@ -10,6 +10,7 @@ from ccs_server.api.accounts import current_account
 from ccs_server.api.ext import idempotency, schemas
 from ccs_server.api.ext.batches import read_operations
 from ccs_server.api.ext.blueprint import ACCOUNT, blueprint
+from ccs_server.api.ext.queries import check_no_parameters
 from ccs_server.api.services import database
 from ccs_server.domain.errors import ContextError, InvalidInput
 from ccs_server.http.blueprint import Resource
@@ -17,8 +18,8 @@ from ccs_server.http.body import decode_json, read_body
 from ccs_server.http.errors import error_members
 from ccs_server.http.responses import json_response
 from ccs_server.store.operations.base import Operation, Outcome
-from ccs_server.store.operations.idempotency import Answer, Replay, Request
-from ccs_server.store.operations.run import Once, run_atomic, run_each
+from ccs_server.store.operations.idempotency import Answer, Once, Request
+from ccs_server.store.operations.run import run_atomic, run_each
 
 _batch = Decoder(schemas.Batch)
 
@@ -62,6 +63,7 @@ class Operations(Resource):
         refused is the response's error. Without, each takes place by itself. A key or token needs the scope `read` for
         `get`, and `write` for everything else.
         """
+        check_no_parameters()
         body = read_body()
         batch = decode_json(_batch, body)
         operations = read_operations(account, current_account().access, batch.ops)
@@ -75,13 +77,10 @@ class Operations(Resource):
         return json_response(_answer(run_each(database(), operations, _check_quota)).body)
 
 
+@idempotency.replaying
 def _run_atomic(operations: Sequence[Operation], request: Request | None) -> Response:
     once = Once(request, _answer) if request else None
-    try:
-        outcomes = run_atomic(database(), operations, _check_quota, once)
-    except Replay as repeated:
-        return idempotency.replay(repeated.answer)
-    return json_response(_answer(outcomes).body)
+    return json_response(_answer(run_atomic(database(), operations, _check_quota, once)).body)
 
 
 def _check_quota(operation: Operation) -> None:

@@ -4,13 +4,19 @@ The answer is stored in the transaction of the request's changes, so neither exi
 try runs it holds a lock on its key, and repetitions are refused at once.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
 
 from psycopg.pq.abc import PGresult
+from sqlalchemy import Connection, Text, cast, func, literal, select, text
+from sqlalchemy.dialects.postgresql import JSON, insert
 
 from ccs_server.domain.errors import Conflict, KeyReused
 from ccs_server.store.connection import Statement, Step
 from ccs_server.store.database import Database
+from ccs_server.store.tables import idempotent_response
+
+Made = TypeVar("Made")
 
 # In all statements: $1 account, $2 credential, $3 the hash of the key.
 
@@ -93,6 +99,13 @@ class Request(NamedTuple):
         return self.account.encode(), self.credential.encode(), _bytea(self.key_hash)
 
 
+class Once(NamedTuple, Generic[Made]):
+    """A request that takes place once, and how its answer is made of what it has made."""
+
+    request: Request
+    answer: Callable[[Made], Answer]
+
+
 def check_new(request: Request) -> list[Step]:
     """The steps that let a transaction continue only if the request is new. They fail with DIVISION_BY_ZERO."""
     return [(_TRY_LOCK, request.params()), (_CHECK_NEW, request.params())]
@@ -114,15 +127,80 @@ def refuse_repeated(database: Database, request: Request) -> Replay | KeyReused 
     return _refusal(found)
 
 
+def run_once(
+    database: Database, once: Once[Made] | None, make: Callable[[Connection], Made]
+) -> Made:
+    """Calls `make` in a transaction of SQLAlchemy Core, which also stores the answer if there is `once`.
+
+    Raises:
+        Replay: the request has been answered before.
+        KeyReused: the key was used for another request.
+        Conflict: the first try is still running.
+    """
+    with database.begin() as connection:
+        if once is None:
+            return make(connection)
+        _check_new_in(connection, once.request)
+        made = make(connection)
+        answer = once.answer(made)
+        row = {
+            **_columns(once.request),
+            "request_hash": once.request.request_hash,
+            "status": answer.status,
+            # Cast from text, so that it is stored as it is.
+            "body": cast(literal(answer.body.decode(), Text), JSON),
+            "created_at": func.now(),
+        }
+        upsert = insert(idempotent_response).values(row)
+        keys = idempotent_response.primary_key.columns
+        connection.execute(upsert.on_conflict_do_update(index_elements=keys, set_=row))
+        return made
+
+
+def _check_new_in(connection: Connection, request: Request) -> None:
+    address = "/".join(
+        ("idempotency", request.account, request.credential, rf"\x{request.key_hash.hex()}")
+    )
+    lock = func.pg_try_advisory_xact_lock(func.hashtextextended(address, 0))
+    if not connection.scalar(select(lock)):
+        raise _still_running()
+    stored = idempotent_response.c
+    found = select(stored.request_hash, stored.status, cast(stored.body, Text)).where(
+        *(stored[name] == value for name, value in _columns(request).items()),
+        stored.created_at > func.now() - text("interval '24 hours'"),
+    )
+    row = connection.execute(found).one_or_none()
+    if row is not None:
+        request_hash, status, body = row
+        is_same = request_hash == request.request_hash
+        raise _repeated(Answer(status, body.encode()), is_same=is_same)
+
+
+def _columns(request: Request) -> dict[str, object]:
+    return {
+        "account": request.account,
+        "credential": request.credential,
+        "key_hash": request.key_hash,
+    }
+
+
 def _refusal(found: PGresult) -> Replay | KeyReused | Conflict:
     if not found.ntuples:
-        return Conflict("The first try of this request is still running; try again.", retry_after=1)
+        return _still_running()
     is_same, status, body = (found.get_value(0, column) or b"" for column in range(3))
-    if is_same != b"t":
-        return KeyReused(
-            "This Idempotency-Key was used for another request; make a new key for each request."
-        )
-    return Replay(Answer(int(status), body))
+    return _repeated(Answer(int(status), body), is_same=is_same == b"t")
+
+
+def _still_running() -> Conflict:
+    return Conflict("The first try of this request is still running; try again.", retry_after=1)
+
+
+def _repeated(answer: Answer, *, is_same: bool) -> Replay | KeyReused:
+    if is_same:
+        return Replay(answer)
+    return KeyReused(
+        "This Idempotency-Key was used for another request; make a new key for each request."
+    )
 
 
 def _bytea(value: bytes) -> bytes:

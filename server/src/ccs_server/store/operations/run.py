@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import NamedTuple
 
 from msgspec.json import encode
 from psycopg.pq.abc import PGresult
@@ -17,8 +16,7 @@ from ccs_server.store.namespaces import limit_reached
 from ccs_server.store.operations.base import Operation, Outcome, names_parameter
 from ccs_server.store.operations.idempotency import (
     DIVISION_BY_ZERO,
-    Answer,
-    Request,
+    Once,
     check_new,
     refuse_repeated,
     store,
@@ -87,13 +85,6 @@ class _Repeated(ContextError):
     """The request is not new."""
 
 
-class Once(NamedTuple):
-    """A request that takes place once, and how its answer is made of the outcomes."""
-
-    request: Request
-    answer: Callable[[Sequence[Outcome]], Answer]
-
-
 def run(database: Database, operation: Operation) -> Outcome:
     """Executes one operation.
 
@@ -140,7 +131,7 @@ def run_atomic(
     database: Database,
     operations: Sequence[Operation],
     check: Callable[[Operation], None],
-    once: Once | None = None,
+    once: Once[Sequence[Outcome]] | None = None,
 ) -> list[Outcome]:
     """Executes operations as one transaction: all of them or, if one is refused, none.
 
@@ -194,7 +185,9 @@ def _run_alone(database: Database, operation: Operation) -> Outcome | None:
     return operation.outcome_alone([database.execute(statement, *params)])
 
 
-def _run_alone_once(database: Database, operation: Operation, once: Once) -> Outcome | None:
+def _run_alone_once(
+    database: Database, operation: Operation, once: Once[Sequence[Outcome]]
+) -> Outcome | None:
     """As `_run_alone`, in a transaction that also stores the answer."""
     steps = operation.alone()
     if not steps:
@@ -214,7 +207,7 @@ def _run_alone_once(database: Database, operation: Operation, once: Once) -> Out
 
 
 def _run_locked(
-    database: Database, operations: Sequence[Operation], once: Once | None = None
+    database: Database, operations: Sequence[Operation], once: Once[Sequence[Outcome]] | None = None
 ) -> list[Outcome]:
     """Executes operations under the exclusive locks of all their documents."""
     for _ in range(_ATTEMPTS):
@@ -226,7 +219,7 @@ def _run_locked(
 
 
 def _try_locked(
-    database: Database, operations: Sequence[Operation], once: Once | None
+    database: Database, operations: Sequence[Operation], once: Once[Sequence[Outcome]] | None
 ) -> list[Outcome]:
     """As `_run_locked`.
 
@@ -321,7 +314,7 @@ def _pipeline(connection: LibpqConnection, steps: Sequence[Step]) -> list[PGresu
         raise
 
 
-def _begin_once(once: Once) -> list[Step]:
+def _begin_once(once: Once[Sequence[Outcome]]) -> list[Step]:
     return [(BEGIN, ()), *check_new(once.request)]
 
 
