@@ -7,7 +7,10 @@ import pytest
 from requests import Response
 
 from ccs_server.api.policy import RequestPolicy
+from ccs_server.domain.access import Access, Scope
 from ccs_server.domain.cursors import MAX_CURSOR_LENGTH, new_cursor
+from ccs_server.store.credentials import KeyTerms, create_key
+from ccs_server.store.database import Database
 from tests.api.answers import TIMESTAMP, assert_error
 from tests.support.clock import Clock
 from tests.support.service import Account
@@ -324,3 +327,25 @@ def test_finding_is_admitted_as_a_listing() -> None:
     assert is_listing("GET", "/v1/account/demo/orders/session-ids")
     assert not is_listing("POST", "/ext/v1/demo/ops")
     assert not is_listing("PUT", "/v1/account/demo/orders/properties/find")
+
+
+def test_a_read_key_of_the_namespace_finds_and_one_of_another_does_not(
+    account: Account, database: Database
+) -> None:
+    fill(account, CALLERS)
+    path = f"/ext/v1/{account.id}/namespaces/orders/find"
+    for namespaces, status in ((None, 200), (("ord*",), 200), (("other", "order"), 403)):
+        terms = KeyTerms(Access(Scope.READ, namespaces), None)
+        key = create_key(database, account.id, terms=terms).key
+        response = account.call("POST", path, {"maven-api-key": key}, json={})
+        assert response.status_code == status, namespaces
+    token = {"Authorization": f"Bearer {account.token}"}
+    assert account.call("POST", path, token, json={}).status_code == 200
+
+
+def test_a_session_token_does_not_find(account: Account) -> None:
+    body = {"ns": "orders", "session": "s1", "scope": "write"}
+    made = account.ext("POST", "/tokens", json=body, headers={"maven-api-key": account.key})
+    token = {"Authorization": f"Bearer {made.json()['token']}"}
+    path = f"/ext/v1/{account.id}/namespaces/orders/find"
+    assert_error(account.call("POST", path, token, json={}), 403)

@@ -32,17 +32,17 @@ def position_of(cursor: str, query: Sequence[str], field: str = "after") -> str:
     Raises:
         InvalidInput: `cursor` is not a cursor, or is one of another query; `field` names where it was given.
     """
+    refusal = InvalidInput(
+        f"{field} must be the next of an earlier response to the same query; leave it out to begin again.",
+        field,
+    )
     try:
         decoded = _decode(cursor)
         position = decoded[_DIGEST_BYTES:].decode()
-        is_of_query = decoded[:_DIGEST_BYTES] == _digest(query, position)
     except ValueError:
-        is_of_query = False
-    if not is_of_query:
-        raise InvalidInput(
-            f"{field} must be the next of an earlier response to the same query; leave it out to begin again.",
-            field,
-        )
+        raise refusal from None
+    if decoded[:_DIGEST_BYTES] != _digest(query, position):
+        raise refusal
     return position
 
 
