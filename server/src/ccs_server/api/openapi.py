@@ -194,6 +194,12 @@ FILTER_SCHEMA: Doc = {
     "pattern": rf"^{NAMESPACE_PATTERN_V2}\.[^\u0000-\u001f\u007f-\u009f]{{1,256}}$",
 }
 
+POINTER_SCHEMA: Doc = {
+    "type": "string",
+    "pattern": "^(/([^/~]|~[01])*)*$",
+    "examples": ["/items/0"],
+}
+
 # What clients and proxies do not carry in a path: it goes through bodies.
 NAME_IN_PATH_SCHEMA: Doc = NAME_SCHEMA | {"not": {"enum": [".", ".."]}}
 

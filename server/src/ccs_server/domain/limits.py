@@ -57,3 +57,6 @@ SESSION_TOKEN_SECONDS = 900
 
 MAX_TOKEN_NAMES = 20
 """The maximum number of properties that a session token may be limited to (extension, section 6)."""
+
+MAX_KEPT = 2**31 - 1
+"""The maximum number of elements that an append keeps: that of PostgreSQL's integer."""

@@ -8,11 +8,19 @@ from msgspec import UNSET, Raw, UnsetType
 from msgspec.json import Decoder, encode
 
 from ccs_server.api.ext import schemas
+from ccs_server.api.ext.numbers import check_whole
 from ccs_server.api.types import Properties
 from ccs_server.domain.access import Access, Scope
 from ccs_server.domain.conditions import Conditions, etag_of, read_tags
 from ccs_server.domain.errors import ContextError, InvalidInput
-from ccs_server.domain.limits import MAX_DIGITS
+from ccs_server.domain.limits import (
+    FOREVER,
+    MAX_DIGITS,
+    MAX_FENCE,
+    MAX_KEPT,
+    MAX_LEASE_SECONDS,
+    MAX_TTL_SECONDS,
+)
 from ccs_server.domain.names import (
     check_namespace,
     check_properties,
@@ -91,14 +99,14 @@ def _operation_of(  # noqa: PLR0911 - one for each kind
             return Delete(document=document, name=name, names=names, **_guards(given))
         case schemas.TouchOperation():
             name, names = _which(given)
-            ttl = _or_none(given.ttl)
+            ttl = _ttl(given.ttl)
             return Touch(document=document, name=name, names=names, ttl=ttl, **_guards(given))
         case schemas.IncrementOperation():
             by = "1" if given.by is UNSET else _number(bytes(given.by))
             return Increment(document=document, by=by, **_part(given))
         case schemas.AppendOperation():
             values = storable(encode(given.values), wrapping=1)
-            keep = _or_none(given.keep)
+            keep = None if given.keep is UNSET else check_whole(given.keep, 1, MAX_KEPT, "keep")
             return Append(document=document, values=values, keep=keep, **_part(given))
         case schemas.MergeOperation():
             return Merge(document=document, patch=_patch(given.patch), **_part(given))
@@ -106,11 +114,11 @@ def _operation_of(  # noqa: PLR0911 - one for each kind
             return Lease(
                 document=document,
                 owner=given.owner,
-                seconds=given.seconds,
-                fence=_or_none(given.fence),
+                seconds=check_whole(given.seconds, 1, MAX_LEASE_SECONDS, "seconds"),
+                fence=_fence(given.fence),
             )
         case schemas.ReleaseOperation():
-            return Release(document=document, fence=given.fence)
+            return Release(document=document, fence=check_whole(given.fence, 1, MAX_FENCE, "fence"))
 
 
 def _get(document: DocumentKey, given: schemas.GetOperation) -> Get:
@@ -124,7 +132,7 @@ def _get(document: DocumentKey, given: schemas.GetOperation) -> Get:
 
 
 def _set(document: DocumentKey, given: schemas.SetOperation) -> Set:
-    ttl = KEEP_TTL if isinstance(given.ttl, str) else _or_none(given.ttl)
+    ttl = KEEP_TTL if isinstance(given.ttl, str) else _ttl(given.ttl)
     if isinstance(given.name, str) and isinstance(given.value, Raw) and given.values is UNSET:
         check_property(given.name, "name")
         value = storable(bytes(given.value), wrapping=0)
@@ -181,7 +189,7 @@ def _guards(given: schemas.WriteOperation) -> _Guards:
             None if given.ifMatch is UNSET else read_tags(given.ifMatch, "ifMatch"),
             None if given.ifNoneMatch is UNSET else read_tags(given.ifNoneMatch, "ifNoneMatch"),
         ),
-        "fence": _or_none(given.fence),
+        "fence": _fence(given.fence),
     }
 
 
@@ -190,7 +198,7 @@ def _part(
 ) -> _Part:
     """What the changes of a part of a value have in common."""
     name = check_property(given.name, "name")
-    return {"name": name, "ttl": _or_none(given.ttl), **_guards(given)}
+    return {"name": name, "ttl": _ttl(given.ttl), **_guards(given)}
 
 
 def _number(text: bytes) -> str:
@@ -209,5 +217,9 @@ def _patch(given: Raw) -> bytes:
     return patch
 
 
-def _or_none(given: int | UnsetType) -> int | None:
-    return None if given is UNSET else given
+def _ttl(given: float | UnsetType) -> int | None:
+    return None if given is UNSET else check_whole(given, FOREVER, MAX_TTL_SECONDS, "ttl")
+
+
+def _fence(given: float | UnsetType) -> int | None:
+    return None if given is UNSET else check_whole(given, 1, MAX_FENCE, "fence")

@@ -10,8 +10,10 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from ccs_server.api import openapi as docs
 from ccs_server.api.types import PropertyName, Value
 from ccs_server.domain.limits import (
+    FOREVER,
     MAX_APPENDED,
     MAX_FENCE,
+    MAX_KEPT,
     MAX_LEASE_SECONDS,
     MAX_OPERATIONS,
     MAX_OWNER,
@@ -24,8 +26,21 @@ Session = Annotated[str, Meta(examples=["mySession"], extra_json_schema=docs.SES
 Condition = Annotated[
     str, Meta(description="`*`, or entity tags in quotes, as in the header.", examples=['"0a1b"'])
 ]
-Fence = Annotated[int, Meta(ge=1, le=MAX_FENCE, description="The fence that the lease returned.")]
-Seconds = Annotated[int, Meta(ge=0, le=MAX_TTL_SECONDS, description="0 is forever.")]
+# 60.0 is a whole number too. That numbers are whole and within their bounds, `batches` checks.
+Fence = Annotated[
+    int | float,
+    Meta(
+        description="The fence that the lease returned.",
+        extra_json_schema={"type": "integer", "minimum": 1, "maximum": MAX_FENCE},
+    ),
+]
+Seconds = Annotated[
+    int | float,
+    Meta(
+        description="0 is forever.",
+        extra_json_schema={"type": "integer", "minimum": FOREVER, "maximum": MAX_TTL_SECONDS},
+    ),
+]
 Names = Annotated[list[PropertyName], Meta(description="No names: nothing is done.")]
 
 
@@ -42,7 +57,13 @@ class GetOperation(_Operation, tag="get", kw_only=True):
     name: PropertyName | UnsetType = UNSET
     names: Names | UnsetType = UNSET
     meta: bool = False
-    pointer: Annotated[str, Meta(description="A JSON pointer (RFC 6901).")] | UnsetType = UNSET
+    pointer: (
+        Annotated[
+            str,
+            Meta(description="A JSON pointer (RFC 6901).", extra_json_schema=docs.POINTER_SCHEMA),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class WriteOperation(_Operation, kw_only=True):
@@ -92,7 +113,11 @@ class AppendOperation(WriteOperation, tag="append", kw_only=True):
     values: Annotated[list[Raw], Meta(min_length=1, max_length=MAX_APPENDED)]
     keep: (
         Annotated[
-            int, Meta(ge=1, le=2**31 - 1, description="How many of the last elements to keep.")
+            int | float,
+            Meta(
+                description="How many of the last elements to keep.",
+                extra_json_schema={"type": "integer", "minimum": 1, "maximum": MAX_KEPT},
+            ),
         ]
         | UnsetType
     ) = UNSET
@@ -119,7 +144,10 @@ class LeaseOperation(_Operation, tag="lease", kw_only=True):
             description="A label that others see; it proves nothing.",
         ),
     ]
-    seconds: Annotated[int, Meta(ge=1, le=MAX_LEASE_SECONDS)]
+    seconds: Annotated[
+        int | float,
+        Meta(extra_json_schema={"type": "integer", "minimum": 1, "maximum": MAX_LEASE_SECONDS}),
+    ]
     fence: Fence | UnsetType = UNSET
 
 
@@ -149,7 +177,7 @@ class Batch(Struct, forbid_unknown_fields=True):
     atomic: Annotated[bool, Meta(description="All of them or none, and as one.")] = True
 
 
-class BatchOfOperations(Struct):
+class BatchOfOperations(Struct, forbid_unknown_fields=True):
     """As `Batch`, which leaves the operations to be read one by one, so that an error has the index of its own."""
 
     ops: Annotated[list[AnyOperation], Meta(min_length=1, max_length=MAX_OPERATIONS)]

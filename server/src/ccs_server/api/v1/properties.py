@@ -47,11 +47,7 @@ _META_PARAMETER = {
 _POINTER = {
     "name": "pointer",
     "in": "query",
-    "schema": {
-        "type": "string",
-        "pattern": "^(/([^/~]|~[01])*)*$",
-        "examples": ["/items/0"],
-    },
+    "schema": docs.POINTER_SCHEMA,
     "description": "A JSON pointer (RFC 6901): only that part of the value.",
 }
 
