@@ -91,7 +91,10 @@ def test_a_refusal_says_what_is_there(account: Account) -> None:
     assert_error(document, 412)
     changed = account.results(later, GET)
     assert changed[1]["values"] == {"b": 3}
-    assert document.headers["ETag"] == account.v1("GET", SESSION).headers["ETag"]
+    etag = account.v1("GET", SESSION).headers["ETag"]
+    assert document.headers["ETag"] == document.json()["etag"] == etag
+    each, *_ = account.results({"op": "delete", "ifMatch": OTHER}, atomic=False)
+    assert each["etag"] == etag
 
 
 def test_without_atomic_each_takes_place_by_itself(account: Account) -> None:

@@ -77,13 +77,9 @@ class Conflict(ContextError):
 class PreconditionFailed(ContextError):
     """A condition or a fence does not hold, so nothing was changed.
 
-    The member `current` describes the property that the condition is about, if it is about one; else `etag` is the
-    entity tag of the document, if the condition is about that.
+    The member `current` describes the property that the condition is about, if it is about one. If it is about a
+    document, the member `etag` is the document's entity tag.
     """
-
-    def __init__(self, message: str, etag: str | None = None, **members: object) -> None:
-        super().__init__(message, **members)
-        self.etag = etag
 
 
 class KeyReused(ContextError):

@@ -109,7 +109,7 @@ def _respond_to_context_error(error: ContextError) -> Response:
     match error:
         case Unauthenticated(scheme=str(scheme)):
             headers["WWW_Authenticate"] = scheme
-        case PreconditionFailed(etag=str(etag)):
+        case PreconditionFailed(members={"etag": str(etag)}):
             headers["ETag"] = etag
         case TooManyRequests(standing=standing):
             headers |= dict(rate_headers(standing))
@@ -144,6 +144,9 @@ class ErrorSchema(Schema):
         metadata={
             "description": "For a condition of a property: what is there, `{value, etag, expiresAt, updatedAt}`."
         },
+    )
+    etag = fields.String(
+        metadata={"description": "For a condition of a document: its entity tag now."}
     )
     lease = fields.Dict(
         allow_none=True,
