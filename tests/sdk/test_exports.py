@@ -9,7 +9,10 @@ import pytest
 import ccs_sdk
 from ccs_sdk import errors, models
 
-PUBLIC_MODULES = {"client", "documents", "errors", "handles", "models", "scopes"}
+PUBLIC_MODULES = {
+    *{"batches", "client", "documents", "errors", "handles", "keys", "leases", "models"},
+    *{"properties", "scopes"},
+}
 
 
 def test_dunder_all_lists_every_public_name() -> None:

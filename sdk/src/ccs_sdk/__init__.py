@@ -18,7 +18,9 @@ from ccs_sdk._names import DEFAULT_SESSION
 from ccs_sdk._options import ClientOptions
 from ccs_sdk._pages import Pages
 from ccs_sdk._retry import OnRetry, RetryEvent, RetryPolicy
+from ccs_sdk._states import LeaseGrant, LeaseHolder, Property
 from ccs_sdk._version import __version__
+from ccs_sdk.batches import Batch, BatchProperties, Result
 from ccs_sdk.client import ContextClient
 from ccs_sdk.documents import DocumentClient
 from ccs_sdk.errors import (
@@ -28,11 +30,16 @@ from ccs_sdk.errors import (
     CCSError,
     ClientClosedError,
     ConfigurationError,
+    ConflictError,
     ConnectionFailedError,
     InvalidArgumentError,
+    KeyReusedError,
+    LeasedError,
+    LeaseLostError,
     MethodNotAllowedError,
     NotFoundError,
     PermissionDeniedError,
+    PreconditionFailedError,
     PropertyNotFoundError,
     ServerError,
     ServiceUnavailableError,
@@ -43,44 +50,68 @@ from ccs_sdk.errors import (
     TransportError,
     UnsupportedMediaTypeError,
 )
-from ccs_sdk.handles import NamespaceHandle, PropertiesHandle, SessionHandle
+from ccs_sdk.handles import NamespaceHandle, SessionHandle
+from ccs_sdk.keys import Keys
+from ccs_sdk.leases import Lease, OnLost, Turn
 from ccs_sdk.models import (
     FOREVER,
+    APIKey,
     Document,
     DocumentReceipt,
+    Hit,
     Namespace,
+    NewAPIKey,
     SessionProperties,
+    SessionToken,
     SessionTTL,
     Token,
 )
+from ccs_sdk.properties import PropertiesHandle
 from ccs_sdk.scopes import Scopes
 
 __all__ = [
     "DEFAULT_SESSION",
     "FOREVER",
     "JSON",
+    "APIKey",
     "AuthenticationError",
     "BadAnswerError",
     "BadRequestError",
+    "Batch",
+    "BatchProperties",
     "CCSError",
     "ClientClosedError",
     "ClientOptions",
     "ConfigurationError",
+    "ConflictError",
     "ConnectionFailedError",
     "ContextClient",
     "Document",
     "DocumentClient",
     "DocumentReceipt",
+    "Hit",
     "InvalidArgumentError",
+    "KeyReusedError",
+    "Keys",
+    "Lease",
+    "LeaseGrant",
+    "LeaseHolder",
+    "LeaseLostError",
+    "LeasedError",
     "MethodNotAllowedError",
     "Namespace",
     "NamespaceHandle",
+    "NewAPIKey",
     "NotFoundError",
+    "OnLost",
     "OnRetry",
     "Pages",
     "PermissionDeniedError",
+    "PreconditionFailedError",
     "PropertiesHandle",
+    "Property",
     "PropertyNotFoundError",
+    "Result",
     "RetryEvent",
     "RetryPolicy",
     "Scopes",
@@ -89,12 +120,14 @@ __all__ = [
     "SessionHandle",
     "SessionProperties",
     "SessionTTL",
+    "SessionToken",
     "StatusError",
     "TimedOutError",
     "Token",
     "TooLargeError",
     "TooManyRequestsError",
     "TransportError",
+    "Turn",
     "UnsupportedMediaTypeError",
     "__version__",
 ]

@@ -41,11 +41,11 @@ UNREADABLE: Final = (ValueError, ArithmeticError, RecursionError)
 """The exceptions that `decode` raises for text that is not JSON, nested too deep, or too large a number."""
 
 
-def check_object(properties: object) -> None:
+def check_object(properties: object, what: str = "Properties") -> None:
     """Raises InvalidArgumentError if `properties` are not a mapping."""
     if not isinstance(properties, Mapping):
         raise InvalidArgumentError(
-            f"Properties must be a mapping of names to values, not {type(properties).__name__}."
+            f"{what} must be a mapping of names to values, not {type(properties).__name__}."
         )
 
 

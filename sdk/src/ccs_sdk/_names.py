@@ -70,9 +70,18 @@ def check_property(name: object) -> str:
 
 def check_properties(names: Names) -> list[str]:
     """Returns the names as a list, or raises InvalidArgumentError."""
+    return [check_property(name) for name in _strings(names, "property names")]
+
+
+def check_namespaces(names: Names) -> list[str]:
+    """Returns the names as a list, or raises InvalidArgumentError."""
+    return [check_text(name, "A namespace") for name in _strings(names, "namespaces")]
+
+
+def _strings(names: Names, what: str) -> Iterable[object]:
     given: object = names
     if isinstance(given, str) or not isinstance(given, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidArgumentError(
-            f"Give property names as a list or another collection, not as {type(given).__name__}."
+            f"Give {what} as a list or another collection, not as {type(given).__name__}."
         )
-    return [check_property(name) for name in names]
+    return names

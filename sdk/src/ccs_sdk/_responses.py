@@ -1,5 +1,6 @@
 """Turns HTTP responses and exceptions of `requests` into bytes or errors of the SDK."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -8,14 +9,15 @@ from typing import Final
 import requests
 from urllib3.exceptions import ReadTimeoutError
 
-from ccs_sdk import _json, errors
+from ccs_sdk import _json, _wire, errors
 from ccs_sdk._json import Value
-from ccs_sdk._reading import Response
+from ccs_sdk._reading import Response, not_from_the_service
 from ccs_sdk._retry import parse_retry_after
 from ccs_sdk.errors import (
     BadAnswerError,
     CCSError,
     ConnectionFailedError,
+    PropertyNotFoundError,
     ServerError,
     StatusError,
     TimedOutError,
@@ -28,14 +30,23 @@ _BY_STATUS: Final[dict[int, type[StatusError]]] = {
     403: errors.PermissionDeniedError,
     404: errors.NotFoundError,
     405: errors.MethodNotAllowedError,
+    409: errors.ConflictError,
+    412: errors.PreconditionFailedError,
     413: errors.TooLargeError,
     415: errors.UnsupportedMediaTypeError,
+    422: errors.KeyReusedError,
+    423: errors.LeasedError,
     429: errors.TooManyRequestsError,
     503: errors.ServiceUnavailableError,
 }
 
+_CONDITIONS: Final = frozenset({"current", "etag"})
+"""What a 412 tells of: the property or the document that a condition is about, or else a fence."""
 
-def read_response(response: requests.Response, request_id: str) -> Response | CCSError:
+
+def read_response(
+    response: requests.Response, request_id: str, *, decimals: bool
+) -> Response | CCSError:
     """Returns a successful response, or the error that the response means."""
     request_id = response.headers.get("X-Request-ID", request_id)
     if getattr(response.raw, "length_remaining", None):  # urllib3 1.26 does not check it
@@ -49,27 +60,75 @@ def read_response(response: requests.Response, request_id: str) -> Response | CC
             status=status,
             request_id=request_id,
         )
-    fallback = ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else StatusError
-    body = _body(response)
-    return _BY_STATUS.get(status, fallback)(
+    body = _body(response, decimals=decimals)
+    error = status_error(
+        status,
         _message(body, response),
-        status=status,
-        body=body,
+        body,
         request_id=request_id,
         retry_after=parse_retry_after(response.headers.get("Retry-After"), _sent_at(response)),
     )
+    return error or not_from_the_service(Response(status, response.content, request_id))
 
 
-def _body(response: requests.Response) -> Value:
+def status_error(
+    status: int,
+    message: str,
+    body: Value,
+    *,
+    request_id: str,
+    retry_after: float | None = None,
+) -> StatusError | None:
+    """Returns the error for a status of 400 or more, or None if its details break the contract.
+
+    Args:
+        status: The status, of a response or of an operation of a batch.
+        message: The error's message.
+        body: The body of the response, or the result of the operation.
+        request_id: The id of the request.
+        retry_after: Seconds to wait.
+    """
+    fallback = ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else StatusError
+    kind = _BY_STATUS.get(status, fallback)
+    details: Mapping[str, Value] = body if "message" in _members(body) else {}
+    if kind is errors.PreconditionFailedError and details and not details.keys() & _CONDITIONS:
+        kind = errors.LeaseLostError
+    error = kind(message, status=status, body=body, request_id=request_id, retry_after=retry_after)
     try:
-        return _json.decode(response.content, decimals=False)
+        _add_details(error, details)
+    except _wire.MALFORMED:
+        return None
+    return error
+
+
+def property_not_found(body: Value = None, request_id: str | None = None) -> PropertyNotFoundError:
+    """Returns the error for a property that the service did not find."""
+    return PropertyNotFoundError(
+        "There is no such property; it was never saved, was deleted or has expired.",
+        body=body,
+        request_id=request_id,
+    )
+
+
+def _add_details(error: StatusError, details: Mapping[str, Value]) -> None:
+    error.op = _wire.optional(details, "op", _wire.integer)
+    if isinstance(error, errors.PreconditionFailedError):
+        error.current = _wire.optional(details, "current", _wire.property_)
+        error.etag = _wire.optional(details, "etag", _wire.text)
+    elif isinstance(error, errors.LeasedError):
+        error.lease = _wire.optional(details, "lease", _wire.lease_holder)
+
+
+def _body(response: requests.Response, *, decimals: bool) -> Value:
+    try:
+        return _json.decode(response.content, decimals=decimals)
     except _json.UNREADABLE:
         return response.text
 
 
 def is_envelope(body: Value) -> bool:
     """Whether `body` is an error of the service, and not of a proxy in between."""
-    return isinstance(body, dict) and "code" in body and "message" in body
+    return {"code", "message"} <= _members(body).keys()
 
 
 def _message(body: Value, response: requests.Response) -> str:
@@ -118,3 +177,11 @@ def _root(error: BaseException) -> BaseException:
     reasons = [getattr(error, "reason", None), *error.args]
     inner = next((reason for reason in reasons if isinstance(reason, BaseException)), None)
     return error if inner is None else _root(inner)
+
+
+def _members(body: Value) -> Mapping[str, Value]:
+    """Returns the members of `body` if it is an object, else none."""
+    try:
+        return _wire.properties(body)
+    except TypeError:
+        return {}

@@ -4,7 +4,8 @@ urllib3's `Retry` is not used, because it has no limit for the total time, no fu
 hook. It is turned off, so that this is the only layer that retries.
 
 Every operation of the contract is idempotent, so it may be repeated: a write sets or removes
-properties, and doing that twice has the same result as doing it once.
+properties, and doing that twice has the same result as doing it once. Other operations, those of the
+extension, carry an idempotency key, so that the service performs them once.
 """
 
 import random
@@ -18,6 +19,7 @@ from ccs_sdk._deadline import is_number
 from ccs_sdk.errors import (
     CCSError,
     ConfigurationError,
+    ConflictError,
     ConnectionFailedError,
     StatusError,
     TimedOutError,
@@ -91,6 +93,8 @@ OnRetry: TypeAlias = Callable[[RetryEvent], object]
 
 def is_retryable(error: CCSError) -> bool:
     """Returns whether another attempt may succeed."""
+    if isinstance(error, ConflictError):  # an earlier attempt of the same request still runs
+        return error.retry_after is not None
     if isinstance(error, StatusError):
         return error.status in _RETRYABLE_STATUSES
     return isinstance(error, ConnectionFailedError | TimedOutError)

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 from uuid import uuid4
@@ -37,6 +38,27 @@ _SHORTEST_TIMEOUT = 0.001
 _NO_RETRY = RetryPolicy(attempts=1, total_time=math.inf)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """A request, apart from the service that it is sent to.
+
+    Attributes:
+        method: GET, PUT, …
+        path: Path and query, percent-encoded; sent unchanged.
+        auth: Sets the header with the credentials.
+        body: JSON text, or None for no body.
+        idempotency_key: With this key, the service performs the request once, however often it is sent.
+        repeatable: Whether the request may be sent again. Only one with side effects and no key may not.
+    """
+
+    method: str
+    path: str
+    auth: AuthBase
+    body: bytes | None = None
+    idempotency_key: str | None = None
+    repeatable: bool = True
+
+
 class Transport:
     """Sends requests to one service, over persistent connections. Threads may share it."""
 
@@ -49,6 +71,7 @@ class Transport:
         on_retry: OnRetry | None,
         pool_size: int,
         http_session: requests.Session | None,
+        decimals: bool,
     ) -> None:
         self.base_url = check_base_url(base_url)
         self._timeouts = timeouts(timeout)
@@ -59,6 +82,7 @@ class Transport:
             None if http_session is None else option("http_session", http_session, requests.Session)
         )
         self._http = PerProcess(self._new_session)
+        self._decimals = decimals
         self._closed = False
 
     def close(self) -> None:
@@ -75,37 +99,32 @@ class Transport:
         """Returns how many seconds one attempt takes at most if the service sends nothing."""
         return min(max(deadline.remaining(), _SHORTEST_TIMEOUT), sum(self._timeouts))
 
-    def call(
-        self, method: str, path: str, auth: AuthBase, body: bytes | None, deadline: Deadline
-    ) -> Response:
+    def call(self, call: Call, deadline: Deadline) -> Response:
         """Sends a request, retries it as the policy says, and returns the response.
 
         Args:
-            method: GET, PUT, …
-            path: Path and query, percent-encoded; sent unchanged.
-            auth: Sets the header with the credentials.
-            body: JSON text, or None for no body.
+            call: The request.
             deadline: The deadline of this call, or of a larger call that it is part of.
 
         Raises:
             CCSError: The last attempt failed, or the body is too large.
         """
-        attempt = self.attempt(method, path, auth, body, deadline)
-        return self.retry(method, path, attempt, deadline)
+        attempt = self.attempt(call, deadline)
+        return self.retry(call, attempt, deadline) if call.repeatable else attempt()
 
-    def attempt(
-        self, method: str, path: str, auth: AuthBase, body: bytes | None, deadline: Deadline
-    ) -> Callable[[], Response]:
+    def attempt(self, call: Call, deadline: Deadline) -> Callable[[], Response]:
         """Returns a function that sends the request once. Each time, the request id is the same."""
-        if body is not None and len(body) > MAX_BODY_BYTES:
+        if call.body is not None and len(call.body) > MAX_BODY_BYTES:
             raise TooLargeError(
-                f"The body has {len(body):,} bytes; send at most {MAX_BODY_BYTES:,} (1 MiB)."
+                f"The body has {len(call.body):,} bytes; send at most {MAX_BODY_BYTES:,} (1 MiB)."
             )
-        headers = _headers(body)
-        request = requests.Request(method, self.base_url, headers, data=body, auth=auth)
-        return partial(self._attempt, request, headers["X-Request-ID"], path, deadline)
+        headers = _headers(call)
+        request = requests.Request(
+            call.method, self.base_url, headers, data=call.body, auth=call.auth
+        )
+        return partial(self._attempt, request, headers["X-Request-ID"], call.path, deadline)
 
-    def retry(self, method: str, path: str, attempt: Callable[[], T], deadline: Deadline) -> T:
+    def retry(self, call: Call, attempt: Callable[[], T], deadline: Deadline) -> T:
         """Calls `attempt` until it succeeds or the policy ends the retries, and returns its result."""
         attempts = 0
         while True:
@@ -116,7 +135,7 @@ class Transport:
                 delay = self._delay(error, attempts, deadline)
                 if delay is None:
                     raise
-                event = RetryEvent(method, path, attempts, delay, error)
+                event = RetryEvent(call.method, call.path, attempts, delay, error)
             if self._on_retry is not None:
                 self._on_retry(event)
             time.sleep(delay)
@@ -136,7 +155,7 @@ class Transport:
         except (OSError, HTTPError) as error:  # every exception of `requests` and of urllib3
             failure: CCSError = _responses.transport_error(error, request_id)
         else:
-            result = _responses.read_response(response, request_id)
+            result = _responses.read_response(response, request_id, decimals=self._decimals)
             if isinstance(result, Response):
                 return result
             failure = result
@@ -189,12 +208,14 @@ class Transport:
         return session
 
 
-def _headers(body: bytes | None) -> dict[str, str]:
+def _headers(call: Call) -> dict[str, str]:
     headers = {
         "Accept": "application/json",
         "User-Agent": f"ccs-sdk/{__version__}",
         "X-Request-ID": uuid4().hex,
     }
-    if body is not None:
+    if call.body is not None:
         headers["Content-Type"] = "application/json"
+    if call.idempotency_key is not None:
+        headers["Idempotency-Key"] = call.idempotency_key
     return headers

@@ -9,10 +9,11 @@ from typing import TypeVar
 from requests.auth import AuthBase
 
 from ccs_sdk import _json, _paths, _wire
+from ccs_sdk._ext import Extension
 from ccs_sdk._json import Value
 from ccs_sdk._pages import Pages
 from ccs_sdk._reading import Response, not_from_the_service, read
-from ccs_sdk._transport import Transport
+from ccs_sdk._transport import Call, Transport
 from ccs_sdk._ttl import whole_seconds
 from ccs_sdk.models import Namespace, SessionTTL
 
@@ -27,6 +28,7 @@ class Account:
     path: str
     auth: AuthBase
     decimals: bool
+    extension: Extension
 
     def read(self, path: str, convert: Callable[[Value], T]) -> T:
         """Sends a GET and returns its JSON, converted with `convert`."""
@@ -69,4 +71,4 @@ class Account:
 
     def _call(self, method: str, path: str, body: bytes | None) -> Response:
         deadline = self.transport.deadline()
-        return self.transport.call(method, self.path + path, self.auth, body, deadline)
+        return self.transport.call(Call(method, self.path + path, self.auth, body), deadline)

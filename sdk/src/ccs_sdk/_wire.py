@@ -2,14 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final, TypeGuard, TypeVar
 
 from ccs_sdk._json import Value
+from ccs_sdk._states import LeaseGrant, LeaseHolder, Property
 from ccs_sdk.models import (
+    APIKey,
     Document,
     DocumentReceipt,
+    Hit,
     Namespace,
     SessionProperties,
+    SessionToken,
     SessionTTL,
     Token,
 )
@@ -35,6 +40,18 @@ def anything(value: Value) -> Value:
 def text(value: Value) -> str:
     """Returns `value` if it is a string."""
     return typed(value, str)
+
+
+def integer(value: Value) -> int:
+    """Returns `value` if it is an integer."""
+    if isinstance(value, bool):
+        raise TypeError("int expected")
+    return typed(value, int)
+
+
+def number(value: Value) -> int | Decimal:
+    """Returns `value` if it is a number that was decoded with all its digits."""
+    return value if isinstance(value, Decimal) else integer(value)
 
 
 def properties(value: Value) -> dict[str, Value]:
@@ -90,10 +107,10 @@ def document(value: Value) -> Document:
         document_key=text(wire["documentKey"]),
         document_type=text(wire["documentType"]),
         namespace=text(wire["nameSpace"]),
-        session_id=_optional(wire, "sessionId", text),
+        session_id=optional(wire, "sessionId", text),
         payload=properties(wire["payload"]),
         tenant_id=text(wire["tenantId"]),
-        expires_at=_optional(wire, "ttl", _time),
+        expires_at=optional(wire, "ttl", _time),
     )
 
 
@@ -116,6 +133,80 @@ def json_web_keys(value: Value) -> list[dict[str, Value]]:
     return list_of(properties)(properties(value)["keys"])
 
 
+def property_(value: Value) -> Property:
+    """Converts a property with what the service knows of it."""
+    wire = properties(value)
+    return Property(
+        value=wire["value"],
+        etag=text(wire["etag"]),
+        expires_at=optional(wire, "expiresAt", _time),
+        updated_at=optional(wire, "updatedAt", _time),
+    )
+
+
+def lease_holder(value: Value) -> LeaseHolder:
+    """Converts the lease of another holder."""
+    wire = properties(value)
+    return LeaseHolder(text(wire["owner"]), _time(wire["expiresAt"]))
+
+
+def lease_grant(value: Value) -> LeaseGrant:
+    """Converts the result of the operation `lease`."""
+    wire = properties(value)
+    return LeaseGrant(integer(wire["fence"]), _time(wire["expiresAt"]))
+
+
+def hit(value: Value) -> Hit:
+    """Converts a session that was found."""
+    wire = properties(value)
+    return Hit(
+        session_id=text(wire["sessionId"]),
+        updated_at=optional(wire, "updatedAt", _time),
+        properties=properties(wire.get("properties", {})),
+    )
+
+
+def page_of_hits(value: Value) -> tuple[list[Hit], str | None]:
+    """Converts a page of sessions that were found. The second part is the cursor of the next page."""
+    wire = properties(value)
+    return list_of(hit)(wire["sessions"]), optional(wire, "next", text)
+
+
+def page_of_count(value: Value) -> tuple[int, str | None]:
+    """Converts a count of one page. The second part is the cursor of the next page."""
+    wire = properties(value)
+    return integer(wire["count"]), optional(wire, "next", text)
+
+
+def session_token(value: Value) -> SessionToken:
+    """Converts a new session token."""
+    wire = properties(value)
+    return SessionToken(text(wire["token"]), _time(wire["expiresAt"]))
+
+
+def api_key(value: Value) -> APIKey:
+    """Converts an item of the list of keys."""
+    wire = properties(value)
+    return APIKey(
+        key_id=text(wire["keyId"]),
+        label=text(wire["label"]),
+        scope=text(wire["scope"]),
+        namespaces=optional(wire, "ns", list_of(text)),
+        created_at=_time(wire["createdAt"]),
+        expires_at=optional(wire, "expiresAt", _time),
+    )
+
+
+def api_keys(value: Value) -> list[APIKey]:
+    """Converts the list of keys."""
+    return list_of(api_key)(properties(value)["keys"])
+
+
+def new_api_key(value: Value) -> tuple[APIKey, str | None]:
+    """Converts a new key. The second part, its secret, is None in a replay of the response."""
+    return api_key(value), optional(properties(value), "key", text)
+
+
 def _is_object(value: Value) -> TypeGuard[dict[str, Value]]:
     return isinstance(value, dict)
 
@@ -124,7 +215,8 @@ def _is_list(value: Value) -> TypeGuard[list[Value]]:
     return isinstance(value, list)
 
 
-def _optional(wire: Mapping[str, Value], name: str, read: Callable[[Value], T]) -> T | None:
+def optional(wire: Mapping[str, Value], name: str, read: Callable[[Value], T]) -> T | None:
+    """Returns a member, converted with `read`, or None if it is absent or null."""
     value = wire.get(name)
     return None if value is None else read(value)
 

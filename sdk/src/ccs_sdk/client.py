@@ -7,6 +7,7 @@ import requests
 
 from ccs_sdk import _paths
 from ccs_sdk._auth import api_key_auth
+from ccs_sdk._ext import Extension
 from ccs_sdk._json import JSON, JSONObject, Value
 from ccs_sdk._names import Names, check_namespace, check_segment, check_session
 from ccs_sdk._options import DEFAULT_POOL_SIZE, DEFAULT_RETRY, DEFAULT_TIMEOUT, option, setting
@@ -14,8 +15,11 @@ from ccs_sdk._pages import DEFAULT_PAGE_SIZE, Pages
 from ccs_sdk._retry import OnRetry, RetryPolicy
 from ccs_sdk._transport import Transport
 from ccs_sdk._v1 import Account
-from ccs_sdk.handles import NamespaceHandle, PropertiesHandle
+from ccs_sdk.batches import Batch
+from ccs_sdk.handles import NamespaceHandle
+from ccs_sdk.keys import Keys
 from ccs_sdk.models import Namespace, SessionProperties, SessionTTL
+from ccs_sdk.properties import PropertiesHandle
 from ccs_sdk.scopes import Scopes
 
 
@@ -45,7 +49,8 @@ class ContextClient:
     Args:
         base_url: The URL of the service. The default is the environment variable `CCS_URL`.
         account_id: The account. The default is `CCS_ACCOUNT`.
-        api_key: The account's key. The default is `CCS_API_KEY`.
+        api_key: The account's key, or a session token (`SessionHandle.token`), which reaches its
+            session only. The default is `CCS_API_KEY`.
         timeout: Seconds to wait for a connection and then for each part of the response: one number
             for both, or a pair `(connect, read)`. Each is at most 86,400 (a day).
         retry: The retry policy; None disables retries.
@@ -84,12 +89,16 @@ class ContextClient:
             on_retry=on_retry,
             pool_size=pool_size,
             http_session=http_session,
+            decimals=option("decimals", decimals, bool),
         )
         self._account_id = check_segment(
             setting(account_id, "account_id", "CCS_ACCOUNT"), "account_id"
         )
-        path = f"/v1/account/{_paths.segment(self._account_id)}"
-        self._account = Account(self._transport, path, auth, option("decimals", decimals, bool))
+        account = _paths.segment(self._account_id)
+        extension = Extension(self._transport, f"/ext/v1/{account}", auth, decimals)
+        self._account = Account(
+            self._transport, f"/v1/account/{account}", auth, decimals, extension
+        )
 
     def __repr__(self) -> str:
         return f"ContextClient({self._transport.base_url!r}, {self._account_id!r})"
@@ -115,6 +124,28 @@ class ContextClient:
     ) -> Scopes:
         """Returns handles of the scopes global, user and conversation, without sending a request."""
         return Scopes(self.namespace(namespace), user_id, conversation_id)
+
+    # The extension
+
+    def batch(self, *, atomic: bool = True) -> Batch:
+        """Returns a batch, to send many operations in one request at the end of a `with` block.
+
+        ```python
+        with client.batch() as batch:
+            batch.session("airline", "conv-1").set("intent", "rebook")
+            batch.session("airline", "conv-2").delete("intent")
+        ```
+
+        Args:
+            atomic: Whether all operations take place or none does. Otherwise each takes place by
+                itself.
+        """
+        return Batch(self._account.extension, atomic=option("atomic", atomic, bool))
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of the account, for a client whose key has the scope `admin`."""
+        return Keys(self._account.extension)
 
     # Namespaces
 

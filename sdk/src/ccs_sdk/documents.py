@@ -15,7 +15,7 @@ from ccs_sdk._options import DEFAULT_POOL_SIZE, DEFAULT_RETRY, DEFAULT_TIMEOUT, 
 from ccs_sdk._process import PerProcess
 from ccs_sdk._reading import Response, read
 from ccs_sdk._retry import OnRetry, RetryPolicy
-from ccs_sdk._transport import Transport
+from ccs_sdk._transport import Call, Transport
 from ccs_sdk._ttl import whole_seconds
 from ccs_sdk.errors import AuthenticationError, InvalidArgumentError
 from ccs_sdk.models import Document, DocumentReceipt, Token
@@ -86,11 +86,12 @@ class DocumentClient:
             on_retry=on_retry,
             pool_size=pool_size,
             http_session=http_session,
+            decimals=option("decimals", decimals, bool),
         )
         self._account_id = check_segment(
             setting(account_id, "account_id", "CCS_ACCOUNT"), "account_id"
         )
-        self._decimals = option("decimals", decimals, bool)
+        self._decimals = decimals
         self._tokens = PerProcess(TokenCache)
 
     def __repr__(self) -> str:
@@ -118,8 +119,8 @@ class DocumentClient:
 
     def signing_keys(self) -> list[dict[str, Value]]:
         """Returns the public keys that verify the service's tokens, as JSON Web Keys."""
-        path = "/.well-known/jwks.json"
-        response = self._transport.call("GET", path, NoAuth(), None, self._transport.deadline())
+        call = Call("GET", "/.well-known/jwks.json", NoAuth())
+        response = self._transport.call(call, self._transport.deadline())
         return self._read(response, _wire.json_web_keys)
 
     def save(
@@ -210,21 +211,22 @@ class DocumentClient:
         deadline = self._transport.deadline()
         token = self._token(deadline)
         try:
-            return self._transport.call(method, path, bearer_auth(token), body, deadline)
+            return self._transport.call(Call(method, path, bearer_auth(token), body), deadline)
         except AuthenticationError:
             self._tokens.get().drop(token)
         auth = bearer_auth(self._token(deadline))
-        return self._transport.call(method, path, auth, body, deadline)
+        return self._transport.call(Call(method, path, auth, body), deadline)
 
     def _token(self, deadline: Deadline) -> Token:
         return self._tokens.get().current() or self._log_in(deadline)
 
     def _log_in(self, deadline: Deadline, *, always: bool = False) -> Token:
-        send = self._transport.attempt("POST", _LOGIN, self._basic_auth, None, deadline)
+        call = Call("POST", _LOGIN, self._basic_auth)
+        send = self._transport.attempt(call, deadline)
         tokens = self._tokens.get()
 
         def attempt() -> Token:
             max_wait = self._transport.max_wait(deadline)
             return tokens.renew(lambda: self._read(send(), _wire.token), max_wait, always=always)
 
-        return self._transport.retry("POST", _LOGIN, attempt, deadline)
+        return self._transport.retry(call, attempt, deadline)

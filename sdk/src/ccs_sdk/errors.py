@@ -16,8 +16,13 @@ CCSError
     ├── NotFoundError 404
     │   └── PropertyNotFoundError (KeyError)
     ├── MethodNotAllowedError 405
+    ├── ConflictError 409                 the stored value does not allow the operation
+    ├── PreconditionFailedError 412       a condition does not hold; `current` is what is stored
+    │   └── LeaseLostError                the lease ended, or another holder has it
     ├── TooLargeError 413
     ├── UnsupportedMediaTypeError 415
+    ├── KeyReusedError 422                an idempotency key was used for another request
+    ├── LeasedError 423                   another holder has the lease; `lease` tells which
     ├── TooManyRequestsError 429
     └── ServerError 5xx
         └── ServiceUnavailableError 503
@@ -25,6 +30,8 @@ CCSError
 """
 
 from typing import Any
+
+from ccs_sdk._states import LeaseHolder, Property
 
 
 class CCSError(Exception):
@@ -89,7 +96,13 @@ class BadAnswerError(TransportError):
 
 
 class StatusError(CCSError):
-    """The service returned an error. Statuses outside the contract raise this class itself."""
+    """The service returned an error. Statuses outside the contract raise this class itself.
+
+    Attributes:
+        op: The position in its batch, from 0, of the operation that failed; None outside of batches.
+    """
+
+    op: int | None = None
 
 
 class BadRequestError(StatusError, ValueError):
@@ -133,6 +146,37 @@ class MethodNotAllowedError(StatusError):
     status = 405
 
 
+class ConflictError(StatusError):
+    """409: the stored value is not of the type that the operation needs. Nothing was changed.
+
+    With `retry_after` it means instead that an earlier attempt of the same request still runs. The SDK
+    then retries by itself.
+    """
+
+    status = 409
+
+
+class PreconditionFailedError(StatusError):
+    """412: `if_match` or `if_none_match` does not hold. Nothing was changed.
+
+    Attributes:
+        current: The property that is stored instead; None if there is none, or if the condition is
+            about all properties.
+        etag: The entity tag of all properties, if the condition is about them, else None.
+    """
+
+    status = 412
+    current: Property | None = None
+    etag: str | None = None
+
+
+class LeaseLostError(PreconditionFailedError):
+    """The fence of a write is no longer, or not yet, that of the session's lease. Nothing was changed.
+
+    The lease expired before it was renewed, or was released, or another holder got it since.
+    """
+
+
 class TooLargeError(StatusError):
     """413: the body exceeds 1 MiB, or the document would exceed 800,000 characters."""
 
@@ -143,6 +187,23 @@ class UnsupportedMediaTypeError(StatusError):
     """415: the Content-Type of the body is not `application/json`."""
 
     status = 415
+
+
+class KeyReusedError(StatusError):
+    """422: an idempotency key was used for another request. The SDK uses a new key for each call."""
+
+    status = 422
+
+
+class LeasedError(StatusError):
+    """423: another holder has the lease of the session. `retry_after` says when it ends at the latest.
+
+    Attributes:
+        lease: The holder; None if the service did not tell.
+    """
+
+    status = 423
+    lease: LeaseHolder | None = None
 
 
 class TooManyRequestsError(StatusError):

@@ -1,169 +1,78 @@
-"""Handles of a namespace, of a session, and of their properties."""
+"""Handles of a namespace and of a session."""
 
-from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Literal
 
-from ccs_sdk import _json, _paths, _wire
-from ccs_sdk._json import JSON, JSONObject, Value
-from ccs_sdk._names import Names, check_namespace, check_properties, check_property, check_session
+from ccs_sdk import _find, _json, _paths, _wire
+from ccs_sdk._json import JSON
+from ccs_sdk._names import Names, check_properties, check_text
 from ccs_sdk._pages import DEFAULT_PAGE_SIZE, Pages
-from ccs_sdk._responses import is_envelope
 from ccs_sdk._ttl import whole_seconds
 from ccs_sdk._v1 import Account
-from ccs_sdk.errors import InvalidArgumentError, NotFoundError, PropertyNotFoundError
-from ccs_sdk.models import FOREVER, SessionProperties, SessionTTL
+from ccs_sdk.errors import InvalidArgumentError
+from ccs_sdk.leases import Lease, OnLost
+from ccs_sdk.models import FOREVER, Hit, SessionProperties, SessionToken, SessionTTL
+from ccs_sdk.properties import PropertiesHandle
 
-_NO_SUCH_PROPERTY = "There is no such property; it was never saved, was deleted or has expired."
-_REQUIRED: Final = object()
 
+class _Handle(PropertiesHandle):
+    """What a session and a namespace's own properties have beside their properties."""
 
-class PropertiesHandle:
-    """The properties of a session, or a namespace's own. Each use sends a request.
+    __slots__ = ()
 
-    It can be used like a mapping:
+    def lease(
+        self, seconds: timedelta | int, *, owner: str, on_lost: OnLost | None = None
+    ) -> Lease:
+        """Returns a lease, to be held by one program at a time, for a `with` statement.
 
-    ```python
-    place["intent"] = "rebook"    # saves
-    place["intent"]               # reads, or raises PropertyNotFoundError, which is a KeyError
-    "intent" in place
-    del place["intent"]           # no error if it does not exist, unlike a dict
-    for name in place: ...
-    place.items()                 # also keys() and values(): a snapshot at the time of the call
-    ```
+        ```python
+        with call.lease(30, owner="bot-7") as turn:
+            turn["intent"] = "rebook"
+        ```
 
-    `dict(place)` sends one request for each property; `all()` returns the same with one request. There
-    is no `len()` and so no truth value, because `if place:` would send a request.
-    """
+        The block begins when the lease is granted; if another holder has it, that raises `LeasedError`.
+        A thread renews it at each third of its time, and the end of the block releases it. Writes
+        through `turn` take place only while it is held, so those of a program that was stopped for
+        longer are refused. A lease does not bind writes that have no `fence`.
 
-    __slots__ = ("_account", "_namespace", "_path", "_session_id")
-
-    def __init__(self, account: Account, namespace: str, session_id: str | None) -> None:
-        self._account = account
-        self._namespace = check_namespace(namespace)
-        self._session_id = None if session_id is None else check_session(session_id)
-        place = [name for name in (self._namespace, self._session_id) if name is not None]
-        self._path = "".join(f"/{_paths.segment(name)}" for name in place) + "/properties"
-
-    def __repr__(self) -> str:
-        place = [repr(name) for name in (self._namespace, self._session_id) if name is not None]
-        return f"{type(self).__name__}({', '.join(place)})"
-
-    def set(self, name: str, value: JSON) -> None:
-        """Saves one property. None is stored as the value `null`."""
-        if _paths.fits_path(check_property(name)):
-            self._account.write("PUT", self._property(name), _json.encode(value))
-        else:
-            self.update({name: value})
-
-    def update(self, properties: JSONObject) -> None:
-        """Saves several properties atomically, in one request. Others are not changed."""
-        _json.check_object(properties)
-        self._account.write("PATCH", self._path, _json.encode(properties, wrapping=1))
-
-    def get(self, name: str, default: Value = None) -> Value:
-        """Returns the value of one property, or `default` if it does not exist."""
-        # The path of the property is not used: a 404 may also mean a wrong base_url, which must not be
-        # treated as absence.
-        return self.only([name]).get(name, default)
-
-    def all(self) -> dict[str, Value]:
-        """Returns all properties, as values by name."""
-        return self._account.read(self._path, _wire.properties)
-
-    def only(self, names: Names) -> dict[str, Value]:
-        """Returns the properties in `names` that exist, with one request."""
-        wanted = set(check_properties(names))
-        if not wanted:
-            return {}
-        query = _paths.include(sorted(wanted))
-        found = self._account.read(self._path + (query or ""), _wire.properties)
-        return {name: value for name, value in found.items() if name in wanted}
-
-    def delete(self, name: str) -> None:
-        """Deletes one property, if it exists.
-
-        Raises:
-            InvalidArgumentError: The name is invalid, or it is `.` or `..`. No path can contain these
-                two, and version 1 deletes by path. Use `DocumentClient.delete_properties`.
+        Args:
+            seconds: How long the lease lasts without being renewed: 1 to 3,600 seconds, or a
+                timedelta. After a crash, others wait that long.
+            owner: A label that others see while it is held, at most 256 characters.
+            on_lost: Called with the turn when the lease is found to be lost, in the thread that finds
+                it out.
         """
-        if not _paths.fits_path(check_property(name)):
-            raise InvalidArgumentError(
-                f"Version 1 cannot delete the property '{name}' by itself, because no path can"
-                " contain its name; use DocumentClient.delete_properties."
-            )
-        self._account.write("DELETE", self._property(name))
+        return Lease(self._account, self._place, seconds, owner, on_lost)
 
-    def clear(self) -> None:
-        """Deletes all properties of the session, or the namespace's own, and keeps the TTL."""
-        self._account.write("DELETE", self._path)
+    def token(
+        self,
+        *,
+        scope: Literal["read", "write"] = "read",
+        expires_in: timedelta | int | None = None,
+        names: Names | None = None,
+    ) -> SessionToken:
+        """Makes a token that reaches this session only, to hand to a browser or a widget.
 
-    def keys(self) -> KeysView[str]:
-        """Returns the names of all properties, read at the time of the call."""
-        return self.all().keys()
+        It is used in place of the account's key: `ContextClient(api_key=token.value)`. It ends with the
+        key of this client.
 
-    def values(self) -> ValuesView[Value]:
-        """Returns the values of all properties, read at the time of the call."""
-        return self.all().values()
-
-    def items(self) -> ItemsView[str, Value]:
-        """Returns all properties with their values, read at the time of the call."""
-        return self.all().items()
-
-    def pop(self, name: str, default: Value = _REQUIRED) -> Value:
-        """Deletes one property and returns its value, or `default` if it does not exist.
-
-        It sends two requests, so two concurrent callers may both get the value.
-
-        Raises:
-            PropertyNotFoundError: It does not exist, and no default was given.
+        Args:
+            scope: `read`, or `write` to read and write.
+            expires_in: How long it is valid, as a timedelta or in whole seconds, 60 to 3,600. None
+                means 15 minutes.
+            names: The properties that it reaches; None for all of the session.
         """
-        value = self[name] if default is _REQUIRED else self.get(name, _REQUIRED)
-        if value is _REQUIRED:
-            return default
-        self.delete(name)
-        return value
-
-    def setdefault(self, name: str, default: JSON = None) -> Value:
-        """Returns the value of one property, and saves `default` first if it does not exist.
-
-        It then sends two requests, so two concurrent callers may both save, and the last one wins.
-        """
-        value = self.get(name, _REQUIRED)
-        if value is not _REQUIRED:
-            return value
-        self.set(name, default)
-        return default
-
-    def __getitem__(self, name: str) -> Value:
-        if not _paths.fits_path(check_property(name)):
-            value = self.get(name, _REQUIRED)
-            if value is _REQUIRED:
-                raise PropertyNotFoundError(_NO_SUCH_PROPERTY)
-            return value
-        try:
-            return self._account.read(self._property(name), _wire.anything)
-        except NotFoundError as error:
-            failure = _property_not_found(error)
-        raise failure
-
-    def __setitem__(self, name: str, value: JSON) -> None:
-        self.set(name, value)
-
-    def __delitem__(self, name: str) -> None:
-        self.delete(name)
-
-    def __contains__(self, name: str) -> bool:
-        return bool(self.only([name]))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.all())
-
-    def _property(self, name: str) -> str:
-        return f"{self._path}/{_paths.segment(name)}"
+        body = {**self._place.members(), "scope": check_text(scope, "A scope")}
+        if expires_in is not None:
+            body["expiresIn"] = whole_seconds(expires_in, "expires_in")
+        if names is not None:
+            body["names"] = check_properties(names)
+        # Without a key, since a replayed response has no token. One too many does no harm.
+        return self._extension.post("/tokens", body, _wire.session_token, keyed=False)
 
 
-class SessionHandle(PropertiesHandle):
+class SessionHandle(_Handle):
     """One session of a namespace, for example a conversation, a user or a task."""
 
     __slots__ = ()
@@ -199,7 +108,7 @@ class SessionHandle(PropertiesHandle):
         self._account.write("DELETE", f"{path}/{_paths.segment(self._session_id)}")
 
 
-class NamespaceHandle(PropertiesHandle):
+class NamespaceHandle(_Handle):
     """One namespace: its own properties, its sessions and its TTL."""
 
     __slots__ = ()
@@ -251,6 +160,41 @@ class NamespaceHandle(PropertiesHandle):
             path, _wire.session_properties, page_size, lambda session: session.session_id
         )
 
+    def find(
+        self,
+        *,
+        where: Mapping[str, JSON] | None = None,
+        fields: Names | bool = False,
+        prefix: str = "",
+        limit: int | None = None,
+        page_size: int = DEFAULT_PAGE_SIZE,
+    ) -> Iterator[Hit]:
+        """Finds sessions by their properties, in the order of their ids. Pages are requested as needed.
+
+        ```python
+        for hit in namespace.find(where={"status": "open", "score": {"$gte": 5}}, fields=["status"]):
+            print(hit.session_id, hit.properties["status"])
+        ```
+
+        Args:
+            where: Conditions by name, of at most 8 properties, which must all hold. A value stands for
+                equality. The operators are `$eq`, `$ne`, `$gt`, `$gte`, `$lt`, `$lte`, `$in`,
+                `$prefix` and `$exists`. Values of different types never match.
+            fields: The properties that the hits contain: names, or True for all.
+            prefix: What the session ids begin with.
+            limit: How many sessions are found at most; None for all.
+            page_size: The number of sessions for each request, 1 to 1,000.
+        """
+        body = {**_find.query(where, prefix), **_find.wanted(fields)}
+        if limit is not None:
+            _find.check_limit(limit, "limit")
+        size = _find.check_limit(page_size, "page_size")
+        return _find.hits(self._extension, self._namespace, body, limit, size)
+
+    def count(self, *, where: Mapping[str, JSON] | None = None, prefix: str = "") -> int:
+        """Returns how many sessions `find` would find. It sends a request for each 10,000 sessions."""
+        return _find.count(self._extension, self._namespace, _find.query(where, prefix))
+
     def list_session_ttls(self) -> list[SessionTTL]:
         """Returns the sessions that have a TTL."""
         return self._account.list_session_ttls(self._namespace)
@@ -263,12 +207,3 @@ class NamespaceHandle(PropertiesHandle):
 def _refuse_none(ttl: object, whose: str, instead: str) -> None:
     if ttl is None:
         raise InvalidArgumentError(f"{whose} cannot be set to None; {instead}.")
-
-
-def _property_not_found(error: NotFoundError) -> NotFoundError:
-    """Returns a PropertyNotFoundError if the 404 is the service's, and `error` if it is a proxy's."""
-    if not is_envelope(error.body):
-        return error
-    return PropertyNotFoundError(
-        error.message, body=error.body, request_id=error.request_id, retry_after=error.retry_after
-    )

@@ -102,3 +102,73 @@ class Token:
 
     value: str = field(repr=False)
     expires_in: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A session that `find` found.
+
+    Attributes:
+        session_id: The session's id; `DEFAULT_SESSION` for the namespace's own properties.
+        updated_at: When one of its live properties was last saved; None if that was before the
+            service recorded it.
+        properties: Those of the requested properties that exist, as values by name; empty if none
+            were requested.
+    """
+
+    session_id: str
+    updated_at: datetime | None
+    properties: dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionToken:
+    """A token for one session, to hand to a browser or a widget.
+
+    Attributes:
+        value: The token. It is not part of the `repr`.
+        expires_at: When it ends.
+    """
+
+    value: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class APIKey:
+    """A key of the account, without its secret.
+
+    Attributes:
+        key_id: Its id, which names it in `delete` and `rotate`.
+        label: What it is for, in the words of its maker; empty if it has no label.
+        scope: `read`, `write` or `admin`.
+        namespaces: The namespaces that it may use; None for all. A `*` at the end of one stands for
+            any characters.
+        created_at: When it was made.
+        expires_at: When it ends; None if it never does.
+    """
+
+    key_id: str
+    label: str
+    scope: str
+    namespaces: list[str] | None
+    created_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewAPIKey:
+    """A key that was just made.
+
+    Attributes:
+        info: The key, as `client.keys.list()` shows it.
+        key: The key itself, told this one time. It is not part of the `repr`.
+    """
+
+    info: APIKey
+    key: str = field(repr=False)
+
+    @property
+    def key_id(self) -> str:
+        """Its id."""
+        return self.info.key_id
