@@ -13,7 +13,14 @@ from functools import partial
 
 import requests
 
-from ccs_sdk import CCSError, ConfigurationError, ContextClient, DocumentClient, SessionHandle
+from ccs_sdk import (
+    CCSError,
+    ConfigurationError,
+    ContextClient,
+    DocumentClient,
+    SessionHandle,
+    Turn,
+)
 
 PROCESSES = 4
 READS = 200
@@ -76,6 +83,22 @@ def exits() -> bool:
     return all(_all_succeed([_fork(_run_exit_functions)]) for _ in range(EXITS))
 
 
+def leased() -> bool:
+    """A child writes during the lease of its parent, and does not release it at its end."""
+    client = ContextClient()
+    call = client.namespace("airline").session("conv-1")
+
+    def write_and_leave(turn: Turn) -> bool:
+        turn["child"] = True
+        turn.release()  # as the end of the block would do
+        return not turn.lost and threading.active_count() == 1
+
+    with call.lease(1, owner="parent") as turn:
+        succeeded = _all_succeed([_fork(partial(write_and_leave, turn)) for _ in range(PROCESSES)])
+        turn["parent"] = True
+    return succeeded and call.all() == {"child": True, "parent": True}
+
+
 def _read_forever(client: ContextClient) -> None:
     while True:
         client.list_namespaces()
@@ -104,7 +127,7 @@ def _all_succeed(children: list[int]) -> bool:
     return not any(codes)
 
 
-PROGRAMS = {program.__name__: program for program in (reads, login, given_session, exits)}
+PROGRAMS = {program.__name__: program for program in (reads, login, given_session, exits, leased)}
 
 if __name__ == "__main__":
     succeeded = PROGRAMS[sys.argv[1]]()

@@ -33,8 +33,12 @@ def proxied(proxy: FaultProxy) -> Iterator[ContextClient]:
         (403, errors.PermissionDeniedError),
         (404, errors.NotFoundError),
         (405, errors.MethodNotAllowedError),
+        (409, errors.ConflictError),
+        (412, errors.LeaseLostError),  # it tells of neither a property nor a document
         (413, errors.TooLargeError),
         (415, errors.UnsupportedMediaTypeError),
+        (422, errors.KeyReusedError),
+        (423, errors.LeasedError),
         (429, errors.TooManyRequestsError),
         (503, errors.ServiceUnavailableError),
         (500, errors.ServerError),

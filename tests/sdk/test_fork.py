@@ -24,7 +24,7 @@ PROCESSES = 4  # of tests/sdk/preloaded.py
 REQUESTS = 100
 
 
-@pytest.mark.parametrize("program", ["reads", "given_session", "exits"])
+@pytest.mark.parametrize("program", ["reads", "given_session", "exits", "leased"])
 def test_forked_processes_share_no_connections_and_no_locks(program: str, account: Account) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "tests.sdk.forked", program],

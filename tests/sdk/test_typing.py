@@ -5,21 +5,32 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, assert_type
 
 import ccs_sdk
 from ccs_sdk import (
+    APIKey,
     Document,
     DocumentReceipt,
+    Hit,
+    LeaseGrant,
+    LeaseHolder,
     Namespace,
     NamespaceHandle,
+    NewAPIKey,
     Pages,
+    Property,
+    Result,
     Scopes,
     SessionHandle,
     SessionProperties,
+    SessionToken,
     SessionTTL,
+    StatusError,
     Token,
+    Turn,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import ItemsView, KeysView, ValuesView
+    from collections.abc import ItemsView, Iterator, KeysView, ValuesView
     from datetime import datetime, timedelta
+    from decimal import Decimal
 
     def v1(client: ccs_sdk.ContextClient) -> None:
         assert_type(client.__enter__(), ccs_sdk.ContextClient)
@@ -99,6 +110,65 @@ if TYPE_CHECKING:
         assert_type(scopes, Scopes)
         assert_type(scopes.user, SessionHandle)
         assert_type(scopes.global_, NamespaceHandle)
+
+    def operations(call: SessionHandle, trip: Trip) -> None:
+        assert_type(call.read("a"), Property)
+        assert_type(call.read("a").value, Any)
+        assert_type(call.read("a").expires_at, datetime | None)
+        assert_type(call.set("a", trip, if_match="*", ttl="keep", fence=1), str | None)
+        assert_type(call.create("a", 1, ttl=timedelta(hours=1)), bool)
+        assert_type(call.modify("a", lambda value: value, default=[]), Any)
+        assert_type(call.touch(["a"], ttl=60), int)
+        assert_type(call.increment("a", Decimal("0.1")), int | Decimal)
+        assert_type(call.append("a", 1, trip, keep=50), int)
+        assert_type(call.get("a", pointer="/0"), Any)
+        assert_type(call.token(scope="write", names={"a"}), SessionToken)
+        call.merge("a", trip)
+        call.update(trip, ttl=60)
+        call.set("a", 1, ttl="forever")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        call.increment("a", 0.1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        call.append("a", 1, ttl="keep")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        call.touch("a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        call.token(names="a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        call.token(scope="admin")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        call.set("a", 1, if_match=["e"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        call.lease(30)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        with call.lease(30, owner="bot-7", on_lost=lambda turn: turn.fence) as turn:
+            assert_type(turn, Turn)
+            assert_type(turn.fence, int)
+            assert_type(turn.lost, bool)
+            turn["a"] = 1
+
+    def batches(client: ccs_sdk.ContextClient) -> None:
+        with client.batch(atomic=False) as batch:
+            call = batch.session("ns", "s")
+            assert_type(call.set("a", 1), Result[str])
+            assert_type(call.read("a"), Result[Property])
+            assert_type(call.get("a").value, Any)
+            assert_type(call.all().value, dict[str, Any])
+            assert_type(call.increment("a").value, int | Decimal)
+            assert_type(call.append("a", 1).value, int)
+            assert_type(call.lease(30, owner="b").value, LeaseGrant)
+            assert_type(call.delete("a").error, StatusError | None)
+
+    def found(client: ccs_sdk.ContextClient) -> None:
+        namespace = client.namespace("ns")
+        assert_type(namespace.find(where={"a": {"$gte": 1}}, fields=["a"]), Iterator[Hit])
+        assert_type(namespace.count(where={"a": None}), int)
+        namespace.find(fields=True)
+        namespace.find(fields="a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    def keys(client: ccs_sdk.ContextClient) -> None:
+        assert_type(client.keys.create(scope="read", namespaces=["day_*"]), NewAPIKey)
+        assert_type(client.keys.rotate("k", overlap=60).info, APIKey)
+        assert_type(client.keys.list(), list[APIKey])
+        client.keys.create(scope="root")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    def failures(condition: ccs_sdk.PreconditionFailedError, leased: ccs_sdk.LeasedError) -> None:
+        assert_type(condition.current, Property | None)
+        assert_type(condition.op, int | None)
+        assert_type(leased.lease, LeaseHolder | None)
+        assert_type(leased.retry_after, float | None)
 
     def v2(client: ccs_sdk.DocumentClient) -> None:
         assert_type(client.save("ns", {"a": 1}, ttl=timedelta(days=1)), DocumentReceipt)

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 def query(where: Mapping[str, JSON] | None, prefix: str) -> dict[str, JSON]:
     """Returns what the sessions must fulfil, or raises InvalidArgumentError."""
-    conditions = {} if where is None else where
+    conditions: Mapping[str, JSON] = {} if where is None else where
     check_object(conditions, "where")
     return {"where": conditions, "sessionPrefix": check_text(prefix, "A prefix")}
 

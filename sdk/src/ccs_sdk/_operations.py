@@ -126,7 +126,7 @@ class Operations:
         name: str,
         by: int | Decimal = 1,
         *,
-        ttl: TTLOrKeep | None = None,
+        ttl: TTL | None = None,
         fence: int | None = None,
     ) -> int | Decimal:
         """Adds `by` to a number, and returns the sum. An absent property counts as 0.
@@ -151,7 +151,7 @@ class Operations:
         name: str,
         *values: JSON,
         keep: int | None = None,
-        ttl: TTLOrKeep | None = None,
+        ttl: TTL | None = None,
         fence: int | None = None,
     ) -> int:
         """Appends values to a list, and returns its length. An absent property counts as empty.
@@ -176,7 +176,7 @@ class Operations:
         name: str,
         patch: JSON,
         *,
-        ttl: TTLOrKeep | None = None,
+        ttl: TTL | None = None,
         fence: int | None = None,
     ) -> None:
         """Changes some members of an object, and keeps the others (JSON Merge Patch, RFC 7396).

@@ -14,7 +14,7 @@ from ccs_sdk import _json, _wire
 from ccs_sdk._json import JSON, JSONObject, Value
 from ccs_sdk._names import DEFAULT_SESSION, Names, check_properties, check_property, check_text
 from ccs_sdk._states import LeaseGrant, Property
-from ccs_sdk._ttl import TTL, TTLOrKeep, ttl_or_keep, whole_seconds
+from ccs_sdk._ttl import KEEP, TTL, TTLOrKeep, ttl_or_keep, whole_seconds
 from ccs_sdk.errors import InvalidArgumentError
 
 T = TypeVar("T")
@@ -136,11 +136,7 @@ def delete_all(place: Place, names: Names | None, more: Terms) -> Op[int]:
 
 def touch(place: Place, names: Names | None, ttl: TTL | None, fence: int | None) -> Op[int]:
     """Gives all properties, or those of `names`, a new time to live. The result is how many there were."""
-    if isinstance(ttl, str):
-        raise InvalidArgumentError(
-            "touch gives properties a new time to live, so its ttl must be a timedelta or an int."
-        )
-    body = _encode("touch", place, _named(names), terms(ttl=ttl, fence=fence))
+    body = _encode("touch", place, _named(names), _without_keep(terms(ttl=ttl, fence=fence)))
     return Op(body, _count, keyed=False)
 
 
@@ -150,7 +146,7 @@ def increment(place: Place, name: str, by: int | Decimal, more: Terms) -> Op[int
         raise InvalidArgumentError(
             f"by must be an int or a Decimal, which are exact, not {type(by).__name__}."
         )
-    body = _encode("incr", place, {"name": check_property(name), "by": by}, more)
+    body = _encode("incr", place, {"name": check_property(name), "by": by}, _without_keep(more))
     return Op(body, lambda result: _wire.number(result["value"]), repeatable=False, exact=True)
 
 
@@ -163,7 +159,7 @@ def append(
     members: dict[str, JSON] = {"name": check_property(name), "values": values}
     if keep is not None:
         members["keep"] = _whole(keep, "keep")
-    body = _encode("append", place, members, more, levels=2)
+    body = _encode("append", place, members, _without_keep(more), levels=2)
     return Op(body, lambda result: _wire.integer(result["length"]), repeatable=False)
 
 
@@ -172,7 +168,7 @@ def merge(place: Place, name: str, patch: JSON, more: Terms) -> Op[None]:
     if patch is None:
         raise InvalidArgumentError("A patch must not be None; save null with set instead.")
     members: dict[str, JSON] = {"name": check_property(name), "patch": patch}
-    return Op(_encode("merge", place, members, more, levels=1), _nothing)
+    return Op(_encode("merge", place, members, _without_keep(more), levels=1), _nothing)
 
 
 def lease(place: Place, seconds: TTL, owner: str, fence: int | None) -> Op[LeaseGrant]:
@@ -201,6 +197,14 @@ def _encode(
 
 def _named(names: Names | None) -> dict[str, JSON]:
     return {} if names is None else {"names": check_properties(names)}
+
+
+def _without_keep(more: Terms) -> Terms:
+    if more.get("ttl") == KEEP:
+        raise InvalidArgumentError(
+            "Only set and update take the ttl 'keep'; give a timedelta or an int of whole seconds."
+        )
+    return more
 
 
 def _has_condition(more: Terms) -> bool:

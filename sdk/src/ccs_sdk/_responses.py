@@ -67,17 +67,19 @@ def read_response(
         body,
         request_id=request_id,
         retry_after=parse_retry_after(response.headers.get("Retry-After"), _sent_at(response)),
+        etag=response.headers.get("ETag"),
     )
     return error or not_from_the_service(Response(status, response.content, request_id))
 
 
-def status_error(
+def status_error(  # noqa: PLR0913 - what an error tells
     status: int,
     message: str,
     body: Value,
     *,
     request_id: str,
     retry_after: float | None = None,
+    etag: str | None = None,
 ) -> StatusError | None:
     """Returns the error for a status of 400 or more, or None if its details break the contract.
 
@@ -87,10 +89,13 @@ def status_error(
         body: The body of the response, or the result of the operation.
         request_id: The id of the request.
         retry_after: Seconds to wait.
+        etag: The entity tag of the document that a condition is about.
     """
     fallback = ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else StatusError
     kind = _BY_STATUS.get(status, fallback)
-    details: Mapping[str, Value] = body if "message" in _members(body) else {}
+    details: dict[str, Value] = dict(_members(body)) if "message" in _members(body) else {}
+    if etag is not None:
+        details.setdefault("etag", etag)
     if kind is errors.PreconditionFailedError and details and not details.keys() & _CONDITIONS:
         kind = errors.LeaseLostError
     error = kind(message, status=status, body=body, request_id=request_id, retry_after=retry_after)

@@ -220,7 +220,7 @@ class BatchProperties:
         name: str,
         by: int | Decimal = 1,
         *,
-        ttl: TTLOrKeep | None = None,
+        ttl: TTL | None = None,
         fence: int | None = None,
     ) -> Result[int | Decimal]:
         """Adds `by` to a number. The result is the sum."""
@@ -232,7 +232,7 @@ class BatchProperties:
         name: str,
         *values: JSON,
         keep: int | None = None,
-        ttl: TTLOrKeep | None = None,
+        ttl: TTL | None = None,
         fence: int | None = None,
     ) -> Result[int]:
         """Appends values to a list. The result is its length."""
@@ -244,7 +244,7 @@ class BatchProperties:
         name: str,
         patch: JSON,
         *,
-        ttl: TTLOrKeep | None = None,
+        ttl: TTL | None = None,
         fence: int | None = None,
     ) -> Result[None]:
         """Changes some members of an object, and keeps the others (RFC 7396)."""
