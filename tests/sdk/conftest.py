@@ -5,14 +5,22 @@ from collections.abc import Iterator
 import pytest
 
 from ccs_sdk import ContextClient, DocumentClient
+from ccs_server.store.database import Database
 from tests.sdk.faults import FaultProxy
-from tests.support.service import Account, Server
+from tests.support.service import Account, Server, new_account
 
 
 @pytest.fixture
 def client(account: Account) -> Iterator[ContextClient]:
     with ContextClient(account.server_url, account.id, api_key=account.key) as client:
         yield client
+
+
+@pytest.fixture
+def admins(server: Server, database: Database) -> Iterator[Account]:
+    """An account whose key has the scope `admin`."""
+    with new_account(server, database, "admin") as account:
+        yield account
 
 
 @pytest.fixture

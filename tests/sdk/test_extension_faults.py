@@ -48,7 +48,11 @@ BEFORE: dict[str, JSON] = {"step": 3, "log": ["a"], "form": {"name": "Ana", "sea
 WRITES: dict[str, tuple[Callable[[SessionHandle], object], object, dict[str, object]]] = {
     "increment": (lambda call: call.increment("step", 2), 5, {"step": 5}),
     "append": (lambda call: call.append("log", "b"), 2, {"log": ["a", "b"]}),
-    "merge": (lambda call: call.merge("form", {"seat": None}), None, {"form": {"name": "Ana"}}),
+    "merge": (
+        lambda call: bool(call.merge("form", {"seat": None})),
+        True,
+        {"form": {"name": "Ana"}},
+    ),
     "create": (lambda call: call.create("claim", "bot-7"), True, {"claim": "bot-7"}),
     "modify": (lambda call: call.modify("step", lambda step: step * 2), 6, {"step": 6}),
     "set": (lambda call: bool(call.set("step", 4, if_match="*")), True, {"step": 4}),

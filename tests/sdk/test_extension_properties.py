@@ -277,7 +277,8 @@ def test_appending_returns_the_length_and_keeps_the_last(call: SessionHandle) ->
 
 def test_merging_changes_some_members(call: SessionHandle) -> None:
     call.merge("form", {"name": "Ana", "address": {"city": "Lisbon", "zip": "1000"}})
-    call.merge("form", {"address": {"zip": None}, "seat": "12A"})
+    etag = call.merge("form", {"address": {"zip": None}, "seat": "12A"})
+    assert etag == call.read("form").etag
     assert call["form"] == {"name": "Ana", "address": {"city": "Lisbon"}, "seat": "12A"}
 
 

@@ -34,6 +34,14 @@ V1_CALLS: list[Callable[[ContextClient], object]] = [
     lambda client: client.delete_session("airline", "conv-1"),
     lambda client: client.delete_namespace("airline"),
 ]
+EXTENSION_CALLS: list[Callable[[ContextClient], object]] = [
+    lambda client: client.namespace("airline").increment("turns"),
+    lambda client: list(client.namespace("airline").find()),
+    lambda client: client.namespace("airline").token(),
+    lambda client: client.keys.list(),
+    lambda client: client.keys.rotate(client.keys.create(scope="read").key_id),
+    lambda client: client.keys.delete("none"),
+]
 V2_CALLS: list[Callable[[DocumentClient], object]] = [
     lambda client: client.login(),
     lambda client: client.save("airline", {"a": 1}),
@@ -76,20 +84,18 @@ def _operations(server: Server) -> dict[str, tuple[str, re.Pattern[str]]]:
 
 
 @pytest.fixture
-def requests_sent(account: Account) -> set[tuple[str, str]]:
+def requests_sent(admins: Account) -> set[tuple[str, str]]:
     """The requests that are sent when each method of the SDK is called."""
     with Recording() as session:
-        v1 = ContextClient(
-            account.server_url, account.id, api_key=account.key, http_session=session
-        )
+        v1 = ContextClient(admins.server_url, admins.id, api_key=admins.key, http_session=session)
         v2 = DocumentClient(
-            account.server_url,
-            account.id,
-            username=account.username,
-            password=account.password,
+            admins.server_url,
+            admins.id,
+            username=admins.username,
+            password=admins.password,
             http_session=session,
         )
-        for call in V1_CALLS:
+        for call in [*V1_CALLS, *EXTENSION_CALLS]:
             call(v1)
         for call_v2 in V2_CALLS:
             call_v2(v2)

@@ -178,13 +178,16 @@ class Operations:
         *,
         ttl: TTL | None = None,
         fence: int | None = None,
-    ) -> None:
+    ) -> str:
         """Changes some members of an object, and keeps the others (JSON Merge Patch, RFC 7396).
 
         A member that is None in the patch is removed, and objects are merged in depth. Lists and other
-        values are replaced. For `ttl` and `fence` see `set`.
+        values are replaced. An absent property counts as empty. For `ttl` and `fence` see `set`.
+
+        Returns:
+            The new entity tag.
         """
-        self._run(_ops.merge(self._place, name, patch, self._terms(ttl=ttl, fence=fence)))
+        return self._run(_ops.merge(self._place, name, patch, self._terms(ttl=ttl, fence=fence)))
 
     def _current(self, name: str) -> Property | None:
         try:

@@ -163,12 +163,13 @@ def append(
     return Op(body, lambda result: _wire.integer(result["length"]), repeatable=False)
 
 
-def merge(place: Place, name: str, patch: JSON, more: Terms) -> Op[None]:
-    """Merges a patch into a value (RFC 7396)."""
+def merge(place: Place, name: str, patch: JSON, more: Terms) -> Op[str]:
+    """Merges a patch into a value (RFC 7396). The result is its new entity tag."""
     if patch is None:
         raise InvalidArgumentError("A patch must not be None; save null with set instead.")
     members: dict[str, JSON] = {"name": check_property(name), "patch": patch}
-    return Op(_encode("merge", place, members, _without_keep(more), levels=1), _nothing)
+    body = _encode("merge", place, members, _without_keep(more), levels=1)
+    return Op(body, lambda result: _wire.text(result["etag"]))
 
 
 def lease(place: Place, seconds: TTL, owner: str, fence: int | None) -> Op[LeaseGrant]:

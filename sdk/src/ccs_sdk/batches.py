@@ -246,8 +246,8 @@ class BatchProperties:
         *,
         ttl: TTL | None = None,
         fence: int | None = None,
-    ) -> Result[None]:
-        """Changes some members of an object, and keeps the others (RFC 7396)."""
+    ) -> Result[str]:
+        """Changes some members of an object, and keeps the others (RFC 7396). The result is the entity tag."""
         more = _ops.terms(ttl=ttl, fence=fence)
         return self._collection.add(_ops.merge(self._place, name, patch, more))
 
