@@ -93,7 +93,7 @@ def leased() -> bool:
         turn.release()  # as the end of the block would do
         return not turn.lost and threading.active_count() == 1
 
-    with call.lease(1, owner="parent") as turn:
+    with call.lease(9, owner="parent") as turn:
         succeeded = _all_succeed([_fork(partial(write_and_leave, turn)) for _ in range(PROCESSES)])
         turn["parent"] = True
     return succeeded and call.all() == {"child": True, "parent": True}

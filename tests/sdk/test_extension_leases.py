@@ -114,11 +114,11 @@ def test_a_lease_is_renewed_at_a_third_of_its_time(
     call: SessionHandle, proxy: FaultProxy, account: Account
 ) -> None:
     with ContextClient(proxy.url, account.id, api_key=account.key) as client:
-        with client.namespace("airline").session("conv-1").lease(1, owner="bot-7") as turn:
+        with client.namespace("airline").session("conv-1").lease(3, owner="bot-7") as turn:
             before = turn.expires_at
-            wait_until(lambda: turn.expires_at > before + timedelta(seconds=1))
+            wait_until(lambda: turn.expires_at > before + timedelta(seconds=1.5))
             turn["intent"] = "rebook"
-            assert len(proxy.seen) >= 5  # the lease, three renewals or more, and the write
+            assert len(proxy.seen) >= 4  # the lease, two renewals or more, and the write
         with call.lease(30, owner="bot-8"):
             pass
 
@@ -153,7 +153,7 @@ def test_a_renewal_that_fails_is_repeated_while_the_lease_lasts(
         ContextClient(
             proxy.url, account.id, api_key=account.key, retry=RetryPolicy(attempts=1)
         ) as client,
-        client.namespace("airline").session("conv-1").lease(6, owner="bot-7") as turn,
+        client.namespace("airline").session("conv-1").lease(9, owner="bot-7") as turn,
     ):
         before = turn.expires_at
         proxy.faults.extend([faults.respond(503), faults.reset_before])
