@@ -192,6 +192,14 @@ def names_parameter(names: Collection[str]) -> bytes:
     return msgspec.json.encode(list(names))
 
 
+_STAR = '"*"'
+
+
 def tags_parameter(tags: Tags | None) -> bytes | None:
-    """Entity tags as a parameter, a JSON array of their text; `*` is itself."""
-    return None if tags is None else msgspec.json.encode([tag.strip('"') for tag in tags])
+    """Entity tags as a parameter, a JSON array of their text; `*` is itself.
+
+    The tag `"*"`, which no property has, keeps its quotes: it is not `*`.
+    """
+    if tags is None:
+        return None
+    return msgspec.json.encode([tag if tag == _STAR else tag.strip('"') for tag in tags])
