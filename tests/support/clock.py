@@ -1,6 +1,7 @@
 """A movable clock of the database, so that tests of a time to live need not sleep.
 
-SQL resolves `now()` to the first function of that name in the search path, which is the one that this module installs.
+SQL resolves `now()` and its like to the first function of that name in the search path, which is the one that this
+module installs.
 """
 
 from datetime import timedelta
@@ -15,11 +16,15 @@ CREATE TABLE test_clock.shift (by interval NOT NULL);
 INSERT INTO test_clock.shift VALUES ('0');
 CREATE FUNCTION test_clock.now() RETURNS timestamptz LANGUAGE sql STABLE
     AS 'SELECT pg_catalog.now() + by FROM test_clock.shift';
+CREATE FUNCTION test_clock.statement_timestamp() RETURNS timestamptz LANGUAGE sql STABLE
+    AS 'SELECT pg_catalog.statement_timestamp() + by FROM test_clock.shift';
+CREATE FUNCTION test_clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+    AS 'SELECT pg_catalog.clock_timestamp() + by FROM test_clock.shift';
 """
 
 
 def install(url: str) -> None:
-    """Installs a movable `now()` in the database at `url`, for connections with SEARCH_PATH in their options."""
+    """Installs a movable clock in the database at `url`, for connections with SEARCH_PATH in their options."""
     _execute(url, _INSTALL)
 
 

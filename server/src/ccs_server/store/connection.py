@@ -13,6 +13,7 @@ import select
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import NamedTuple, Self, TypeVar, TypeVarTuple, cast
@@ -43,6 +44,17 @@ class Statement(NamedTuple):
     def of(cls, name: str, sql: str) -> Self:
         """Creates a statement from its name and its text."""
         return cls(name.encode(), sql.encode())
+
+    @cache  # noqa: B019 - there are few statements, and they are never released
+    def after_waiting(self) -> "Statement":
+        """The same statement, judging expiry by the time at which it begins.
+
+        `now()` is when its transaction began. If that has waited for a lock since, a property may have expired that
+        `now()` still finds, and readers have seen that it is gone.
+        """
+        return Statement(
+            self.name + b"_after_waiting", self.sql.replace(b"now()", b"statement_timestamp()")
+        )
 
 
 Params = Sequence[bytes | None]

@@ -19,6 +19,8 @@ _ATTEMPTS = 10
 #   within the limit if the sum is below the limit.
 # - A save locks rows in the order of their names (ORDER BY), so two saves cannot deadlock.
 # - A save that postpones the expiry keeps `purge_at`; the purge then finds that the row has not expired yet.
+# - A save in a transaction that has waited for the lock judges by `statement_timestamp()`, the time at which it begins
+#   itself. `now()` is when the transaction began, and would bring back what has expired since.
 
 # $1 account, $2 namespace, $3 session id, $4 the properties as a JSON object.
 #
@@ -82,17 +84,17 @@ _SAVE_LOCKED = Statement.of(
         FROM json_each($4)
     ), place AS MATERIALIZED (
         SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
-            ELSE now() + ttl * interval '1 second' END AS expires_at
+            ELSE statement_timestamp() + ttl * interval '1 second' END AS expires_at
         FROM target
         WHERE (SELECT coalesce(sum(size), 0) FROM given) + (
             SELECT coalesce(sum(p.size), 0) FROM property p
             WHERE p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
-                AND p.expires_at > now() AND p.name NOT IN (SELECT name FROM given)
+                AND p.expires_at > statement_timestamp() AND p.name NOT IN (SELECT name FROM given)
         ) < 800000
     ), saved AS (
         INSERT INTO property
             (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
-        SELECT $1, place.id, $3, name, value, size, expires_at, nullif(expires_at, 'infinity'), now()
+        SELECT $1, place.id, $3, name, value, size, expires_at, nullif(expires_at, 'infinity'), statement_timestamp()
         FROM place, given
         ORDER BY name
         ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
@@ -119,13 +121,13 @@ SAVE_DOCUMENT = Statement.of(
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
     ), place AS MATERIALIZED (
-        SELECT id, now() + interval '1 second' * least($6::bigint,
+        SELECT id, statement_timestamp() + interval '1 second' * least($6::bigint,
             coalesce(nullif($5::bigint, 0), nullif(ttl, 0), $6::bigint)) AS expires_at
         FROM target
         WHERE char_length($4::json::text) + (
             SELECT coalesce(sum(p.size), 0) FROM property p
             WHERE p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
-                AND p.expires_at > now()
+                AND p.expires_at > statement_timestamp()
         ) < 800000
     ), given AS (
         SELECT key COLLATE "C" AS name, value,
@@ -136,11 +138,11 @@ SAVE_DOCUMENT = Statement.of(
         SET expires_at = place.expires_at, purge_at = least(p.purge_at, place.expires_at)
         FROM place
         WHERE p.account = $1 AND p.namespace_id = place.id AND p.session_id = $3
-            AND p.expires_at > now() AND p.name NOT IN (SELECT json_object_keys($4))
+            AND p.expires_at > statement_timestamp() AND p.name NOT IN (SELECT json_object_keys($4))
     )
     INSERT INTO property
         (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
-    SELECT $1, place.id, $3, name, value, size, expires_at, expires_at, now()
+    SELECT $1, place.id, $3, name, value, size, expires_at, expires_at, statement_timestamp()
     FROM place, given
     ORDER BY name
     ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
@@ -162,7 +164,7 @@ _STAMP = Statement.of(
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
     ), place AS MATERIALIZED (
-        SELECT id, now() + interval '1 second' * least($5::bigint,
+        SELECT id, statement_timestamp() + interval '1 second' * least($5::bigint,
             coalesce(nullif($4::bigint, 0), nullif(ttl, 0), $5::bigint)) AS expires_at
         FROM target
     )
@@ -170,7 +172,7 @@ _STAMP = Statement.of(
     SET expires_at = place.expires_at, purge_at = least(p.purge_at, place.expires_at)
     FROM place
     WHERE p.account = $1 AND p.namespace_id = place.id AND p.session_id = $3
-        AND p.expires_at > now()
+        AND p.expires_at > statement_timestamp()
     """,
 )
 

@@ -27,6 +27,8 @@ from ccs_server.store.operations.base import (
 # document's exclusive lock. Without it they take the lock in shared mode, and refuse as `SAVE` does if the document may
 # become too large. They return the new value, or no row if they have changed nothing: also if the stored value is not
 # of the type that they need.
+#
+# The expiry of the row, which they may have waited for, is judged by `clock_timestamp()`. `now()` is when they began.
 
 # $5 is a number in decimal notation.
 INCREMENT = Statement.of(
@@ -66,12 +68,12 @@ INCREMENT = Statement.of(
     ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
     SET (value, size) = (
             SELECT sum::json, char_length(to_json($4::text)::text) + char_length(sum) + 2
-            FROM (SELECT ($5::numeric + CASE WHEN property.expires_at > now()
+            FROM (SELECT ($5::numeric + CASE WHEN property.expires_at > clock_timestamp()
                 THEN property.value::text::numeric ELSE 0 END)::text AS sum) AS added
         ),
         expires_at = excluded.expires_at, updated_at = excluded.updated_at,
         purge_at = least(property.purge_at, excluded.purge_at)
-    WHERE property.expires_at <= now()
+    WHERE property.expires_at <= clock_timestamp()
         OR property.value::text ~ '^-?[0-9]+([.][0-9]+)?([eE][+-]?0*(100|[0-9]{1,2}))?$'
             AND char_length(regexp_replace(property.value::text, '[eE].*|[-.]', '', 'g')) <= 100
     RETURNING value
@@ -124,7 +126,7 @@ APPEND = Statement.of(
             SELECT elements::json, char_length(to_json($4::text)::text) + char_length(elements) + 2
             FROM (
                 SELECT CASE
-                    WHEN property.expires_at <= now() OR json_array_length(property.value) = 0
+                    WHEN property.expires_at <= clock_timestamp() OR json_array_length(property.value) = 0
                         THEN excluded.value::text
                     WHEN $9::integer IS NULL OR json_array_length(property.value)
                         + json_array_length(excluded.value) <= $9::integer
@@ -142,7 +144,7 @@ APPEND = Statement.of(
         ),
         expires_at = excluded.expires_at, updated_at = excluded.updated_at,
         purge_at = least(property.purge_at, excluded.purge_at)
-    WHERE property.expires_at <= now() OR json_typeof(property.value) = 'array'
+    WHERE property.expires_at <= clock_timestamp() OR json_typeof(property.value) = 'array'
     RETURNING value, json_array_length(value)
     """,
 )
@@ -187,7 +189,7 @@ MERGE = Statement.of(
     ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
     SET (value, size) = (
             SELECT merged, char_length(to_json($4::text)::text) + char_length(merged::text) + 2
-            FROM (SELECT CASE WHEN property.expires_at > now()
+            FROM (SELECT CASE WHEN property.expires_at > clock_timestamp()
                 THEN ccs_merge(property.value, $5::json) ELSE excluded.value END AS merged) AS m
         ),
         expires_at = excluded.expires_at, updated_at = excluded.updated_at,

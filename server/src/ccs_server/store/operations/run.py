@@ -251,7 +251,9 @@ def _try_locked(
                     raise limit_reached(limit)
 
     with database.pipelined_transaction() as connection:
-        outcomes = _execute(connection, operations, [*begin, *prepare], check_namespaces, [])
+        outcomes = _execute(
+            connection, operations, [*begin, *prepare], check_namespaces, [], has_waited=True
+        )
         end: list[Step] = [(COMMIT, ())]
         if once:
             end.insert(0, store(once.request, once.answer(outcomes)))
@@ -259,12 +261,14 @@ def _try_locked(
     return outcomes
 
 
-def _execute(
+def _execute(  # noqa: PLR0913 - what comes before and after
     connection: LibpqConnection,
     operations: Sequence[Operation],
     before: Sequence[Step],
     check: Callable[[Sequence[PGresult]], None],
     after: Sequence[Step],
+    *,
+    has_waited: bool = False,
 ) -> list[Outcome]:
     """Executes operations between other steps, in one round trip unless there are many reads.
 
@@ -274,12 +278,13 @@ def _execute(
         before: steps that come first.
         check: called with the results of those, before any outcome is made.
         after: steps that come last.
+        has_waited: whether the transaction may wait for locks before the operations.
     """
     outcomes: list[Outcome] = []
     room = _Room()
     parts = [*_parts(operations)]
     for number, part in enumerate(parts):
-        planned = [(each, each.locked()) for each in part]
+        planned = [(each, _planned(each.locked(), has_waited=has_waited)) for each in part]
         steps = [step for _, steps in planned for step in steps]
         first = [] if number else before
         last = [] if number + 1 < len(parts) else after
@@ -292,6 +297,14 @@ def _execute(
                 room.take(outcome)
             outcomes.append(outcome)
     return outcomes
+
+
+def _planned(steps: Sequence[Step], *, has_waited: bool) -> Sequence[Step]:
+    return (
+        [(statement.after_waiting(), params) for statement, params in steps]
+        if has_waited
+        else steps
+    )
 
 
 def _parts(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:

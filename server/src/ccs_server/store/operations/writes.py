@@ -26,6 +26,8 @@ from ccs_server.store.sessions import DELETE_TTL
 # The statements below have these parameters: $1 account, $2 namespace, $3 session id. `is_locked` says that the
 # transaction holds the document's exclusive lock. Otherwise they take it in shared mode.
 #
+# The expiry of a row that a statement may have waited for is judged by `clock_timestamp()`. `now()` is when it began.
+#
 # A TTL is in seconds, 0 is forever, and NULL is the TTL in force.
 #
 # A condition is a JSON array of entity tags without quotes, `["*"]`, or NULL.
@@ -72,11 +74,11 @@ SAVE_FULL = Statement.of(
     ORDER BY name
     ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
     SET value = excluded.value, size = excluded.size, updated_at = excluded.updated_at,
-        expires_at = CASE WHEN $5::integer = -1 AND property.expires_at > now()
+        expires_at = CASE WHEN $5::integer = -1 AND property.expires_at > clock_timestamp()
             THEN property.expires_at ELSE excluded.expires_at END,
-        purge_at = CASE WHEN $5::integer = -1 AND property.expires_at > now()
+        purge_at = CASE WHEN $5::integer = -1 AND property.expires_at > clock_timestamp()
             THEN property.purge_at ELSE least(property.purge_at, excluded.purge_at) END
-    WHERE $6::json IS NULL OR property.expires_at <= now()
+    WHERE $6::json IS NULL OR property.expires_at <= clock_timestamp()
         OR left(encode(sha256(convert_to(property.value::text, 'UTF8')), 'hex'), 32)
             <> ALL (ARRAY(SELECT json_array_elements_text($6::json)))
             AND $6::json->>0 <> '*'
@@ -123,7 +125,7 @@ SWAP = Statement.of(
             ELSE least(p.purge_at, nullif(place.expires_at, 'infinity')) END
     FROM place
     WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM place) AND p.session_id = $3
-        AND p.name = (SELECT name FROM given) AND p.expires_at > now()
+        AND p.name = (SELECT name FROM given) AND p.expires_at > clock_timestamp()
         AND ($6::json->>0 = '*'
             OR left(encode(sha256(convert_to(p.value::text, 'UTF8')), 'hex'), 32)
                 = ANY (ARRAY(SELECT json_array_elements_text($6::json))))
@@ -134,13 +136,14 @@ SWAP = Statement.of(
 )
 
 # $4 the names as a JSON array, $5 fence, $6 is_locked. Returns the number of live properties that it has deleted, or no
-# row if the fence is not in force.
+# row if the fence is not in force or the lock is not available. It does not wait for the lock, because its snapshot and
+# its time would be from before the wait.
 DELETE_NAMED = Statement.of(
     "delete_named",
     """
     WITH locked AS MATERIALIZED (
-        SELECT CASE WHEN NOT $6::boolean THEN pg_advisory_xact_lock_shared(
-            hashtextextended($1 || '/' || $2 || '/' || $3, 0))::text END
+        SELECT WHERE CASE WHEN $6::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
+            hashtextextended($1 || '/' || $2 || '/' || $3, 0)) END
     ), target AS MATERIALIZED (
         SELECT id FROM namespace, locked WHERE account = $1 AND name = $2
     ), fence AS MATERIALIZED (
@@ -149,7 +152,7 @@ DELETE_NAMED = Statement.of(
             AND l.fence = $5::bigint AND l.expires_at > now()
         FOR SHARE
     ), allowed AS MATERIALIZED (
-        SELECT WHERE $5::bigint IS NULL OR EXISTS (SELECT FROM fence)
+        SELECT FROM locked WHERE $5::bigint IS NULL OR EXISTS (SELECT FROM fence)
     ), deleted AS (
         DELETE FROM property p USING allowed
         WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM target) AND p.session_id = $3
@@ -184,13 +187,13 @@ DELETE_DOCUMENT = Statement.of(
 )
 
 # $4 the names as a JSON array, $5 TTL, $6 fence, $7 is_locked. Returns the number of properties whose expiry it has
-# set, or no row if the fence is not in force. Values, entity tags and `updated_at` stay as they are.
+# set, or no row as DELETE_NAMED. Values, entity tags and `updated_at` stay as they are.
 TOUCH_NAMED = Statement.of(
     "touch_named",
     """
     WITH locked AS MATERIALIZED (
-        SELECT CASE WHEN NOT $7::boolean THEN pg_advisory_xact_lock_shared(
-            hashtextextended($1 || '/' || $2 || '/' || $3, 0))::text END
+        SELECT WHERE CASE WHEN $7::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
+            hashtextextended($1 || '/' || $2 || '/' || $3, 0)) END
     ), target AS MATERIALIZED (
         SELECT n.id, coalesce($5::integer, (
             SELECT s.ttl_seconds FROM session_ttl s
@@ -204,7 +207,7 @@ TOUCH_NAMED = Statement.of(
             AND l.fence = $6::bigint AND l.expires_at > now()
         FOR SHARE
     ), allowed AS MATERIALIZED (
-        SELECT WHERE $6::bigint IS NULL OR EXISTS (SELECT FROM fence)
+        SELECT FROM locked WHERE $6::bigint IS NULL OR EXISTS (SELECT FROM fence)
     ), place AS MATERIALIZED (
         SELECT CASE ttl WHEN 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
@@ -215,7 +218,7 @@ TOUCH_NAMED = Statement.of(
             purge_at = least(p.purge_at, nullif(place.expires_at, 'infinity'))
         FROM place
         WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM target) AND p.session_id = $3
-            AND p.expires_at > now()
+            AND p.expires_at > clock_timestamp()
             AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
         RETURNING 1
     )
@@ -343,7 +346,8 @@ class _Several(Write):
             return ()
         if self.name is not None:
             return [self._step(is_locked=False)]
-        return [(LOCK, self.document.params()), self._step(is_locked=True)]
+        statement, params = self._step(is_locked=True)
+        return [(LOCK, self.document.params()), (statement.after_waiting(), params)]
 
     def outcome_alone(self, results: Sequence[PGresult]) -> Outcome | None:
         return {"count": _count(results[-1])} if results[-1].ntuples else None
