@@ -6,11 +6,12 @@ reappears, and no value appears that was never written. A write whose outcome is
 after its invocation, or never.
 
 The search is that of Wing and Gong, with Lowe's cache of configurations ("Testing for linearizability", 2017). It has
-four optimisations. They are exact, because no two writes of a history write the same value (except deletions):
+five optimisations. They are exact, because no two writes of a history write the same value (except deletions):
 
 - A read of the current value takes place as soon as it can.
 - A value is not overwritten while reads of it remain, because it cannot return.
-- When no remaining read returns the current value, a write that is never read takes place as soon as it can.
+- After all reads of a value, a swap that expects it takes place, because nothing else may come between.
+- When no remaining read or swap is of the current value, a write that is never read takes place as soon as it can.
 - So does a write together with all its reads, if all of them can.
 """
 
@@ -70,29 +71,37 @@ def document_violation(history: Sequence[DocumentOperation]) -> str | None:
 
 
 def _violation(operations: list[Operation]) -> str | None:
-    written = Counter(o.value for o in operations if o.kind is Kind.WRITE and o.value is not ABSENT)
+    written = Counter(
+        o.value for o in operations if o.kind is not Kind.READ and o.value is not ABSENT
+    )
     if repeated := [value for value, times in written.items() if times > 1]:
         raise ValueError(f"{repeated[0]} was written more than once; values must be unique.")
     for operation in operations:
-        if operation.value is not ABSENT and operation.value not in written:
-            return f"{operation}: this value was never written"
+        found = operation.expected if operation.kind is Kind.SWAP else operation.value
+        if found is not ABSENT and found not in written and operation.returned != UNKNOWN:
+            return f"{operation}: {found} was never written"
     return _Search(_with_known_ends(operations)).run()
 
 
 def _with_known_ends(operations: list[Operation]) -> list[Operation]:
-    """Sets the end of unknown writes to that of the first read of their value; drops those that no read returned."""
-    seen: dict[str | None, float] = {}
-    for operation in operations:
-        if operation.kind is Kind.READ:
-            seen[operation.value] = min(operation.returned, seen.get(operation.value, inf))
-    known = []
-    for operation in operations:
-        if operation.returned != UNKNOWN or operation.value is ABSENT:
-            known.append(operation)
-        elif operation.value in seen:
-            # This may be before its own invocation, if the read returned before. Then no moment is left for both.
-            known.append(replace(operation, returned=seen[operation.value]))
-    return known
+    """Sets the end of unknown writes to that of the first read or swap of their value; drops those that have none."""
+    while True:
+        seen: dict[str | None, float] = {}
+        for operation in operations:
+            if operation.kind is not Kind.WRITE:
+                found = operation.value if operation.kind is Kind.READ else operation.expected
+                seen[found] = min(operation.returned, seen.get(found, inf))
+        # This may be before its own invocation, if the read returned before. Then no moment is left for both.
+        known = [
+            replace(o, returned=seen.get(o.value, UNKNOWN))
+            if o.returned == UNKNOWN and o.value is not ABSENT
+            else o
+            for o in operations
+        ]
+        if known == operations:
+            return [o for o in known if o.returned != UNKNOWN or o.value is ABSENT]
+        # The end of a swap that is known now may be that of another write.
+        operations = known
 
 
 class _Search:
@@ -102,11 +111,14 @@ class _Search:
         self._operations = sorted(operations, key=lambda o: (o.invoked, o.returned))
         self._required = 0
         self._reads: dict[object, int] = defaultdict(int)
+        self._swaps: dict[object, int] = defaultdict(int)
         for number, operation in enumerate(self._operations):
             if operation.returned != UNKNOWN:
                 self._required |= 1 << number
             if operation.kind is Kind.READ:
                 self._reads[operation.value] |= 1 << number
+            elif operation.kind is Kind.SWAP:
+                self._swaps[operation.expected] |= 1 << number
 
     def run(self) -> str | None:
         """Returns None if there is a valid order, else a sentence on where the longest partial order ends."""
@@ -136,18 +148,28 @@ class _Search:
                 done |= reads
                 continue
             if state is not ABSENT and not self._reads[state] & ~done:
-                state = _LEFT
+                swaps = self._swaps[state] & ~done
+                if possible := swaps & can:
+                    number = next(_bits(possible))
+                    done, state = done | 1 << number, self._operations[number].value
+                    continue
+                if not swaps:
+                    state = _LEFT
             step = self._unread_or_whole(can) if state is _LEFT else 0
             if not step:
                 return done, state
             done |= step
 
     def _unread_or_whole(self, can: int) -> int:
-        """Returns a write that can take place together with all reads of it, and those reads."""
+        """Returns a write that can take place together with all reads of it, and those reads; none if it is swapped."""
         for number in _bits(can):
             operation = self._operations[number]
             reads = self._reads[operation.value]
-            if operation.kind is Kind.WRITE and operation.value is not ABSENT and not reads & ~can:
+            if (
+                operation.kind is Kind.WRITE
+                and operation.value is not ABSENT
+                and not (reads & ~can or self._swaps[operation.value])
+            ):
                 return 1 << number | reads
         return 0
 
@@ -155,7 +177,10 @@ class _Search:
         """Returns the configurations after each write that may come next, the one that returned first last."""
         if state is not ABSENT and state is not _LEFT:
             return []
-        writes = [n for n in self._next(done) if self._operations[n].kind is Kind.WRITE]
+        swaps = self._swaps[ABSENT] if state is ABSENT else 0
+        writes = [
+            n for n in self._next(done) if self._operations[n].kind is Kind.WRITE or swaps >> n & 1
+        ]
         writes.sort(key=lambda n: self._operations[n].returned, reverse=True)
         return [(done | 1 << n, self._operations[n].value) for n in writes]
 

@@ -2,13 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from tests.trust.history import ABSENT, UNKNOWN, Operation, read, write
@@ -35,6 +35,24 @@ class Response(NamedTuple):
     status: int
     body: bytes
     retry_after: str | None
+    etag: str | None = None
+
+    @property
+    def content(self) -> Any:
+        """The body, which is JSON."""
+        return json.loads(self.body)
+
+    @property
+    def results(self) -> list[Any]:
+        """The results of operations that have all succeeded.
+
+        Raises:
+            Unexpected: They have not.
+        """
+        if self.status != 200:
+            raise Unexpected(f"{self}")
+        results: list[Any] = self.content["results"]
+        return results
 
 
 class Client:
@@ -43,29 +61,46 @@ class Client:
     def __init__(self, url: str, account: str = "", key: str = "") -> None:
         self._connection = HTTPConnection(urlsplit(url).netloc, timeout=HANG_SECONDS)
         self._account = f"/v1/account/{account}"
+        self._operations = f"/ext/v1/{account}/ops"
         self._headers = {"maven-api-key": key, "Content-Type": "application/json"}
 
-    def v1(self, method: str, path: str, content: object = None) -> Response:
-        """Sends a request with the account's key. `path` follows `/v1/account/{id}`.
+    def v1(self, method: str, path: str, content: object = None, **headers: str) -> Response:
+        """Sends a request with the account's key. `path` follows `/v1/account/{id}`. `If_Match` is `If-Match`.
 
         Raises:
             Unanswered: There was no response.
             TimeoutError: There was none within HANG_SECONDS.
         """
         body = None if content is None else json.dumps(content).encode()
-        return self.call(method, self._account + path, body)
+        return self.call(method, self._account + path, body, **headers)
 
-    def call(self, method: str, path: str, body: bytes | None = None) -> Response:
+    def ops(self, *operations: Mapping[str, object], **headers: str) -> Response:
+        """Sends operations of the extension as one batch.
+
+        Raises:
+            Unanswered: There was no response.
+            TimeoutError: There was none within HANG_SECONDS.
+        """
+        body = json.dumps({"ops": operations}).encode()
+        return self.call("POST", self._operations, body, **headers)
+
+    def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Response:
         """Sends a request to any path, on the open connection or on a new one."""
         connection = self._connection
         sent = False
         try:
             if connection.sock is None:
                 connection.connect()
-            connection.request(method, path, body, self._headers)
+            named = {name.replace("_", "-"): text for name, text in headers.items()}
+            connection.request(method, path, body, self._headers | named)
             sent = True
             response = connection.getresponse()
-            return Response(response.status, response.read(), response.getheader("Retry-After"))
+            return Response(
+                response.status,
+                response.read(),
+                response.getheader("Retry-After"),
+                response.getheader("ETag"),
+            )
         except TimeoutError:
             connection.close()
             raise

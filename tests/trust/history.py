@@ -18,11 +18,14 @@ class Kind(Enum):
 
     READ = "read"
     WRITE = "write"
+    SWAP = "swap"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One read or write of one property, as its client observed it.
+    """One read, write or swap of one property, as its client observed it.
+
+    A swap writes `value` where `expected` is. One that is refused is a read of what it is refused for.
 
     It took place at some moment between `invoked` and `returned` (seconds of the machine's monotonic clock, which all
     processes share). Reads without a response and refused writes are not operations.
@@ -33,6 +36,7 @@ class Operation:
     value: str | None
     invoked: float
     returned: float
+    expected: str | None = None
 
     def __str__(self) -> str:
         what = "a deletion" if self.kind is Kind.WRITE and self.value is ABSENT else self.kind.value
@@ -43,6 +47,13 @@ class Operation:
 def read(register: str, value: str | None, invoked: float, returned: float) -> Operation:
     """Returns a read of `value`."""
     return Operation(Kind.READ, register, value, invoked, returned)
+
+
+def swap(
+    register: str, expected: str | None, value: str, invoked: float, returned: float
+) -> Operation:
+    """Returns a write of `value` in place of `expected`."""
+    return Operation(Kind.SWAP, register, value, invoked, returned, expected)
 
 
 def write(register: str, value: str | None, invoked: float, returned: float) -> Operation:

@@ -20,6 +20,7 @@ from tests.trust.history import (
     Save,
     Stamp,
     read,
+    swap,
     write,
 )
 
@@ -60,6 +61,24 @@ POSSIBLE = {
         read("r", ABSENT, 4, 5),
         write("r", "b", 6, 7),
         read("r", "b", 8, 9),
+    ],
+    "swaps in a row": [
+        swap("r", ABSENT, "a", 0, 9),
+        swap("r", "b", "c", 0, 9),
+        swap("r", "a", "b", 0, 9),
+        read("r", "c", 10, 11),
+    ],
+    "a swap of unknown outcome is known by the swap of its value": [
+        swap("r", ABSENT, "a", 0, UNKNOWN),
+        swap("r", "a", "b", 1, UNKNOWN),
+        read("r", "b", 2, 3),
+        read("r", "b", 100, 101),
+    ],
+    "a swap before the deletion beside it": [
+        write("r", "a", 0, 1),
+        write("r", ABSENT, 2, 9),
+        swap("r", "a", "b", 2, 9),
+        read("r", ABSENT, 10, 11),
     ],
     "properties do not concern each other": [
         write("r", "a", 0, 1),
@@ -109,6 +128,27 @@ IMPOSSIBLE = {
         write("r", "b", 4, 5),
         read("r", ABSENT, 6, 7),
     ],
+    "two swaps of one value": [
+        write("r", "a", 0, 1),
+        swap("r", "a", "b", 2, 9),
+        swap("r", "a", "c", 2, 9),
+    ],
+    "two are the first": [swap("r", ABSENT, "a", 0, 9), swap("r", ABSENT, "b", 0, 9)],
+    "a swap of what was overwritten": [
+        write("r", "a", 0, 1),
+        write("r", "b", 2, 3),
+        swap("r", "a", "c", 4, 5),
+    ],
+    "a swap of what was deleted": [
+        write("r", "a", 0, 1),
+        write("r", ABSENT, 2, 3),
+        swap("r", "a", "b", 4, 5),
+    ],
+    "a swap is lost": [
+        write("r", "a", 0, 1),
+        swap("r", "a", "b", 2, 3),
+        read("r", "a", 4, 5),
+    ],
     "a value is written to another property": [write("r", "a", 0, 1), read("s", "a", 2, 3)],
 }
 
@@ -135,7 +175,12 @@ def histories(draw: st.DrawFn) -> list[Operation]:
     for number in range(draw(st.integers(0, 6))):
         invoked = draw(st.integers(0, 12))
         returned: float = invoked + draw(st.integers(1, 8))
-        if draw(st.booleans()):
+        if draw(st.integers(0, 3)) == 0:
+            expected = draw(st.sampled_from([ABSENT, *map(str, range(6))]))
+            if draw(st.integers(0, 3)) == 0:
+                returned = UNKNOWN
+            history.append(swap("r", expected, str(number), invoked, returned))
+        elif draw(st.booleans()):
             value = draw(st.sampled_from([str(number), str(number), ABSENT]))
             if draw(st.integers(0, 3)) == 0:
                 returned = UNKNOWN
@@ -173,7 +218,9 @@ def _fits(order: tuple[Operation, ...]) -> bool:
         if operation.returned < began:
             return False
         began = max(began, operation.invoked)
-        if operation.kind is Kind.WRITE:
+        if operation.kind is not Kind.READ:
+            if operation.kind is Kind.SWAP and operation.expected != state:
+                return False
             state = operation.value
         elif operation.value != state:
             return False
