@@ -42,9 +42,8 @@ class Response(NamedTuple):
         """The body, which is JSON."""
         return json.loads(self.body)
 
-    @property
     def results(self) -> list[Any]:
-        """The results of operations that have all succeeded.
+        """Returns the results of operations that have all succeeded.
 
         Raises:
             Unexpected: They have not.
@@ -81,7 +80,10 @@ class Client:
             Unanswered: There was no response.
             TimeoutError: There was none within HANG_SECONDS.
         """
-        body = json.dumps({"ops": operations}).encode()
+        return self.operations(json.dumps({"ops": operations}).encode(), **headers)
+
+    def operations(self, body: bytes, **headers: str) -> Response:
+        """As `ops`, with the body as JSON."""
         return self.call("POST", self._operations, body, **headers)
 
     def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Response:

@@ -1,5 +1,6 @@
 """No acknowledged write is lost, whether the service or PostgreSQL is killed, at any moment."""
 
+import random
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,7 @@ from tests.trust.clients import Client, Response, Unanswered
 from tests.trust.conftest import Form, Record
 from tests.trust.processes import send, signal_tree
 from tests.trust.reliability import Topic
+from tests.trust.repeaters import Repeaters
 from tests.trust.witnesses import Witnesses
 
 WRITERS, READERS = 5, 3
@@ -143,6 +145,34 @@ def test_no_acknowledged_write_is_lost_when_it_is_killed(
         "what each client saw is linearizable.",
         f"{kills} kills, {notes.acknowledged:,} acknowledged writes and {len(notes.history):,} operations "
         f"of {WRITERS + READERS} clients: 0 lost, 0 impossible; in service again within {slowest:.1f} s",
+    )
+
+
+@pytest.mark.parametrize("victim", ["service", "PostgreSQL"])
+def test_a_repeated_batch_takes_place_once_whatever_is_killed(
+    service: Service, victim: str, form: Form, record: Record
+) -> None:
+    kills = form(short=1, full=25)
+    with ExitStack() as clients:
+        repeaters = Repeaters(service.client, clients, writers=WRITERS)
+        with repeaters.crowd:
+            for _ in range(kills):
+                repeaters.await_batches(random.randrange(1, 100))
+                if victim == "service":
+                    service.kill()
+                    service.start()
+                else:
+                    service.kill_postgres()
+                repeaters.await_batches(1)
+        assert repeaters.violations() == []
+    told = repeaters.told
+    assert "Traceback" not in service.log
+    record(
+        Topic.CRASH,
+        f"A batch with an idempotency key takes place once and as a whole, however often the {victim} is killed and "
+        "the request repeated, and every repetition has the same response; the fences of a lease only grow.",
+        f"{kills} kills, {len(told.batches):,} batches of {WRITERS} clients, {told.repeated:,} sent again, "
+        f"{told.looks:,} reads of all, {len(told.fences):,} fences: 0 lost, 0 repeated, 0 half done",
     )
 
 
