@@ -143,7 +143,7 @@ def test_no_swap_is_lost(connect: Connect, form: Form, record: Record) -> None:
 def test_of_several_creators_one_wins_and_the_others_see_it(
     connect: Connect, form: Form, record: Record
 ) -> None:
-    rounds = form(short=25, full=1000)
+    rounds = form(short=25, full=300)
     clients = [connect() for _ in range(6)]
     together = Barrier(len(clients))
 
@@ -567,7 +567,7 @@ def test_a_lease_has_one_holder_and_a_stale_fence_never_writes(
 def test_a_request_that_is_sent_several_times_at_once_takes_place_once(
     connect: Connect, form: Form, record: Record
 ) -> None:
-    rounds = form(short=25, full=1000)
+    rounds = form(short=25, full=300)
     clients = [connect() for _ in range(5)]
     together = Barrier(len(clients))
     statuses: Counter[int] = Counter()

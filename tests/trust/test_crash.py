@@ -157,7 +157,7 @@ def test_a_repeated_batch_takes_place_once_whatever_is_killed(
         repeaters = Repeaters(service.client, clients, writers=WRITERS)
         with repeaters.crowd:
             for _ in range(kills):
-                repeaters.await_batches(random.randrange(1, 100))
+                repeaters.await_batches(random.randrange(1, 40))
                 if victim == "service":
                     service.kill()
                     service.start()
