@@ -72,6 +72,12 @@ def wait_until_counted(database: Database, account: Account, **amounts: int) -> 
     wait_until(counted)
 
 
+def save_once(account: Account, key: str) -> requests.Response:
+    """Saves two properties by a request with an Idempotency-Key."""
+    operation = {"op": "set", "ns": "ns", "values": {"a": 1, "b": 1}}
+    return account.ops(operation, headers={"Idempotency-Key": key})
+
+
 def create(account: Account, method: str = "POST", **payload: object) -> requests.Response:
     body = {"accountId": account.id, "nameSpace": "ns", "payload": payload}
     return account.v2(method, "/context/document/create", json=body)
@@ -307,3 +313,16 @@ def test_the_metrics_of_every_instance_show_limits_and_usage(
     clear_quota(own_database, full.id)
     for server in instances:
         assert not [key for key in metrics(server) if key[1] == full.id]
+
+
+def test_a_request_that_has_used_up_the_quota_can_be_repeated(
+    account: Account, own_database: Database
+) -> None:
+    """Otherwise a client whose response was lost would be told that nothing was done."""
+    set_quota(own_database, account.id, {"properties": 1})
+    key = token_hex(8)
+    first = save_once(account, key)
+    assert first.status_code == 200
+    wait_until(lambda: save_once(account, token_hex(8)).status_code == 409)
+    repeated = save_once(account, key)
+    assert (repeated.status_code, repeated.content) == (200, first.content)

@@ -17,6 +17,8 @@ from ccs_server.store.operations.base import Operation, Outcome, names_parameter
 from ccs_server.store.operations.idempotency import (
     DIVISION_BY_ZERO,
     Once,
+    Replay,
+    Request,
     check_new,
     refuse_repeated,
     store,
@@ -147,9 +149,14 @@ def run_atomic(
         ContextError: one is refused, and nothing has changed. Its member `op` is the index of the operation.
         Replay: the request of `once` has been answered before.
     """
-    for index, operation in enumerate(operations):
-        with _index_in_errors(index):
-            check(operation)
+    try:
+        for index, operation in enumerate(operations):
+            with _index_in_errors(index):
+                check(operation)
+    except ContextError:
+        if once:
+            _replay(database, once.request)
+        raise
     try:
         if not once and all(operation.is_read for operation in operations):
             return _run_snapshot(database, operations)
@@ -166,6 +173,13 @@ def run_atomic(
     except _Repeated:
         assert once  # noqa: S101 - for the type checkers
         raise refuse_repeated(database, once.request) from None
+
+
+def _replay(database: Database, request: Request) -> None:
+    """Raises the answer of an earlier try, if there was one: what it has used up does not refuse its repetition."""
+    answered = refuse_repeated(database, request)
+    if isinstance(answered, Replay):
+        raise answered
 
 
 def _run_snapshot(database: Database, operations: Sequence[Operation]) -> list[Outcome]:
