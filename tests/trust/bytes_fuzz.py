@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from hypothesis import strategies as st
 
 from tests.support.service import Account
-from tests.trust.operations import Operation, Place
+from tests.trust.operations import EITHER, KEY, Operation, Place
 
 ANSWER_SECONDS = 10
 
@@ -39,20 +39,23 @@ TRAPS = [
     b'"', b"\\", b"\\u0000", b"\\ud800", b"\\u12", b"[", b"]", b"{", b"}", b":", b"-", b"+", b"e", b"1e999999",
     b"-0", b"9" * 40, b"2147483648", b"18446744073709551616", b"NaN", b"Infinity", b"null", b"true", b"'", b"--",
     b"%s", b"{}", b"${7*7}", b"__default__", b"properties", b"session-ids", b"faas", "ß\u2028\U0001f600".encode(),
+    b"?meta=true", b"?meta=", b"?pointer=/a/0", b"?pointer=%2F~", b"~", b"~1", b'"op"',
 ]  # fmt: skip
 
 HEADER_NAMES = [
     b"Content-Type", b"Accept", b"Authorization", b"maven-api-key", b"X-Request-ID", b"Host", b"Origin", b"Expect",
     b"Transfer-Encoding", b"Content-Encoding", b"Connection", b"Upgrade", b"Range", b"If-Match", b"Cookie",
     b"X-HTTP-Method-Override", b"Content-Disposition", b"X-Forwarded-For", b"Accept-Encoding", b"Te",
-    b"maven_api_key", b"Content_Length", b"Transfer_Encoding",
+    b"maven_api_key", b"Content_Length", b"Transfer_Encoding", b"If-None-Match", b"Ccs-TTL", b"Ccs-Fence",
+    b"Idempotency-Key",
 ]  # fmt: skip
 
 HEADER_VALUES = [
     b"", b"application/json", b"application/json; charset=utf-16", b"text/plain", b"*/*;q=2", b"multipart/form-data",
     b"application/x-www-form-urlencoded", b"Basic", b"Basic !!!!", b"Basic Og==", b"Bearer", b"Bearer a.b.c",
     b"Bearer eyJhbGciOiJub25lIn0.e30.", b"Digest x", b"identity", b"gzip", b"chunked", b"100-continue", b"upgrade",
-    b"bytes=0-", b"close", b"h2c", b"http://a", b"0", b"-1", b"a" * 300,
+    b"bytes=0-", b"close", b"h2c", b"http://a", b"0", b"-1", b"a" * 300, b"*", b'"a"', b'W/"a", "b"', b'""', b"keep",
+    b"1", b"9007199254740991", b'"' * 9, b'"a",' * 99,
 ]  # fmt: skip
 
 
@@ -150,7 +153,7 @@ def _chunk(data: bytes) -> bytes:
 
 
 def _credential(operation: Operation, account: Account) -> bytes:
-    if operation.credential == "key":
+    if operation.credential in {KEY, EITHER}:
         return f"maven-api-key: {account.key}".encode()
     return f"Authorization: Bearer {account.token}".encode()
 

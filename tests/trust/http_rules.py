@@ -19,6 +19,7 @@ _LONGEST_METHOD = 60_000
 
 _SAVED = frozenset({204})
 _BAD = frozenset({400})
+_FAILED = frozenset({412})
 _NOT_THERE = frozenset({400, 405, 501})
 _UNAUTHORIZED = frozenset({400, 401, 403})
 
@@ -181,6 +182,45 @@ def _with_a_broken_field(draw: st.DrawFn) -> Message:
     return Message(draw(_values), extra=(line,))
 
 
+# No property has the tag "a", and no session here has a lease. The property exists.
+_UNREADABLE = [
+    *((f"{name}: {tags}",) for name in ("If-Match", "If-None-Match") for tags in (
+        "", "a", '"a', 'a"', '""', '"a" "b"', '"a",,"b"', '"a",', ', "a"', '*, "a"', "**", 'w/"a"', 'W/ "a"', '"a b"',
+        ", ".join(['"a"'] * 21),
+    )),
+    ("If-Match: *", "If-Match: *"), ("If-None-Match: *", 'If-None-Match: "a"'),
+    *((f"Ccs-TTL: {ttl}",) for ttl in ("", "-1", "+1", "1.5", "1e2", "0x1", "2147483648", "Keep", "1 2", "9" * 40)),
+    ("Ccs-TTL: 60", "Ccs-TTL: 60"), ("Ccs-TTL: keep", "Ccs-TTL: 60"),
+    *((f"Ccs-Fence: {fence}",) for fence in ("", "0", "-1", "x", "1.0", "9007199254740992", "9" * 40)),
+    ("Ccs-Fence: 1", "Ccs-Fence: 1"),
+    ("If-None-Match: *", "If-Match: a"), ("If-Match: *", "Ccs-Fence: x"),
+]  # fmt: skip
+_FAILING = [
+    ('If-Match: "a"',), ('If-Match: "a", "b"',), ('If-Match: "a"', 'If-Match: "b"'), ('If-Match: W/"a"',),
+    ('If-Match: "*"',), ("If-None-Match: *",), ("If-None-Match:  *\t",), ("If-Match: *", "If-None-Match: *"),
+    ('If-Match: "a"', "Ccs-TTL: keep"), ("Ccs-Fence: 1",), ("Ccs-Fence: 9007199254740991",),
+    ("If-Match: *", "Ccs-Fence: 1"),
+]  # fmt: skip
+_HOLDING = [
+    ("If-Match: *",), ('If-None-Match: "a"',), ('If-None-Match: "a" , W/"b"',), ('If-None-Match: "*"',),
+    ('If-None-Match: "a"', 'If-None-Match: "b"'), ("If-Match: *", 'If-None-Match: "a"'), ('If-None-Match: "a,b"',),
+    ("Ccs-TTL: keep",), ("Ccs-TTL: 0",), ("Ccs-TTL: 2147483647",), ("If-Match: *", "Ccs-TTL: 3600"),
+]  # fmt: skip
+_UNDERSCORED = [
+    ('If_Match: "a"',), ("If_None_Match: *",), ("If-None_Match: *",), ("Ccs_Fence: 1",), ("Ccs_TTL: x",),
+]  # fmt: skip
+
+
+@st.composite
+def _with_fields(draw: st.DrawFn, choices: list[tuple[str, ...]]) -> Message:
+    """One of these groups of header fields, with their names in any case."""
+    lines = []
+    for line in draw(st.sampled_from(choices)):
+        name, colon, text = line.partition(":")
+        lines.append(draw(_in_other_case(name)) + colon + text)
+    return Message(draw(_values), extra=tuple(lines))
+
+
 def _in_other_case(method: str) -> st.SearchStrategy[str]:
     return st.lists(st.booleans(), min_size=len(method), max_size=len(method)).map(
         lambda lower: "".join(
@@ -255,6 +295,10 @@ RULES = [
         ),
     ),
     Rule("an invalid header field is refused", _BAD, _with_a_broken_field()),
+    Rule("a condition, TTL or fence that cannot be read is refused", _BAD, _with_fields(_UNREADABLE)),
+    Rule("a condition or fence that does not hold refuses the save", _FAILED, _with_fields(_FAILING)),
+    Rule("conditions that hold, and a TTL, let it save", _SAVED, _with_fields(_HOLDING)),
+    Rule("a condition or fence with underscores in its name is none", _SAVED, _sent(extra=_lines(*_UNDERSCORED))),
     Rule("broken chunks are refused", _BAD, _in_broken_chunks()),
     Rule("unfinished chunks are refused", _BAD, _in_unfinished_chunks()),
     Rule("unsupported transfer codings are refused", _BAD | {501}, _in_a_coding()),

@@ -71,7 +71,7 @@ def server(env: dict[str, str], log: Path) -> Iterator[Server]:
 @pytest.fixture
 def account(server: Server, env: dict[str, str]) -> Iterator[Account]:
     database = Database(env["CCS_DATABASE_URL"], Settings())
-    with new_account(server, database) as account:
+    with new_account(server, database, "admin") as account:
         database.release()
         yield account
 
@@ -139,7 +139,7 @@ def _explored(
 
 
 def _validated(case: Case, server: Server, account: Account) -> int:
-    if case.path.startswith("/v1/"):
+    if case.path.startswith(("/v1/", "/ext/")):
         headers = {"maven-api-key": account.key}
     else:
         headers = {"Authorization": f"Bearer {account.token}"}
