@@ -451,7 +451,8 @@ def _create_key(
 
 def _is_valid_key(account: str) -> ColumnElement[bool]:
     columns = api_key.c
-    is_alive = or_(columns.expires_at.is_(None), columns.expires_at > func.now())
+    # Not now(), which is when the transaction began: it may have waited for the row, and the key have ended meanwhile.
+    is_alive = or_(columns.expires_at.is_(None), columns.expires_at > func.clock_timestamp())
     return and_(columns.account == account, columns.revoked_at.is_(None), is_alive)
 
 
