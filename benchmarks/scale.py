@@ -39,6 +39,7 @@ FULL = Scale(
         "growth",
         "sessions",
         "find",
+        "flood",
         "deletion",
         "purge",
         "limits",

@@ -47,6 +47,7 @@ def targets(parts: Mapping[str, Any]) -> list[Target]:
         "growth": _growth,
         "sessions": _sessions,
         "find": _find,
+        "flood": _flood,
         "deletion": _deletion,
         "purge": _purge,
         "limits": _limits,
@@ -116,6 +117,12 @@ def _sessions(figures: Mapping[str, Any]) -> Iterator[Target]:
 def _find(figures: Mapping[str, Any]) -> Iterator[Target]:
     for what, measured in figures["sessions_per_second"].items():
         yield Target(f"finding without an index: {what}", 30_000, measured, " sessions/s")
+
+
+def _flood(figures: Mapping[str, Any]) -> Iterator[Target]:
+    for connections, ratio in figures["ratios"].items():
+        what = f"another account's p95 while {connections} connections list deep pages"
+        yield Target(what, 3, ratio, "×", at_least=False)
 
 
 def _disturbed(

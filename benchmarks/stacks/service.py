@@ -44,6 +44,10 @@ class Instance:
         credential = self._ccs("credentials", "create", ACCOUNT, "--json")
         self.token = self._log_in(credential["username"], credential["password"])
 
+    def headers_of(self, account: str) -> Mapping[str, str]:
+        """Returns the headers of requests for another account, which gets a new key."""
+        return {"maven-api-key": self._ccs("keys", "create", account, "--json")["key"]}
+
     def restart(self) -> None:
         """Restarts the service with the same port and database."""
         self.program.stop()
