@@ -10,7 +10,7 @@ class LazyRequest(Request):
     """A request of a WSGI environment.
 
     Most are handled by their environment alone. Werkzeug's own initialization, which takes a twentieth of the
-    application's time for a request, waits for the first access to any other attribute.
+    application's time for a request (docs/performance.md), waits for the first access to any other attribute.
     """
 
     def __init__(
