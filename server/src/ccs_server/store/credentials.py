@@ -118,9 +118,9 @@ class StoredSecret:
     was_used: bool
     quota: Quota | None
     access: Access
-    database_time: float
+    database_time: float = field(compare=False)
     expires_at: float
-    asked_at: float
+    asked_at: float = field(compare=False)
 
     def local_time(self, moment: float) -> float:
         """A time of the database's clock by this process's monotonic clock, at most a round trip too early."""
