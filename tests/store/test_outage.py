@@ -11,6 +11,9 @@ from ccs_server.domain.errors import Unavailable
 from ccs_server.settings import Settings
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
+from ccs_server.store.document import DocumentKey
+from ccs_server.store.operations.reads import Get
+from ccs_server.store.operations.run import run_each
 
 ANY = Statement.of("any", "SELECT 1")
 CONNECT_SECONDS = 2
@@ -43,3 +46,16 @@ def test_while_one_caller_waits_for_a_silent_database_others_fail_at_once(
             assert monotonic() - began < CONNECT_SECONDS / 2
             with pytest.raises(Unavailable):
                 waiting.result()
+
+
+def test_of_operations_that_are_executed_one_by_one_only_the_first_waits(
+    silent_server: socket.socket,
+) -> None:
+    port = silent_server.getsockname()[1]
+    settings = Settings(connect_timeout=CONNECT_SECONDS)
+    database = Database(f"postgresql://nobody@127.0.0.1:{port}/none", settings)
+    operations = [Get(document=DocumentKey("a", "ns", "s1"))] * 20
+    began = monotonic()
+    outcomes = run_each(database, operations, lambda _: None)
+    assert monotonic() - began < 2 * CONNECT_SECONDS
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * len(operations)

@@ -111,6 +111,8 @@ def run_each(
 ) -> list[Outcome]:
     """Executes operations one by one, each by itself; the outcome of one that is refused is its error.
 
+    Once the database cannot be used, the rest are not tried: each could wait for as long as the first.
+
     Args:
         database: the database.
         operations: what to execute.
@@ -118,13 +120,18 @@ def run_each(
     """
     outcomes: list[Outcome] = []
     room = _Room()
+    away: Unavailable | None = None
     for operation in operations:
         try:
+            if away:
+                raise away
             check(operation)
             outcome = run(database, operation)
             room.take(outcome)
         except ContextError as error:
             outcome = error
+            if isinstance(error, Unavailable):
+                away = error
         outcomes.append(outcome)
     return outcomes
 
