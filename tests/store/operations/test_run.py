@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ccs_server.domain.errors import ContextError, LimitReached, PreconditionFailed
+from ccs_server.domain.errors import ContextError, LimitReached, PreconditionFailed, TooLarge
+from ccs_server.domain.limits import MAX_ANSWER_CHARACTERS
 from ccs_server.settings import Settings
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
@@ -163,3 +164,18 @@ def test_more_reads_than_are_sent_at_once_have_their_results_in_order(
     outcomes = run_atomic(database, mixed, allow)
     assert outcomes[:15] == expected[:15]
     assert outcomes[21] == {"value": msgspec.Raw(b"0")}
+
+
+def test_a_change_is_never_reported_as_refused_because_the_reads_before_it_fill_the_answer(
+    database: Database, document: DocumentKey
+) -> None:
+    read = Get(document=document, name="long")
+    run(database, put(document, long="x" * (MAX_ANSWER_CHARACTERS // 10 - len('{"value":""}'))))
+    *read_ten, saved, read_more = run_each(
+        database,
+        [*[read] * 10, Increment(document=document._replace(session_id="s2"), name="n"), read],
+        allow,
+    )
+    assert not any(isinstance(outcome, ContextError) for outcome in read_ten)
+    assert saved == {"value": msgspec.Raw(b"1")}
+    assert isinstance(read_more, TooLarge)

@@ -127,7 +127,9 @@ def run_each(
                 raise away
             check(operation)
             outcome = run(database, operation)
-            room.take(outcome)
+            # What has changed something must not be reported as refused; its outcome is short.
+            if operation.is_read:
+                room.take(outcome)
         except ContextError as error:
             outcome = error
             if isinstance(error, Unavailable):
