@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import against, lab, machine
+from benchmarks.extension import EXTENSION_TITLES
 from benchmarks.load import wrk
 from benchmarks.operations import TITLES
 from benchmarks.parts import PARTS
@@ -113,7 +114,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="seconds of load for each measurement")
     parser.add_argument("--out", type=Path, help="output directory")
     arguments = parser.parse_args()
-    choices = TITLES if arguments.against else PARTS
+    choices = (TITLES | EXTENSION_TITLES) if arguments.against else PARTS
     for name in arguments.only or ():
         if name not in choices:
             parser.error(f"--only {name}: choose from {', '.join(choices)}")

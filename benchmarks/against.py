@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import installed, lab, machine
+from benchmarks import bulk, installed, lab, machine
+from benchmarks.extension import EXTENSION_TITLES
 from benchmarks.lab import Lab, Sample
 from benchmarks.load import Load, WrongResponseError
 from benchmarks.report import against as report
 from benchmarks.scale import Scale
-from benchmarks.stacks.service import Service
+from benchmarks.stacks.service import NAMESPACE, Service
 
 BEFORE, NOW = "before", "now"
 _ROUNDS_PER_START = 4
@@ -53,6 +54,8 @@ def run(plan: Plan, scale: Scale, out: Path) -> None:
             BEFORE: _service(opened, BEFORE, installed.commit(full)),
             NOW: _service(opened, NOW, installed.working_tree(opened.directory / "working_tree")),
         }
+        if not EXTENSION_TITLES.keys().isdisjoint(plan.operations):
+            _extend(opened, services)
         operations, not_compared = _comparable(services, plan.operations)
         results: dict[str, Any] = {
             "machine": machine.machine(),
@@ -89,6 +92,13 @@ def _service(opened: Lab, name: str, version: installed.Installed) -> Service:
     service = Service(opened.instance(name, version), opened.scale.sessions)
     service.name = service.title = version.name
     return service
+
+
+def _extend(opened: Lab, services: Mapping[str, Service]) -> None:
+    for name, service in services.items():
+        service.extend()
+        with opened.postgres.connect(name) as connection:
+            bulk.load_extension(connection, NAMESPACE, service.sessions)
 
 
 def _comparable(

@@ -7,8 +7,10 @@ from typing import LiteralString
 
 import psycopg
 
+from benchmarks import extension
 from benchmarks.load.requests import FIRST_SESSION, filled
 from benchmarks.operations import DOCUMENT, compact
+from benchmarks.stacks.base import session_numbers
 from benchmarks.stacks.service import ACCOUNT
 
 _COPY: LiteralString = (
@@ -45,6 +47,27 @@ def load(
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         for block in _blocks(namespace_id, sessions, properties, expires_at):
             copy.write(block)
+
+
+def load_extension(connection: psycopg.Connection, namespace: str, sessions: int) -> None:
+    """Stores what the operations of the extension need: documents, those of batches, and leases.
+
+    The fence of each lease is the number of its session, so that a load generator knows it. A schema without leases
+    has none.
+    """
+    here = extension.namespace_of(namespace)
+    numbers = session_numbers(sessions)
+    batches = [
+        extension.BATCH * number + digit for number in numbers for digit in range(extension.BATCH)
+    ]
+    load(connection, here, [*numbers, *batches], document())
+    if connection.execute("SELECT to_regclass('lease')").fetchone() != (None,):
+        connection.execute(
+            "INSERT INTO lease (account, namespace_id, session_id, owner, fence, expires_at, purge_at)"
+            " SELECT %s, %s, number, 'bot-7', number, 'infinity', 'infinity'"
+            " FROM unnest(%s::bigint[]) AS number",
+            [ACCOUNT, _namespace_id(connection, here), [*numbers]],
+        )
 
 
 def settle(connection: psycopg.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from benchmarks.extension import EXTENSION_TITLES, LIMITED_TITLES
 from benchmarks.operations import TITLES
 
 
@@ -17,6 +18,8 @@ class Scale:
     connections: tuple[int, ...]
     operations: tuple[str, ...]
     """The operations under load. At every scale, all operations run once and are checked."""
+    pairs: tuple[str, ...]
+    """The operations of the part `extension` under load."""
     load_fractions: tuple[float, ...]
     """The loads at which latency is measured, as fractions of the highest throughput."""
     sessions: int
@@ -31,6 +34,8 @@ class Scale:
     """Number of rows in the parts that use a million rows at full scale."""
 
 
+_PAIRS = (*EXTENSION_TITLES, *LIMITED_TITLES)
+
 FULL = Scale(
     name="full",
     parts=(
@@ -40,6 +45,7 @@ FULL = Scale(
         "sessions",
         "find",
         "flood",
+        "extension",
         "deletion",
         "purge",
         "limits",
@@ -50,6 +56,7 @@ FULL = Scale(
     rounds=5,
     connections=(16, 64),
     operations=tuple(TITLES),
+    pairs=_PAIRS,
     load_fractions=(0.1, 0.25, 0.5, 0.75, 0.9),
     sessions=5_000,
     kinto_sessions=1_000,
@@ -65,6 +72,7 @@ QUICK = Scale(
     rounds=2,
     connections=(16,),
     operations=tuple(TITLES),
+    pairs=_PAIRS,
     load_fractions=(0.5,),
     sessions=1_000,
     kinto_sessions=200,
@@ -75,11 +83,12 @@ QUICK = Scale(
 
 SMOKE = Scale(
     name="smoke",
-    parts=("comparison",),
+    parts=("comparison", "extension"),
     seconds=0.2,
     rounds=1,
     connections=(4,),
     operations=("patch_10", "conversation"),
+    pairs=("ext_set_full",),
     load_fractions=(0.5,),
     sessions=100,
     kinto_sessions=0,

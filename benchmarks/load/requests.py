@@ -6,15 +6,21 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-# Placeholders in a path or a body that the load generator replaces. Session ids and values are numbers
+# Placeholders in a path, a header or a body that the load generator replaces. Session ids and values are numbers
 # of eight digits, so that the length of a body is known beforehand.
 SESSION = "{session}"
 VALUE = "{value}"
+# The ETag of the response before, in a header. Only the load generator in Python replaces it.
+ETAG = "{etag}"
 FIRST_SESSION = 10_000_001
 
 
 class WrongResponseError(Exception):
     """A stack returned a wrong response, so its figures would be meaningless."""
+
+
+class ConflictError(Exception):
+    """A stack has asked for a retry, because another client wrote at the same time."""
 
 
 class NoResponseError(Exception):
@@ -35,10 +41,16 @@ class Request:
     right: Callable[[bytes], bool] = lambda _: True
     """Returns whether the response body is correct. It is called before the load, not under load."""
 
-    def filled(self, session: int, value: int) -> tuple[str, bytes | None]:
-        """Returns the path and the body for one session."""
+    def filled(
+        self, session: int, value: int, etag: str
+    ) -> tuple[str, bytes | None, Mapping[str, str]]:
+        """Returns the path, the body and the headers for one session."""
         body = None if self.body is None else filled(self.body, session, value).encode()
-        return filled(self.path, session, value), body
+        headers = {
+            name: filled(text, session, value).replace(ETAG, etag)
+            for name, text in self.headers.items()
+        }
+        return filled(self.path, session, value), body, headers
 
     def text(self, host: str) -> str:
         """Returns the whole HTTP message with placeholders, with one character for each byte."""
@@ -60,6 +72,8 @@ class Operation:
     """The properties that a session has afterwards, if VALUE was the session's number."""
     conflict: int = 0
     """A status with which the stack asks for a retry. It is counted separately, not as a completed operation."""
+    shown_by: tuple[Request, ...] = ()
+    """Requests that show that the operation has had its effect. They are sent after its check, not under load."""
 
     @classmethod
     def of(
@@ -68,8 +82,14 @@ class Operation:
         new_sessions: bool = False,
         writes: Mapping[str, object] | None = None,
         conflict: int = 0,
+        shown_by: tuple[Request, ...] = (),
     ) -> "Operation":
-        return cls(requests, new_sessions, writes, conflict)
+        return cls(requests, new_sessions, writes, conflict, shown_by)
+
+    @property
+    def uses_etags(self) -> bool:
+        """Whether a request needs the ETag of the response before."""
+        return any(ETAG in text for request in self.requests for text in request.headers.values())
 
 
 class Client:
@@ -77,18 +97,26 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._etag = ""
 
-    def send(self, request: Request, session: int = FIRST_SESSION, value: int = 0) -> bytes:
+    def send(
+        self, request: Request, session: int = FIRST_SESSION, value: int = 0, *, conflict: int = 0
+    ) -> bytes:
         """Sends a request and returns the body of the response.
 
         Raises:
+            ConflictError: The status is `conflict`.
             WrongResponseError: The status or the body is wrong.
         """
-        path, body = request.filled(session, value or session)
-        headers = {**request.headers, **({"Content-Type": "application/json"} if body else {})}
+        path, body, headers = request.filled(session, value or session, self._etag)
+        if body:
+            headers = {**headers, "Content-Type": "application/json"}
         self._connection.request(request.method, path, body, headers)
         response = self._connection.getresponse()
         content = response.read()
+        self._etag = response.getheader("ETag", "")
+        if response.status == conflict:
+            raise ConflictError
         if (
             response.status != request.status
             or len(content) < request.shortest

@@ -7,6 +7,7 @@ from benchmarks.lab import Lab
 from benchmarks.parts import (
     background,
     comparison,
+    extension,
     find,
     flood,
     growth,
@@ -23,6 +24,7 @@ PARTS: Mapping[str, Callable[[Lab], dict[str, Any]]] = {
     "sessions": sessions.run,
     "find": find.run,
     "flood": flood.run,
+    "extension": extension.run,
     "deletion": background.deletion,
     "purge": background.purge,
     "limits": limits.run,

@@ -1,6 +1,6 @@
 """Measures all operations on all stacks in turn, so that disturbances affect all stacks equally."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
@@ -43,7 +43,7 @@ def run(lab: Lab) -> dict[str, Any]:
                     "operation": operation,
                     "stack": stack_name,
                     "connections": connections,
-                    "rounds": [_figures(sample) for sample in rounds],
+                    "rounds": [sample_figures(sample) for sample in rounds],
                 }
                 for (operation, stack_name, connections), rounds in samples.items()
             ],
@@ -53,43 +53,51 @@ def run(lab: Lab) -> dict[str, Any]:
 
 
 def _stacks(lab: Lab, cleanup: ExitStack) -> list[Stack]:
-    scale, directory = lab.scale, lab.directory
+    scale = lab.scale
     instance = lab.instance(DATABASE)
     url = lab.postgres.url(DATABASE)
     service = Service(instance, scale.sessions)
     stacks: list[Stack] = [
         service,
         Service(instance, scale.sessions, ttl_seconds=TTL_SECONDS),
-        Floor(service, directory, url),
+        Floor(service, lab.directory, url),
     ]
     cleanup.callback(stacks[-1].stop)
     stacks.append(Pgbench(scale.sessions, url))
-    for name, make in _peers(lab).items():
-        if not scale.peers:
-            lab.missing[name] = f"not included at the scale '{scale.name}'"
-            continue
-        try:
-            stack = make()
-        except MissingError as missing:
-            lab.missing[name] = str(missing)
-        else:
-            cleanup.callback(stack.stop)
-            stacks.append(stack)
+    stacks += peers(lab, cleanup, "comparison", ("kinto", "webdis", "etcd"))
     with lab.postgres.connect(DATABASE) as connection:
         connection.execute("VACUUM ANALYZE")
     return stacks
 
 
-def _peers(lab: Lab) -> dict[str, Callable[[], Stack]]:
-    scale, directory = lab.scale, lab.directory
-    return {
-        "kinto": lambda: Kinto(scale.kinto_sessions, directory, lab.postgres.create("kinto")),
+def peers(lab: Lab, cleanup: ExitStack, part: str, names: Iterable[str]) -> list[Stack]:
+    """Starts the named peers for a part. Those that cannot run here are recorded as missing."""
+    scale, directory = lab.scale, lab.directory / part
+    directory.mkdir()
+    makers: dict[str, Callable[[], Stack]] = {
+        "kinto": lambda: Kinto(
+            scale.kinto_sessions, directory, lab.postgres.create(f"kinto_{part}")
+        ),
         "webdis": lambda: Webdis(scale.sessions, directory),
         "etcd": lambda: Etcd(scale.sessions, directory),
     }
+    started = []
+    for name in names:
+        if not scale.peers:
+            lab.missing[name] = f"not included at the scale '{scale.name}'"
+            continue
+        try:
+            stack = makers[name]()
+        except MissingError as missing:
+            lab.missing[name] = str(missing)
+        else:
+            cleanup.callback(stack.stop)
+            started.append(stack)
+    return started
 
 
-def _figures(sample: Sample) -> dict[str, float]:
+def sample_figures(sample: Sample) -> dict[str, float]:
+    """Returns the figures of a sample, ready for JSON."""
     return {
         "operations_per_second": sample.operations_per_second,
         "cpu_stack_us": sample.cpu_stack,

@@ -5,11 +5,13 @@ from math import sqrt
 from statistics import median
 from typing import Any
 
+from benchmarks.extension import EXTENSION_TITLES
 from benchmarks.operations import TITLES
 from benchmarks.report.figures import Interval
 
 Round = Mapping[str, Sequence[Mapping[str, float]]]
 
+_ALL_TITLES = TITLES | EXTENSION_TITLES
 _RATE, _SERVICE, _DATABASE = "operations_per_second", "cpu_service_us", "cpu_database_us"
 
 
@@ -45,7 +47,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     )  # fmt: skip
     for name, reason in results["not_compared"].items():
         yield ""
-        yield f"Not compared, because it fails in {results['before']}: {TITLES[name]} ({reason})."
+        yield f"Not compared, because it fails in {results['before']}: {_ALL_TITLES[name]} ({reason})."
     yield ""
     before, now = (results["memory"][version] / 1e6 for version in ("before", "now"))
     yield f"Memory of the largest worker: {before:.1f} MB before, {now:.1f} MB now ({now - before:+.1f})."
@@ -56,7 +58,7 @@ def _row(name: str, rounds: Sequence[Round]) -> list[str]:
     decided = Interval.coverage(len(rounds)) >= Interval.WANTED
     verdict = "slower" if rate.high < 1 else "faster" if rate.low > 1 else ""
     return [
-        TITLES[name],
+        _ALL_TITLES[name],
         f"{_median(rounds, 'before', _RATE):,.0f}",
         f"{_median(rounds, 'now', _RATE):,.0f}",
         *_interval(rate),

@@ -1,6 +1,6 @@
 """Statistics of the figures of a run: medians, their spread, and ratios within rounds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from statistics import median
@@ -54,6 +54,12 @@ class Interval:
     def _tail(count: int, left_out: int) -> float:
         """Returns the probability that at most `left_out` values are above the true median."""
         return sum(comb(count, above) for above in range(left_out + 1)) / float(2**count)
+
+
+def pair_ratio(rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> Spread:
+    """Returns the ratios of operations per second in the rounds of a pair of the part `extension`."""
+    name = "operations_per_second"
+    return Spread.of(round_["operation"][name] / round_["base"][name] for round_ in rounds)
 
 
 class Comparison:

@@ -1,10 +1,11 @@
 """The figures of a run as a page of Markdown."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks.extension import EXTENSION_TITLES, LIMITED_TITLES
 from benchmarks.operations import TITLES
-from benchmarks.report.figures import Comparison
+from benchmarks.report.figures import Comparison, Spread, pair_ratio
 from benchmarks.report.targets import targets
 
 
@@ -47,6 +48,8 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         yield from _comparison(Comparison(parts["comparison"]))
     if "latency" in parts:
         yield from _latency(parts["latency"])
+    if "extension" in parts:
+        yield from _extension(parts["extension"])
 
 
 def _targets(parts: Mapping[str, Any]) -> Iterator[str]:
@@ -137,6 +140,46 @@ def _latency(figures: Mapping[str, Any]) -> Iterator[str]:
                     f"{point['p50']:.2f}",
                     f"{point['p99']:.2f}",
                 )
+    yield ""
+
+
+def _extension(figures: Mapping[str, Any]) -> Iterator[str]:
+    titles = TITLES | EXTENSION_TITLES | LIMITED_TITLES
+    yield "## The extension"
+    yield ""
+    yield (
+        f"`nox -s bench -- --only extension`: {figures['connections']} connections. Each operation and what it is"
+        " compared with are measured one directly after the other. Medians of the rounds, with minimum and maximum of"
+        " the ratios in brackets. A batch counts once, so its ratio is a tenth of that of its operations."
+    )
+    yield ""
+    yield from _header(
+        "operation",
+        "against",
+        "per second",
+        "against it",
+        "ratio",
+        "CPU µs: stack + database",
+        "against it",
+    )
+    for pair in figures["pairs"]:
+        rounds = pair["rounds"]
+        ratio = pair_ratio(rounds)
+        of = "" if pair["against"] == "service" else f" ({pair['against']})"
+
+        def figure(which: str, name: str, rounds: Sequence[Mapping[str, Any]] = rounds) -> str:
+            return f"{Spread.of(round_[which][name] for round_ in rounds).median:,.0f}"
+
+        yield _row(
+            titles[pair["operation"]],
+            titles[pair["base"]] + of,
+            *(figure(which, "operations_per_second") for which in ("operation", "base")),
+            f"{ratio.median:.3g} ({ratio.least:.3g}–{ratio.greatest:.3g})",
+            *(
+                f"{figure(which, 'cpu_stack_us')} + {figure(which, 'cpu_database_us')}"
+                for which in ("operation", "base")
+            ),
+        )
     yield ""
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from benchmarks.extension import BATCH, EXTENSION_TITLES, LIMITED_TITLES
 from benchmarks.operations import TITLES
-from benchmarks.report.figures import Comparison
+from benchmarks.report.figures import Comparison, pair_ratio
 
 _CONNECTIONS = 16
 _AGAINST_KINTO = {"read_all": 20, "read_one": 20, "patch_1": 14, "patch_10": 11, "put_1": 14}
@@ -14,6 +15,12 @@ _AGAINST_FLOOR = {
     "read_all": 0.45, "read_one": 0.45, "patch_1": 0.55, "patch_10": 0.65, "put_1": 0.55,
 }  # fmt: skip
 _V2_AGAINST_V1 = {"v2_create": "new_session", "v2_save": "patch_1", "v2_read": "read_all"}
+_EXTENSION = {
+    "ext_304": 0.95, "ext_meta": 0.8, "ext_get_10": 3, "limited_read_one": 0.95, "ext_put_if_match": 0.8,
+    "ext_put_ttl": 0.8, "ext_put_fenced": 0.75, "limited_put_1": 0.95, "ext_touch": 1, "ext_incr": 0.8,
+    "ext_append": 0.8, "ext_merge": 0.8, "ext_lease": 0.8, "ext_set_10": 2.5, "ext_set_full": 0.8,
+    "ext_set_once": 0.7,
+}  # fmt: skip
 _MEGABYTE = 1_000_000
 
 
@@ -48,6 +55,7 @@ def targets(parts: Mapping[str, Any]) -> list[Target]:
         "sessions": _sessions,
         "find": _find,
         "flood": _flood,
+        "extension": _extension,
         "deletion": _deletion,
         "purge": _purge,
         "limits": _limits,
@@ -123,6 +131,18 @@ def _flood(figures: Mapping[str, Any]) -> Iterator[Target]:
     for connections, ratio in figures["ratios"].items():
         what = f"another account's p95 while {connections} connections list deep pages"
         yield Target(what, 3, ratio, "×", at_least=False)
+
+
+def _extension(figures: Mapping[str, Any]) -> Iterator[Target]:
+    titles = TITLES | EXTENSION_TITLES | LIMITED_TITLES
+    for pair in figures["pairs"]:
+        operation = pair["operation"]
+        if pair["against"] == "service":
+            # A batch counts as its operations.
+            times = BATCH if operation.endswith("_10") else 1
+            ratio = times * pair_ratio(pair["rounds"]).median
+            what = f"{titles[operation]}, against: {titles[pair['base']]}"
+            yield Target(what, _EXTENSION[operation], ratio, "×")
 
 
 def _disturbed(

@@ -81,9 +81,10 @@ class HttpStack(Stack):
         return self._measure(operation, load)
 
     def _measure(self, operation: str, load: Load) -> Measurement:
-        run = wrk.run if wrk.is_installed() else python.run
+        what = self.operations[operation]
+        run = wrk.run if wrk.is_installed() and not what.uses_etags else python.run
         try:
-            return run(self.operations[operation], self.port, self.sessions, load)
+            return run(what, self.port, self.sessions, load)
         except (NoResponseError, WrongResponseError) as error:
             where = f"{self.name}, {operation} over {load.connections} connections"
             raise type(error)(f"{where}: {error}") from error
@@ -102,6 +103,8 @@ class HttpStack(Stack):
                 client.send(request, session)
             if operation.writes:
                 self._check_written(client, session, operation.writes)
+            for request in operation.shown_by:
+                client.send(request, session)
         client.close()
 
     def _check_written(self, client: Client, session: int, writes: Mapping[str, object]) -> None:

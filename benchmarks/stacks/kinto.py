@@ -10,10 +10,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.extension import BATCH
 from benchmarks.load import Client, Operation, Request
-from benchmarks.load.requests import SESSION, basic
+from benchmarks.load.requests import ETAG, SESSION, basic
 from benchmarks.operations import DOCUMENT, NAMES, ONE, ONE_VALUE, PAGE, compact
 from benchmarks.processes import free_port, listening, start, wait_until
 from benchmarks.stacks.base import HttpStack, MissingError, send_to_all, session_numbers
@@ -21,6 +23,7 @@ from benchmarks.stacks.floor import ROOT, THREADS, WORKERS
 
 LOCK = ROOT / "requirements" / "bench-kinto.txt"
 _CONFLICT = 409
+_MODIFIED = 412
 _HEADERS = {"Authorization": basic("bench", "secret")}
 _BUCKET = "/v1/buckets/bench"
 _COLLECTION = f"{_BUCKET}/collections/{SESSION}"
@@ -125,7 +128,22 @@ def _operations() -> dict[str, Operation]:
         right=lambda body: set(json.loads(body)["data"]) > NAMES,
     )
     one = f"{_COLLECTION}/records/{ONE}"
-    put = Request("PUT", one, compact({"data": {"value": ONE_VALUE}}), 200, _HEADERS)
+    body = {"data": {"value": ONE_VALUE}}
+    put = Request("PUT", one, compact(body), 200, _HEADERS)
+    # All of one session, which costs Kinto less than as many sessions.
+    saves = [
+        {"path": f"{_COLLECTION}/records/part-{number}", "body": body} for number in range(BATCH)
+    ]
+    batch = Request(
+        "POST",
+        "/v1/batch",
+        compact({"defaults": {"method": "PUT"}, "requests": saves}),
+        headers=_HEADERS,
+        shortest=BATCH * 100,
+        right=lambda body: all(
+            each["status"] in {200, 201} for each in json.loads(body)["responses"]
+        ),
+    )
     return {
         "read_all": Operation.of(read_all),
         "read_one": Operation.of(_get(one)),
@@ -136,6 +154,10 @@ def _operations() -> dict[str, Operation]:
         "put_1": Operation.of(put, writes={ONE: ONE_VALUE}, conflict=_CONFLICT),
         "list_sessions": Operation.of(
             _get(f"{_BUCKET}/collections?_limit={PAGE}&_fields=id", 1000)
+        ),
+        "ext_set_10": Operation.of(batch, conflict=_CONFLICT),
+        "ext_cas": Operation.of(
+            _get(one), replace(put, headers={**_HEADERS, "If-Match": ETAG}), conflict=_MODIFIED
         ),
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import operations
+from benchmarks import extension, operations
 from benchmarks.load import Client, Request
 from benchmarks.load.requests import SESSION, basic
 from benchmarks.processes import Program, free_port, responding, start, wait_until
@@ -65,6 +65,11 @@ class Instance:
             )
         )
 
+    def limited_headers(self, namespace: str) -> Mapping[str, str]:
+        """Returns the headers of a new key that may use only the namespaces that begin so."""
+        made = self._ccs("keys", "create", ACCOUNT, "--namespace", f"{namespace}*", "--json")
+        return {"maven-api-key": made["key"]}
+
     def start_ccs(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Starts a `ccs` command while the service runs."""
         return subprocess.Popen([*self._command, *arguments], env=self._environment)
@@ -118,6 +123,11 @@ class Service(HttpStack):
         self.operations = operations.v1(ACCOUNT, self._namespace, self._headers) | v2
         [fill] = self.operations["patch_10"].requests
         send_to_all(self.port, fill, session_numbers(sessions))
+
+    def extend(self) -> None:
+        """Adds the operations of the extension; `bulk.load_extension` stores what they need."""
+        more = extension.ext(ACCOUNT, self._namespace, self._headers)
+        self.operations = {**self.operations, **more}
 
     def restart(self) -> None:
         """Restarts the service."""

@@ -124,4 +124,5 @@ def _operations() -> dict[str, Operation]:
         "put_1": Operation.of(_save(one), writes=one),
         "new_session": Operation.of(_save(DOCUMENT), new_sessions=True),
         "conversation": Operation.of(*talk, _command("DEL", SESSION), new_sessions=True),
+        "ext_incr": Operation.of(_command("HINCRBY", f"count:{SESSION}", "messages", "1")),
     }
