@@ -12,7 +12,7 @@ MOMENT = sa.DateTime(timezone=True)
 NOW = sa.text("now()")
 
 MERGE = """
-CREATE FUNCTION ccs_merge(target json, patch json) RETURNS json
+CREATE OR REPLACE FUNCTION ccs_merge(target json, patch json) RETURNS json
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
     IF json_typeof(patch) <> 'object' THEN
