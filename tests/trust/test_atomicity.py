@@ -528,7 +528,7 @@ def test_a_lease_has_one_holder_and_a_stale_fence_never_writes(
     connect: Connect, clock: Clock, form: Form, record: Record
 ) -> None:
     """The clock is moved on meanwhile, so that holders lose their leases while they write."""
-    least = form(short=12, full=2000)
+    least = form(short=12, full=600)
     turns: list[Turn] = []
     statuses: Counter[str] = Counter()
     seen: list[int] = []

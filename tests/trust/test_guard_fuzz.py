@@ -23,7 +23,7 @@ from ccs_server.settings import Settings
 from ccs_server.store.database import Database
 from tests.api.test_openapi import (
     Case,
-    agreeing_with_itself,
+    agree_with_itself,
     api,
     described_by_the_application,
     follows_the_document,
@@ -144,10 +144,7 @@ def _validated(case: Case, server: Server, account: Account) -> int:
     else:
         headers = {"Authorization": f"Bearer {account.token}"}
     if follows_the_document(case):
-        if case.path_parameters:
-            case.path_parameters["account"] = account.id
-        if isinstance(case.body, dict) and "accountId" in case.body:
-            case.body |= agreeing_with_itself(case.body, account)
+        agree_with_itself(case, account)
     excluded = [allow_header_conformance] if case.path.endswith("/property/delete") else []
     response = case.call_and_validate(server.url, headers=headers, excluded_checks=excluded)
     return response.status_code

@@ -25,6 +25,7 @@ from ccs_server.store.signing_keys import ALGORITHM, SigningKey, load_signing_ke
 from ccs_server.store.tables import (
     api_key,
     deleted_namespace,
+    idempotent_response,
     lease,
     namespace,
     property_,
@@ -211,7 +212,14 @@ def _all_of(actors: Actors) -> list[list[str]]:
                     connection.execute(select(table).where(table.c.account == actors.victim.id)),
                 )
             )
-            for table in (namespace, session_ttl, property_, deleted_namespace, lease)
+            for table in (
+                namespace,
+                session_ttl,
+                property_,
+                deleted_namespace,
+                lease,
+                idempotent_response,
+            )
         ] + [_valid_keys(connection, actors.victim)]
 
 
