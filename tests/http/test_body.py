@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ccs_server.api.v1.bodies import read_properties, read_value
+from ccs_server.domain.access import ALL_DATA
 from ccs_server.domain.errors import InvalidInput, Unavailable, UnsupportedMediaType
 from ccs_server.domain.limits import MAX_NESTING
 from ccs_server.http.body import UNREAD
@@ -44,7 +45,7 @@ def _written(value: Any) -> str:
 
 def _read(body: bytes, content_type: str = "application/json") -> tuple[bytes, int]:
     with _app.test_request_context(method="PATCH", data=body, content_type=content_type):
-        return read_properties()
+        return read_properties(ALL_DATA)
 
 
 def _exactly(text: bytes | str) -> Any:

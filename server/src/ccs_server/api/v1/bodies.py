@@ -3,8 +3,8 @@
 from msgspec import Raw
 from msgspec.json import Decoder, encode
 
-from ccs_server.api.accounts import current_account
 from ccs_server.api.types import Properties, Value
+from ccs_server.domain.access import Access
 from ccs_server.domain.names import check_properties
 from ccs_server.http.body import read_json
 
@@ -12,8 +12,11 @@ _object = Decoder(Properties)
 _value: Decoder[Raw] = Decoder(Value)
 
 
-def read_properties() -> tuple[bytes, int]:
+def read_properties(access: Access) -> tuple[bytes, int]:
     """The request's body as a JSON object of properties, ready to be stored, and how many they are.
+
+    Args:
+        access: the rights of the request's credential.
 
     Raises:
         InvalidInput: it is not a JSON object, a name breaks the rules, or a value cannot be stored.
@@ -21,7 +24,7 @@ def read_properties() -> tuple[bytes, int]:
     """
     members = read_json(_object, wrapping=1)
     check_properties(members)
-    current_account().access.require_names(members)
+    access.require_names(members)
     return encode(members), len(members)
 
 

@@ -204,10 +204,11 @@ def _document(account: str, namespace: str, session: str = DEFAULT_SESSION) -> D
 
 
 def _save_all(document: DocumentKey) -> Response:
-    properties, count = read_properties()
+    account = current_account()
+    properties, count = read_properties(account.access)
     options = read_write_options(current_request().environ, takes_ttl=True)
     if count:
-        current_account().check_quota()
+        account.check_quota()
     if options:
         run(
             database(),
