@@ -23,7 +23,7 @@ from ccs_server.store.reading import read_all
 from tests.support.waiting import wait_until
 
 LOCK_SHARED = Statement.of(
-    "test_lock_shared",
+    "test_run_lock_shared",
     "SELECT pg_advisory_xact_lock_shared(hashtextextended($1 || '/' || $2 || '/' || $3, 0))",
 )
 WAITING = Statement.of(
@@ -68,7 +68,7 @@ def test_what_cannot_be_done_beside_a_batch_waits_for_it(
     database: Database, document: DocumentKey
 ) -> None:
     run(database, put(document, a=1))
-    lock = Statement.of("test_lock", LOCK_SHARED.sql.decode().replace("_shared", ""))
+    lock = Statement.of("test_run_lock", LOCK_SHARED.sql.decode().replace("_shared", ""))
     alone = [
         Increment(document=document, name="a"),
         put(document, b=1),
@@ -89,7 +89,9 @@ def test_a_batch_begins_again_if_its_namespace_is_deleted_meanwhile(
 ) -> None:
     """It waits for the deletion, whose namespace it had found."""
     run(database, put(document, old=1))
-    delete = Statement.of("test_delete", "DELETE FROM namespace WHERE account = $1 AND name = $2")
+    delete = Statement.of(
+        "test_run_delete", "DELETE FROM namespace WHERE account = $1 AND name = $2"
+    )
     batch = [put(document, a=1), Get(document=document)]
     with ThreadPoolExecutor(1) as thread:
         with database.transaction() as connection:
@@ -110,7 +112,8 @@ def test_a_namespace_is_not_deleted_under_a_batch(
     with ThreadPoolExecutor(1) as thread:
         with database.transaction() as connection:
             hold = Statement.of(
-                "test_hold", "SELECT FROM namespace WHERE account = $1 AND name = $2 FOR KEY SHARE"
+                "test_run_hold",
+                "SELECT FROM namespace WHERE account = $1 AND name = $2 FOR KEY SHARE",
             )
             connection.execute(hold, document.params()[:2])
             deletion = thread.submit(delete_namespace, database, *document[:2], "test")
