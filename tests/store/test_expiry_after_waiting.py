@@ -30,7 +30,7 @@ from ccs_server.store.operations.writes import Set, Touch
 from tests.support.waiting import wait_until
 
 WAITING = Statement.of(
-    "test_waiting",
+    "test_expiry_waiting",
     "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
 )
 EXPIRE_SOON = Statement.of(

@@ -15,7 +15,7 @@ from ccs_server.store.document import DocumentKey, document_lock
 from tests.support.waiting import wait_until
 
 WAITING = Statement.of(
-    "test_waiting",
+    "test_saving_waiting",
     """SELECT FROM pg_locks
     WHERE locktype = 'advisory' AND NOT granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())""",
