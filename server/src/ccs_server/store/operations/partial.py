@@ -149,7 +149,7 @@ APPEND = Statement.of(
     """,
 )
 
-# $5 is a JSON value, the patch (RFC 7396).
+# $5 is a JSON value, the patch (RFC 7396). Where there is nothing yet, one without `null` is itself the new value.
 MERGE = Statement.of(
     "merge",
     """
@@ -178,7 +178,8 @@ MERGE = Statement.of(
                     AND p.expires_at > now()
             ) < 800000)
     ), made AS MATERIALIZED (
-        SELECT ccs_merge(NULL, $5::json) AS value
+        SELECT CASE WHEN strpos($5, 'null') = 0 THEN $5::json
+            ELSE ccs_merge(NULL, $5::json) END AS value
     )
     INSERT INTO property
         (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)

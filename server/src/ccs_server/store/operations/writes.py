@@ -186,47 +186,43 @@ DELETE_DOCUMENT = Statement.of(
     """,
 )
 
-# $4 the names as a JSON array, $5 TTL, $6 fence, $7 is_locked. Returns the number of properties whose expiry it has
-# set, or no row as DELETE_NAMED. Values, entity tags and `updated_at` stay as they are.
+# $4 the names as a JSON array, $5 TTL, $6 fence, $7 is_locked. Sets the expiry of live properties; values, entity tags
+# and `updated_at` stay as they are. It touches nothing if the fence is not in force or the lock is not available; it
+# does not wait for the lock, as DELETE_NAMED does not.
 TOUCH_NAMED = Statement.of(
     "touch_named",
     """
-    WITH locked AS MATERIALIZED (
-        SELECT WHERE CASE WHEN $7::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
-            hashtextextended($1 || '/' || $2 || '/' || $3, 0)) END
-    ), target AS MATERIALIZED (
+    WITH target AS MATERIALIZED (
         SELECT n.id, coalesce($5::integer, (
             SELECT s.ttl_seconds FROM session_ttl s
             WHERE s.account = $1 AND s.namespace_id = n.id AND s.session_id = $3
         ), n.ttl_seconds) AS ttl
-        FROM namespace n, locked
+        FROM namespace n
         WHERE n.account = $1 AND n.name = $2
+            AND CASE WHEN $7::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
+                hashtextextended($1 || '/' || $2 || '/' || $3, 0)) END
     ), fence AS MATERIALIZED (
         SELECT FROM lease l
         WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
             AND l.fence = $6::bigint AND l.expires_at > now()
         FOR SHARE
-    ), allowed AS MATERIALIZED (
-        SELECT FROM locked WHERE $6::bigint IS NULL OR EXISTS (SELECT FROM fence)
     ), place AS MATERIALIZED (
-        SELECT CASE ttl WHEN 0 THEN 'infinity'::timestamptz
+        SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
-        FROM target, allowed
-    ), touched AS (
-        UPDATE property p
-        SET expires_at = place.expires_at,
-            purge_at = least(p.purge_at, nullif(place.expires_at, 'infinity'))
-        FROM place
-        WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM target) AND p.session_id = $3
-            AND p.expires_at > clock_timestamp()
-            AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
-        RETURNING 1
+        FROM target
+        WHERE $6::bigint IS NULL OR EXISTS (SELECT FROM fence)
     )
-    SELECT (SELECT count(*) FROM touched) FROM allowed
+    UPDATE property p
+    SET expires_at = place.expires_at,
+        purge_at = least(p.purge_at, nullif(place.expires_at, 'infinity'))
+    FROM place
+    WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM place) AND p.session_id = $3
+        AND p.expires_at > clock_timestamp()
+        AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
     """,
 )
 
-# $4 TTL, $5 fence. The transaction holds the document's exclusive lock. Returns as TOUCH_NAMED.
+# $4 TTL, $5 fence. The transaction holds the document's exclusive lock. Touches nothing if the fence is not in force.
 TOUCH_DOCUMENT = Statement.of(
     "touch_document",
     """
@@ -242,22 +238,18 @@ TOUCH_DOCUMENT = Statement.of(
         WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
             AND l.fence = $5::bigint AND l.expires_at > now()
         FOR SHARE
-    ), allowed AS MATERIALIZED (
-        SELECT WHERE $5::bigint IS NULL OR EXISTS (SELECT FROM fence)
     ), place AS MATERIALIZED (
-        SELECT CASE ttl WHEN 0 THEN 'infinity'::timestamptz
+        SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
-        FROM target, allowed
-    ), touched AS (
-        UPDATE property p
-        SET expires_at = place.expires_at,
-            purge_at = least(p.purge_at, nullif(place.expires_at, 'infinity'))
-        FROM place
-        WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM target) AND p.session_id = $3
-            AND p.expires_at > now()
-        RETURNING 1
+        FROM target
+        WHERE $5::bigint IS NULL OR EXISTS (SELECT FROM fence)
     )
-    SELECT (SELECT count(*) FROM touched) FROM allowed
+    UPDATE property p
+    SET expires_at = place.expires_at,
+        purge_at = least(p.purge_at, nullif(place.expires_at, 'infinity'))
+    FROM place
+    WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM place) AND p.session_id = $3
+        AND p.expires_at > now()
     """,
 )
 
@@ -350,14 +342,15 @@ class _Several(Write):
         return [(LOCK, self.document.params()), (statement.after_waiting(), params)]
 
     def outcome_alone(self, results: Sequence[PGresult]) -> Outcome | None:
-        return {"count": _count(results[-1])} if results[-1].ntuples else None
+        count = self._count(results[-1])
+        return None if count is None else {"count": count}
 
     def locked(self) -> Sequence[Step]:
         return [*self.judge(), self._step(is_locked=True)]
 
     def outcome_locked(self, results: Sequence[PGresult]) -> Outcome:
         result, *_ = self.check(results)
-        return {"count": _count(result)}
+        return {"count": self._count(result) or 0}
 
     def _names(self) -> bytes | None:
         if self.name is not None:
@@ -365,6 +358,10 @@ class _Several(Write):
         return None if self.names is None else names_parameter(self.names)
 
     def _step(self, *, is_locked: bool) -> Step:
+        raise NotImplementedError
+
+    def _count(self, result: PGresult) -> int | None:
+        """How many they were; None if that is unknown, because it may not have been allowed to do anything."""
         raise NotImplementedError
 
 
@@ -393,6 +390,9 @@ class Delete(_Several):
             return DELETE_DOCUMENT, (*address, fence)
         return DELETE_NAMED, (*address, names, fence, flag(is_locked))
 
+    def _count(self, result: PGresult) -> int | None:
+        return int(result.get_value(0, 0) or 0) if result.ntuples else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Touch(_Several):
@@ -413,6 +413,6 @@ class Touch(_Several):
             return TOUCH_DOCUMENT, (*address, ttl, fence)
         return TOUCH_NAMED, (*address, names, ttl, fence, flag(is_locked))
 
-
-def _count(result: PGresult) -> int:
-    return int(result.get_value(0, 0) or 0)
+    def _count(self, result: PGresult) -> int | None:
+        is_certain = self.name is None and self.fence is None
+        return result.command_tuples or (0 if is_certain else None)
