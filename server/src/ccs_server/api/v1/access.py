@@ -1,6 +1,6 @@
 """Which rights the rows of v1 need, for keys and tokens that do not have all of them (extension, section 6)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flask import Request
 
@@ -31,23 +31,25 @@ def check_row(request: Request, access: Access) -> None:
         Forbidden: the credential lacks one of them.
         InvalidInput: the query cannot be read.
     """
-    access.require(Scope.READ if request.method in _READS else Scope.WRITE)
+    # From the environment: `request.method` would initialize the request, which takes 4 µs (http/requests.py).
+    method: str = request.environ["REQUEST_METHOD"]
+    access.require(Scope.READ if method in _READS else Scope.WRITE)
     arguments = request.view_args or {}
     namespace = arguments.get("namespace")
     if namespace is None:
         access.require_account()
     elif request.endpoint in _DOCUMENT_ROWS:
         session = arguments.get("session", DEFAULT_SESSION)
-        access.require_document(namespace, session, _names_of(request))
+        access.require_document(namespace, session, _names_of(arguments, method))
     else:
         access.require_namespace(namespace)
 
 
-def _names_of(request: Request) -> Sequence[str] | None:
+def _names_of(arguments: Mapping[str, str], method: str) -> Sequence[str] | None:
     """The properties that a request of rows 4 to 15 names in its URL; None for all."""
-    name = (request.view_args or {}).get("name")
+    name = arguments.get("name")
     if name is not None:
         return [name]
-    if request.method == "PATCH":
+    if method == "PATCH":
         return []
-    return read_query().include if request.method in _READS else None
+    return read_query().include if method in _READS else None
