@@ -276,11 +276,15 @@ def _read_one(document: DocumentKey, name: str) -> Response:
     check_property(name)
     query = read_query()
     wanted = read_conditions(current_request().environ)
-    if query is WHOLE and not wanted:
+    # Only `meta` and a 412 need more than the value.
+    if query is WHOLE and wanted.if_match is None:
         value = reading.read_one(database(), document, name)
         if value is None:
             raise NotFound(ABSENT)
-        return _value_response(value, etag_of(value))
+        etag = etag_of(value)
+        if not wanted.differs(etag, present=True):
+            return not_modified(etag)
+        return _value_response(value, etag)
     found = reading.read_one_described(database(), document, name)
     if found is None:
         raise NotFound(ABSENT)
