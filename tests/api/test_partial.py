@@ -211,7 +211,10 @@ def _merged(target: Any, patch: Any) -> Any:
 @given(members, members.filter(lambda patch: patch is not None))
 def test_any_values_merge_as_the_rfc_says(account: Account, value: Any, patch: Any) -> None:
     try:
-        account.v1("PUT", f"{SESSION}/a", json=value)
+        # A value that cannot be stored, one with U+0000, would leave that of the example before.
+        account.v1("DELETE", f"{SESSION}/a")
+        if account.v1("PUT", f"{SESSION}/a", json=value).status_code != 204:
+            value = None
         response = account.ops({"op": "merge", "name": "a", "patch": patch})
     except UnicodeEncodeError:
         return
