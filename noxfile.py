@@ -12,8 +12,11 @@ nox.options.sessions = ["tests", "lint", "types"]
 nox.options.reuse_existing_virtualenvs = True
 
 BACKENDS = ("./server", "./sdk")
-SIDE_BY_SIDE = ("-n", "2", "--dist", "worksteal")
-"""Each of two workers takes half of the tests, so that few modules need their fixtures in both."""
+SIDE_BY_SIDE = ("-n", "3", "--dist", "worksteal")
+"""Each worker takes its share of the tests, so that few modules need their fixtures in several. Tests that start and stop
+programs wait much of their time, so three keep two cores busy."""
+TWO_AT_A_TIME = ("-n", "2", "--dist", "worksteal")
+"""The full forms of the trust tests load the machine themselves."""
 BYTECODE = {"PYTHONDONTWRITEBYTECODE": None}
 """Tests start hundreds of processes: what they import is compiled once, even where the environment forbids it."""
 
@@ -54,7 +57,7 @@ def trust(session: nox.Session) -> None:
         session.run("pytest", "tests/trust/test_soak.py", "--log-cli-level=INFO", *session.posargs)
         return
     arguments = session.posargs or ["--write-table"]
-    session.run("pytest", "tests/trust", "--full", *SIDE_BY_SIDE, *arguments, env=BYTECODE)
+    session.run("pytest", "tests/trust", "--full", *TWO_AT_A_TIME, *arguments, env=BYTECODE)
 
 
 @nox.session
