@@ -381,5 +381,5 @@ def test_only_the_properties_that_conditions_name_are_read(
         inner = sum(map(rows_of_property, node.get("Plans", [])))
         return float(own if node.get("Relation Name") == "property" else inner)
 
-    # One row to find the session, and one for each name. Averages of rows are rounded.
-    assert round(rows_of_property(plan)) == 3 * number
+    # One row to find the session, and one for each name. Before PostgreSQL 18, a plan's averages are whole numbers.
+    assert rows_of_property(plan) == pytest.approx(3 * number, abs=number / 2)
