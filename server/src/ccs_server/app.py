@@ -54,7 +54,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         v2.login_blueprint,
         v2.keys_blueprint,
         v2.blueprint,
-        ext.blueprint,
+        ext.operations_blueprint,
+        ext.find_blueprint,
+        ext.keys_blueprint,
     ):
         api.register_blueprint(blueprint)
     for plain in (docs.blueprint, health.blueprint):

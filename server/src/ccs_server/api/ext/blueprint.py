@@ -1,11 +1,25 @@
-"""The blueprint that the extension's views are registered on, and what their documentation shares."""
+"""The blueprints that the extension's views are registered on, and what their documentation shares."""
 
 from ccs_server.api.ext.auth import check_credential
 from ccs_server.api.openapi import ACCOUNT_SCHEMA, NAMESPACE_SCHEMA, path_parameter
 from ccs_server.http.blueprint import Blueprint
 
-blueprint = Blueprint("ext", __name__, url_prefix="/ext/v1", description="Beyond v1 and v2.")
-blueprint.before_request(check_credential)
+
+def _blueprint(name: str, description: str) -> Blueprint:
+    blueprint = Blueprint(name, __name__, url_prefix="/ext/v1", description=description)
+    blueprint.before_request(check_credential)
+    return blueprint
+
+
+operations_blueprint = _blueprint(
+    "ext operations",
+    "Many operations in one request; conditional and partial changes, leases. Conditions, fences and times to live are "
+    "also headers of v1's operations.",
+)
+find_blueprint = _blueprint("ext find", "Sessions by what is stored in them.")
+keys_blueprint = _blueprint(
+    "ext keys and tokens", "Keys with fewer rights, and tokens for one session."
+)
 
 ACCOUNT = path_parameter(
     "account", ACCOUNT_SCHEMA, "demo", "The account that the credential belongs to."

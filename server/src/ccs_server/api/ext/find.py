@@ -6,7 +6,7 @@ from msgspec.json import Decoder, encode
 
 from ccs_server.api.accounts import current_account
 from ccs_server.api.ext import find_schemas as schemas
-from ccs_server.api.ext.blueprint import ACCOUNT, NAMESPACE, blueprint
+from ccs_server.api.ext.blueprint import ACCOUNT, NAMESPACE, find_blueprint
 from ccs_server.api.ext.queries import check_no_parameters
 from ccs_server.api.services import database
 from ccs_server.domain.access import Scope
@@ -28,15 +28,16 @@ from ccs_server.store.find import Search, find_sessions
 _find = Decoder(schemas.FindBody)
 
 
-@blueprint.route("/<account>/namespaces/<namespace>/find", parameters=[ACCOUNT, NAMESPACE])
+@find_blueprint.route("/<account>/namespaces/<namespace>/find", parameters=[ACCOUNT, NAMESPACE])
 class Find(Resource):
     """The sessions of a namespace, by what is stored in them."""
 
-    @blueprint.doc(**schemas.find_docs())
+    @find_blueprint.doc(**schemas.find_docs())
     def post(self, account: str, namespace: str) -> Response:
         """Find sessions.
 
-        A page may be short or empty although more follow; only a response without `next` is the last one.
+        Needs the scope `read`. A page may be short or empty although more follow; only a response without `next` is the
+        last one.
         """
         access = current_account().access
         access.require(Scope.READ)

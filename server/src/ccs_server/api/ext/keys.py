@@ -9,7 +9,7 @@ from msgspec.json import Decoder, encode
 from ccs_server.api.accounts import current_account
 from ccs_server.api.ext import credential_schemas as schemas
 from ccs_server.api.ext import idempotency
-from ccs_server.api.ext.blueprint import ACCOUNT, blueprint
+from ccs_server.api.ext.blueprint import ACCOUNT, keys_blueprint
 from ccs_server.api.ext.numbers import check_whole
 from ccs_server.api.ext.queries import check_no_parameters
 from ccs_server.api.openapi import path_parameter
@@ -32,11 +32,11 @@ _key = Decoder(schemas.KeyBody)
 _rotation = Decoder(schemas.RotationBody)
 
 
-@blueprint.route("/<account>/keys", parameters=[ACCOUNT])
+@keys_blueprint.route("/<account>/keys", parameters=[ACCOUNT])
 class Keys(Resource):
     """The keys of an account."""
 
-    @blueprint.doc(**schemas.create_key_docs("createKey"))
+    @keys_blueprint.doc(**schemas.create_key_docs("createKey"))
     @idempotency.replaying
     def post(self, account: str) -> Response:
         """Create a key.
@@ -49,7 +49,7 @@ class Keys(Resource):
         made = credentials.create_key(database(), account, actor(), terms, _once(body))
         return json_response(_new_key(made, key=made.key), 201)
 
-    @blueprint.doc(**schemas.list_keys_docs("listKeys"))
+    @keys_blueprint.doc(**schemas.list_keys_docs("listKeys"))
     def get(self, account: str) -> Response:
         """List the valid keys.
 
@@ -61,11 +61,11 @@ class Keys(Resource):
         return json_response(encode(schemas.KeysResponse(keys)))
 
 
-@blueprint.route("/<account>/keys/<key_id>", parameters=[ACCOUNT, _KEY_ID])
+@keys_blueprint.route("/<account>/keys/<key_id>", parameters=[ACCOUNT, _KEY_ID])
 class Key(Resource):
     """One key."""
 
-    @blueprint.doc(**schemas.delete_key_docs("deleteKey"))
+    @keys_blueprint.doc(**schemas.delete_key_docs("deleteKey"))
     def delete(self, account: str, key_id: str) -> Response:
         """Revoke a key, and with it its session tokens.
 
@@ -76,11 +76,11 @@ class Key(Resource):
         return no_content()
 
 
-@blueprint.route("/<account>/keys/<key_id>/rotate", parameters=[ACCOUNT, _KEY_ID])
+@keys_blueprint.route("/<account>/keys/<key_id>/rotate", parameters=[ACCOUNT, _KEY_ID])
 class KeyRotation(Resource):
     """The rotation of a key."""
 
-    @blueprint.doc(**schemas.rotate_key_docs("rotateKey"))
+    @keys_blueprint.doc(**schemas.rotate_key_docs("rotateKey"))
     @idempotency.replaying
     def post(self, account: str, key_id: str) -> Response:
         """Replace a key by one of the same rights, label and expiry.

@@ -9,7 +9,7 @@ from ccs_server.api import openapi as docs
 from ccs_server.api.accounts import current_account
 from ccs_server.api.ext import idempotency, schemas
 from ccs_server.api.ext.batches import read_operations
-from ccs_server.api.ext.blueprint import ACCOUNT, blueprint
+from ccs_server.api.ext.blueprint import ACCOUNT, operations_blueprint
 from ccs_server.api.ext.queries import check_no_parameters
 from ccs_server.api.services import database
 from ccs_server.domain.errors import ContextError, InvalidInput
@@ -45,11 +45,11 @@ _TURN = {
 }
 
 
-@blueprint.route("/<account>/ops", parameters=[ACCOUNT])
+@operations_blueprint.route("/<account>/ops", parameters=[ACCOUNT])
 class Operations(Resource):
     """Many operations in one request."""
 
-    @blueprint.doc(
+    @operations_blueprint.doc(
         operationId="executeOperations",
         parameters=[idempotency.PARAMETER],
         requestBody=docs.body(schemas.BatchOfOperations, several=_EXAMPLE, beginTurn=_TURN),

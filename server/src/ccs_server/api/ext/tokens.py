@@ -9,7 +9,7 @@ from msgspec.json import Decoder, encode
 from ccs_server.api.accounts import current_account
 from ccs_server.api.ext import credential_schemas as schemas
 from ccs_server.api.ext import idempotency
-from ccs_server.api.ext.blueprint import ACCOUNT, blueprint
+from ccs_server.api.ext.blueprint import ACCOUNT, keys_blueprint
 from ccs_server.api.ext.numbers import check_whole
 from ccs_server.api.ext.queries import check_no_parameters
 from ccs_server.api.services import database
@@ -26,17 +26,17 @@ from ccs_server.store.operations.idempotency import Answer, Once, run_once
 _token = Decoder(schemas.TokenBody)
 
 
-@blueprint.route("/<account>/tokens", parameters=[ACCOUNT])
+@keys_blueprint.route("/<account>/tokens", parameters=[ACCOUNT])
 class Tokens(Resource):
     """The session tokens of an account."""
 
-    @blueprint.doc(**schemas.create_token_docs("createSessionToken"))
+    @keys_blueprint.doc(**schemas.create_token_docs("createSessionToken"))
     @idempotency.replaying
     def post(self, account: str) -> Response:  # noqa: ARG002 - the credential is of this account
         """Create a session token.
 
         It reaches one session, or some properties of it, and ends with the credential that made it. That credential
-        needs the rights that the token gets.
+        needs the rights that the token gets: the scope `read` or `write`, and the namespace.
         """
         check_no_parameters()
         access = current_account().access

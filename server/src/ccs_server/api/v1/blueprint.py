@@ -16,7 +16,10 @@ ALIASES = {"/v1/brand/": "/v1/account/"}
 """Beginnings of paths that are read as other ones (contract, section 3)."""
 
 blueprint = Blueprint(
-    "v1", __name__, url_prefix="/v1/account", description="Properties, namespaces and sessions."
+    "v1",
+    __name__,
+    url_prefix="/v1/account",
+    description="Properties, namespaces and sessions. GET needs a key of the scope `read`, the rest one of `write`.",
 )
 blueprint.before_request(check_key)
 
