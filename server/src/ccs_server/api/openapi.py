@@ -22,8 +22,8 @@ What bots, agents' desktops and back ends know about a conversation: *properties
 
 **v1**: press *Authorize* and give a key (`ccs keys create ACCOUNT`). **v2**: give a user name and password
 (`ccs credentials create ACCOUNT`) under *basic*, execute the login, and enter the token that it returns under *bearer*.
-**ext** is what this service offers beyond v1 and v2; it takes the key, or a token under *bearer*. Managing keys needs a key
-of the scope `admin` (`ccs keys create ACCOUNT --scope admin`).
+**ext** is what this service offers beyond v1 and v2; it takes the key, or a token under *bearer*. Managing keys needs
+a key of the scope `admin` (`ccs keys create ACCOUNT --scope admin`).
 """
 
 SECURITY_SCHEMES: dict[str, Doc] = {
