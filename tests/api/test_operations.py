@@ -148,6 +148,7 @@ def test_without_atomic_each_takes_place_by_itself(account: Account) -> None:
         ({"op": "merge", "name": "a", "patch": None}, "patch"),
         ({"op": "lease", "owner": "", "seconds": 1}, "owner"),
         ({"op": "lease", "owner": "a\u0000", "seconds": 1}, "owner"),
+        ({"op": "lease", "owner": "a\n", "seconds": 1}, "owner"),
         ({"op": "lease", "owner": "x" * 257, "seconds": 1}, "owner"),
         ({"op": "lease", "owner": "x", "seconds": 0}, "seconds"),
         ({"op": "lease", "owner": "x", "seconds": 3601}, "seconds"),

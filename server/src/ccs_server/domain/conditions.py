@@ -73,4 +73,4 @@ UNCONDITIONAL = Conditions()
 
 
 def _is_met(tags: Tags, etag: str | None, *, present: bool) -> bool:
-    return present if tags is ANY or tags == ANY else etag in tags
+    return present if tags == ANY else etag in tags

@@ -140,7 +140,7 @@ class LeaseOperation(_Operation, tag="lease", kw_only=True):
         Meta(
             min_length=1,
             max_length=MAX_OWNER,
-            pattern=r"^[^\x00-\x1f\x7f-\x9f]*$",
+            pattern=r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)",
             description="A label that others see; it proves nothing.",
         ),
     ]
@@ -177,8 +177,10 @@ class Batch(Struct, forbid_unknown_fields=True):
     atomic: Annotated[bool, Meta(description="All of them or none, and as one.")] = True
 
 
+# The document's schema of `Batch`, which is decoded without its operations: they are read one by one, so that an error
+# can name the operation.
 class BatchOfOperations(Struct, forbid_unknown_fields=True):
-    """As `Batch`, which leaves the operations to be read one by one, so that an error has the index of its own."""
+    """Operations, which take place in their order."""
 
     ops: Annotated[list[AnyOperation], Meta(min_length=1, max_length=MAX_OPERATIONS)]
     atomic: Annotated[bool, Meta(description="All of them or none, and as one.")] = True

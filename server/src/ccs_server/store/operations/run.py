@@ -92,8 +92,6 @@ def run(database: Database, operation: Operation) -> Outcome:
     Raises:
         ContextError: it is refused, and has changed nothing.
     """
-    if operation.is_read:
-        return operation.outcome_locked(database.pipeline(*operation.locked()))
     outcome = _run_alone(database, operation)
     if outcome is not None:
         return outcome
@@ -166,8 +164,6 @@ def run_atomic(
             _replay(database, once.request)
         raise
     try:
-        if not once and all(operation.is_read for operation in operations):
-            return _run_snapshot(database, operations)
         if len(operations) == 1:
             with _IndexInErrors(0):
                 outcome = (
@@ -177,6 +173,8 @@ def run_atomic(
                 )
             if outcome is not None:
                 return [outcome]
+        elif not once and all(operation.is_read for operation in operations):
+            return _run_snapshot(database, operations)
         return _run_locked(database, operations, once)
     except _Repeated:
         assert once  # noqa: S101 - for the type checkers
@@ -193,7 +191,7 @@ def _replay(database: Database, request: Request) -> None:
 def _run_snapshot(database: Database, operations: Sequence[Operation]) -> list[Outcome]:
     """Executes reads, which all see the same state."""
     with database.pipelined_transaction() as connection:
-        return _execute(connection, operations, [(_BEGIN_SNAPSHOT, ())], _ignore, [(COMMIT, ())])
+        return _execute(connection, operations, [(_BEGIN_SNAPSHOT, ())], None, [(COMMIT, ())])
 
 
 def _run_alone(database: Database, operation: Operation) -> Outcome | None:
@@ -287,7 +285,7 @@ def _execute(  # noqa: PLR0913 - what comes before and after
     connection: LibpqConnection,
     operations: Sequence[Operation],
     before: Sequence[Step],
-    check: Callable[[Sequence[PGresult]], None],
+    check: Callable[[Sequence[PGresult]], None] | None,
     after: Sequence[Step],
     *,
     has_waited: bool = False,
@@ -298,7 +296,7 @@ def _execute(  # noqa: PLR0913 - what comes before and after
         connection: the connection, with or without an open transaction.
         operations: what to execute.
         before: steps that come first.
-        check: called with the results of those, before any outcome is made.
+        check: called with the results of those, if given, before any outcome is made.
         after: steps that come last.
         has_waited: whether the transaction may wait for locks before the operations.
     """
@@ -311,8 +309,9 @@ def _execute(  # noqa: PLR0913 - what comes before and after
         first = [] if number else before
         last = [] if number + 1 < len(parts) else after
         results = iter(_pipeline(connection, [*first, *steps, *last]))
-        if first:
-            check([*islice(results, len(first))])
+        before_results = [*islice(results, len(first))]
+        if first and check:
+            check(before_results)
         for each, its_steps in planned:
             with _IndexInErrors(len(outcomes)):
                 outcome = each.outcome_locked([*islice(results, len(its_steps))])
@@ -355,10 +354,6 @@ def _begin_once(once: Once[Sequence[Outcome]]) -> list[Step]:
 
 def _addresses(operations: Sequence[Operation]) -> bytes:
     return encode([(each.document.namespace, each.document.session_id) for each in operations])
-
-
-def _ignore(results: Sequence[PGresult]) -> None:
-    """Expects nothing of the results."""
 
 
 class _Room:
