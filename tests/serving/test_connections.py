@@ -64,8 +64,8 @@ def test_those_that_have_said_nothing_go_first(listener: socket.socket, stack: E
     for pair in (idle, busy):
         pair.says(b"request")
     idle.answers(b"response")
-    # They have to be silent for a second.
-    wait_until(lambda: make_room(listener, 7, PATIENCE) > 0)
+    # Each has to be silent for a second, and the last was made later than the first.
+    wait_until(lambda: make_room(listener, 7, PATIENCE) == len(silent))
     assert all(pair.is_closed for pair in silent)
     assert not idle.is_closed
     assert not busy.is_closed
