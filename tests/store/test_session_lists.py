@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -10,8 +11,10 @@ from sqlalchemy import delete, text
 
 from ccs_server.domain.errors import InvalidInput
 from ccs_server.store import sessions
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.tables import metadata
+from tests.support.waiting import wait_until
 
 ACCOUNT = "lists"
 
@@ -28,6 +31,12 @@ LISTS = {
     "session-properties": sessions.list_session_properties,
     "session-ttls": sessions.list_session_ttls_page,
 }
+
+WAITING = Statement.of(
+    "test_deep_pages_waiting",
+    """SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'""",
+)
 
 
 def listed(
@@ -132,3 +141,19 @@ def test_a_skip_from_one_wide_session_to_the_next_counts_as_32_properties(
     assert listed(shallow, "session-ids", "wide", page=15, per_page=1) == [expected[15]]
     with pytest.raises(InvalidInput, match="after"):
         listed(shallow, "session-ids", "wide", page=50, per_page=1)
+
+
+@pytest.mark.parametrize("list_", LISTS)
+def test_deep_pages_of_an_account_are_read_one_at_a_time_and_others_do_not_wait(
+    database: Database, filled: dict[str, list[str]], list_: str
+) -> None:
+    deep = sessions.DEEP + 1
+    with ThreadPoolExecutor() as pool:
+        with database.transaction() as connection:
+            connection.execute(sessions.ONE_DEEP_PAGE, (ACCOUNT.encode(),))
+            second = pool.submit(listed, database, list_, "narrow", page=deep, per_page=1)
+            wait_until(lambda: database.execute(WAITING).ntuples == 1)
+            assert listed(database, list_, "narrow", page=1, per_page=1) == [filled["narrow"][1]]
+            assert LISTS[list_](database, "another", "none", page=deep, per_page=1) == b"[]"
+            assert not second.done()
+        assert second.result() == []

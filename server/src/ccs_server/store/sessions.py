@@ -189,6 +189,16 @@ LIST_PROPERTIES = Statement.of(
 )
 
 
+DEEP = 10_000
+"""Passing more sessions than this keeps a processor busy for long enough to be felt by others."""
+
+# Every worker and every instance may read one page of an account at a time. Deep pages are read one at a time in all,
+# so that an account that asks for many keeps only one of the database's processors busy.
+ONE_DEEP_PAGE = Statement.of(
+    "one_deep_page", "SELECT pg_advisory_xact_lock(hashtextextended('deep page of ' || $1, 0))"
+)
+
+
 def set_session_ttl(database: Database, document: DocumentKey, ttl: int | None) -> None:
     """Sets the session's TTL in seconds, unless `ttl` is None. Creates its namespace in either case.
 
@@ -233,11 +243,12 @@ def list_session_ttls_page(  # noqa: PLR0913 - which list, and which page of it
     depth = database.settings.list_depth
     to_pass = 0 if after is not None else page * per_page
     if to_pass > depth:
-        deepest = database.execute(_LIST_TTLS, *_params(account, namespace, None, depth, 1))
+        params = _params(account, namespace, None, depth, 1)
+        deepest = _read_page(database, _LIST_TTLS, params)
         if deepest.get_value(0, 1) != b"0":
             raise _too_deep()
     params = _params(account, namespace, after, min(to_pass, depth), per_page)
-    return database.execute(_LIST_TTLS, *params).get_value(0, 0) or b"[]"
+    return _read_page(database, _LIST_TTLS, params).get_value(0, 0) or b"[]"
 
 
 def delete_session(database: Database, document: DocumentKey) -> None:
@@ -264,8 +275,8 @@ def list_session_ids(  # noqa: PLR0913 - which list, and which page of it
     """
     to_pass = 0 if after is not None else page * per_page
     params = _params(account, namespace, after, to_pass, per_page)
-    result = database.execute(LIST_IDS, *params, b"%d" % database.settings.list_depth)
-    return _found(result)
+    limits = (b"%d" % database.settings.list_depth,)
+    return _found(_read_page(database, LIST_IDS, params + limits))
 
 
 def list_session_properties(  # noqa: PLR0913 - which list, and which page of it
@@ -288,7 +299,7 @@ def list_session_properties(  # noqa: PLR0913 - which list, and which page of it
     to_pass = 0 if after is not None else page * per_page
     params = _params(account, namespace, after, to_pass, per_page)
     limits = b"%d" % database.settings.list_depth, b"%d" % PAGE_LIMIT
-    result = database.execute(LIST_PROPERTIES, *params, *limits)
+    result = _read_page(database, LIST_PROPERTIES, params + limits)
     if not result.ntuples:
         raise TooLarge(f"The page is over {PAGE_LIMIT} characters; ask for a smaller perPage.")
     return _found(result)
@@ -300,6 +311,14 @@ def _params(
     """The first five parameters of a list."""
     begins_after = (after or "").encode()
     return account.encode(), namespace.encode(), begins_after, b"%d" % to_pass, b"%d" % count
+
+
+def _read_page(database: Database, statement: Statement, params: tuple[bytes, ...]) -> PGresult:
+    """Runs the statement of a list; if its page is deep, not beside another deep page of the account."""
+    account, _, _, to_pass = params[:4]
+    if int(to_pass) <= DEEP:
+        return database.execute(statement, *params)
+    return database.pipeline((ONE_DEEP_PAGE, (account,)), (statement, params))[-1]
 
 
 def _found(result: PGresult) -> bytes:
