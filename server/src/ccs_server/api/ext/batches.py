@@ -11,7 +11,7 @@ from ccs_server.api.ext import schemas
 from ccs_server.api.ext.numbers import check_whole
 from ccs_server.api.types import Properties
 from ccs_server.domain.access import Access, Scope
-from ccs_server.domain.conditions import Conditions, etag_of, read_tags
+from ccs_server.domain.conditions import UNCONDITIONAL, Conditions, etag_of, read_tags
 from ccs_server.domain.errors import ContextError, InvalidInput
 from ccs_server.domain.limits import (
     FOREVER,
@@ -186,13 +186,16 @@ class _Part(_Guards):
 
 def _guards(given: schemas.WriteOperation) -> _Guards:
     """The conditions and the fence of a change."""
-    return {
-        "conditions": Conditions(
-            None if given.ifMatch is UNSET else read_tags(given.ifMatch, "ifMatch"),
-            None if given.ifNoneMatch is UNSET else read_tags(given.ifNoneMatch, "ifNoneMatch"),
-        ),
-        "fence": _fence(given.fence),
-    }
+    return {"conditions": _conditions(given), "fence": _fence(given.fence)}
+
+
+def _conditions(given: schemas.WriteOperation) -> Conditions:
+    if given.ifMatch is UNSET and given.ifNoneMatch is UNSET:
+        return UNCONDITIONAL
+    return Conditions(
+        None if given.ifMatch is UNSET else read_tags(given.ifMatch, "ifMatch"),
+        None if given.ifNoneMatch is UNSET else read_tags(given.ifNoneMatch, "ifNoneMatch"),
+    )
 
 
 def _part(

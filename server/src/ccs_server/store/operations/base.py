@@ -7,7 +7,6 @@ that it can say why it is refused.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import msgspec
 from psycopg.pq.abc import PGresult
@@ -31,8 +30,7 @@ Outcome = dict[str, object] | ContextError
 """The members of an operation's result, or why it has none."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """An operation on the properties, or the lease, of one document."""
 
     document: DocumentKey
@@ -73,8 +71,7 @@ class Operation:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Write(Operation):
+class Write(Operation, frozen=True, kw_only=True):
     """An operation that changes properties, under conditions and a fence if there are any.
 
     Attributes:

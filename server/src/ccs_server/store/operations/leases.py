@@ -5,7 +5,6 @@ while the session's lease has that fence, so a holder that was too slow cannot o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
 
 from psycopg.pq.abc import PGresult
@@ -71,8 +70,7 @@ READ_LEASE = Statement.of(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lease(Operation):
+class Lease(Operation, frozen=True, kw_only=True):
     """Takes the lease of a session, or renews it; its outcome is the fence and the expiry.
 
     Attributes:
@@ -114,8 +112,7 @@ class Lease(Operation):
         return RENEW_LEASE, (*address, b"%d" % self.fence, owner, seconds)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Release(Operation):
+class Release(Operation, frozen=True, kw_only=True):
     """Ends the lease of a session if it has this fence; else does nothing."""
 
     fence: int

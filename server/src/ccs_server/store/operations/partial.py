@@ -5,7 +5,6 @@ changed keep their digits, because values are `json` and never become `jsonb`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 from psycopg.pq.abc import PGresult
@@ -200,8 +199,7 @@ MERGE = Statement.of(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Partial(Write):
+class _Partial(Write, frozen=True, kw_only=True):
     """An operation on a part of one property's value.
 
     Attributes:
@@ -257,8 +255,7 @@ class _Partial(Write):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Increment(_Partial):
+class Increment(_Partial, frozen=True, kw_only=True):
     """Adds a number, `by` in decimal notation, to a number; its outcome is the sum."""
 
     by: str = "1"
@@ -275,8 +272,7 @@ class Increment(_Partial):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Append(_Partial):
+class Append(_Partial, frozen=True, kw_only=True):
     """Appends to an array; its outcome is the new length.
 
     Attributes:
@@ -297,8 +293,7 @@ class Append(_Partial):
         return Conflict("The property is no array, so nothing can be appended; set it first.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Merge(_Partial):
+class Merge(_Partial, frozen=True, kw_only=True):
     """Merges a patch, a JSON value, into a value as RFC 7396 says; its outcome is the new entity tag."""
 
     patch: bytes

@@ -1,7 +1,6 @@
 """Reads one property, some, or all of a document."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 from psycopg.pq.abc import PGresult
@@ -24,8 +23,7 @@ ABSENT = "There is no such property; it was never saved, was deleted or has expi
 NO_PART = "The property has no such part; change the pointer."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Get(Operation):
+class Get(Operation, frozen=True, kw_only=True):
     """Reads properties.
 
     Attributes:

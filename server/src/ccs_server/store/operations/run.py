@@ -155,22 +155,23 @@ def run_atomic(
         ContextError: one is refused, and nothing has changed. Its member `op` is the index of the operation.
         Replay: the request of `once` has been answered before.
     """
-    try:
-        for index, operation in enumerate(operations):
-            with _IndexInErrors(index):
-                check(operation)
-    except ContextError:
-        if once:
-            _replay(database, once.request)
-        raise
+    for index, operation in enumerate(operations):
+        try:
+            check(operation)
+        except ContextError as error:
+            if once:
+                _replay(database, once.request)
+            raise _of_operation(index, error)  # noqa: B904 - it is the same error
     try:
         if len(operations) == 1:
-            with _IndexInErrors(0):
+            try:
                 outcome = (
                     _run_alone_once(database, operations[0], once)
                     if once
                     else _run_alone(database, operations[0])
                 )
+            except ContextError as error:
+                raise _of_operation(0, error)  # noqa: B904 - it is the same error
             if outcome is not None:
                 return [outcome]
         elif not once and all(operation.is_read for operation in operations):
@@ -267,8 +268,7 @@ def _try_locked(
             if each.creates and each.document.namespace not in found:
                 if ensured.get_value(0, 0) == b"t":
                     raise _NamespaceGone(BUSY)
-                with _IndexInErrors(index):
-                    raise limit_reached(limit)
+                raise _of_operation(index, limit_reached(limit))
 
     with database.pipelined_transaction() as connection:
         outcomes = _execute(
@@ -313,9 +313,11 @@ def _execute(  # noqa: PLR0913 - what comes before and after
         if first and check:
             check(before_results)
         for each, its_steps in planned:
-            with _IndexInErrors(len(outcomes)):
+            try:
                 outcome = each.outcome_locked([*islice(results, len(its_steps))])
                 room.take(outcome)
+            except ContextError as error:
+                raise _of_operation(len(outcomes), error)  # noqa: B904 - it is the same error
             outcomes.append(outcome)
     return outcomes
 
@@ -376,17 +378,7 @@ class _Room:
         self._characters -= needed
 
 
-class _IndexInErrors:
-    """Adds the index of the operation to an error that is raised in the block.
-
-    A generator would take four times as long, twice for each operation of a batch.
-    """
-
-    def __init__(self, index: int) -> None:
-        self._index = index
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _type: object, error: object, _traceback: object) -> None:
-        if isinstance(error, ContextError):
-            error.members["op"] = self._index
+def _of_operation(index: int, error: ContextError) -> ContextError:
+    """The error, which says that it is of the operation of this index."""
+    error.members["op"] = index
+    return error

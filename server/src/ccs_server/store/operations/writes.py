@@ -4,7 +4,6 @@ Plain saves and deletions of v1 and v2 have faster statements of their own (`sto
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from psycopg.pq.abc import PGresult
 
@@ -254,8 +253,7 @@ TOUCH_DOCUMENT = Statement.of(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Set(Write):
+class Set(Write, frozen=True, kw_only=True):
     """Saves properties.
 
     Attributes:
@@ -323,8 +321,7 @@ class Set(Write):
         return {} if self.etag is None else {"etag": self.etag}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Several(Write):
+class _Several(Write, frozen=True, kw_only=True):
     """An operation on named properties, or on all of a document; its outcome is how many they were.
 
     Attributes:
@@ -365,8 +362,7 @@ class _Several(Write):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delete(_Several):
+class Delete(_Several, frozen=True, kw_only=True):
     """Deletes properties.
 
     Attributes:
@@ -394,8 +390,7 @@ class Delete(_Several):
         return int(result.get_value(0, 0) or 0) if result.ntuples else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Touch(_Several):
+class Touch(_Several, frozen=True, kw_only=True):
     """Gives properties a new expiry.
 
     Attributes:
