@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, tuple_
 
-from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.tables import audit
 
@@ -66,21 +65,6 @@ class AuditLine:
     subject: str
     actor: str
     details: dict[str, Any] | None
-
-
-# Deletes a batch of $1 lines older than $2 seconds; returns the number of lines examined and the number deleted.
-PURGE_AUDIT = Statement.of(
-    "purge_audit",
-    """WITH deleted AS (
-        DELETE FROM audit WHERE ctid = ANY (ARRAY(
-            SELECT ctid FROM audit
-            WHERE recorded_at < now() - make_interval(secs => $2::bigint)
-            ORDER BY recorded_at LIMIT $1::bigint
-            FOR UPDATE SKIP LOCKED
-        )) RETURNING 1
-    )
-    SELECT count(*), count(*) FROM deleted""",
-)
 
 
 def record(

@@ -103,7 +103,7 @@ COUNT_PROPERTIES = Statement.of(
     ), live AS MATERIALIZED (
         SELECT * FROM by_session s
         WHERE properties > 0 AND NOT EXISTS (
-            SELECT FROM deleted_namespace d
+            SELECT 1 FROM deleted_namespace d
             WHERE d.account = $1 AND d.namespace_id = s.namespace_id)
     ), last AS (
         SELECT namespace_id, session_id, last_name FROM by_session
@@ -115,7 +115,7 @@ COUNT_PROPERTIES = Statement.of(
         (SELECT count(*) FROM live WHERE session_id <> '__default__'
             AND NOT ($5::boolean AND namespace_id = $2::bigint AND session_id = $3)),
         last.namespace_id, last.session_id, last.last_name,
-        EXISTS (SELECT FROM live WHERE live.namespace_id = last.namespace_id
+        EXISTS (SELECT 1 FROM live WHERE live.namespace_id = last.namespace_id
                 AND live.session_id = last.session_id)
             OR ($5::boolean AND last.namespace_id = $2::bigint AND last.session_id = $3)
     FROM last""",
@@ -141,7 +141,7 @@ COUNT_EMPTY_SESSIONS = Statement.of(
     )
     SELECT (SELECT count(*) FROM step),
         (SELECT count(*) FROM step WHERE is_empty AND NOT EXISTS (
-            SELECT FROM deleted_namespace d
+            SELECT 1 FROM deleted_namespace d
             WHERE d.account = $1 AND d.namespace_id = step.namespace_id)),
         namespace_id, session_id
     FROM last""",

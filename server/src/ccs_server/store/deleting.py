@@ -29,13 +29,13 @@ DELETE_ALL = Statement.of(
 _DELETE_ONE = Statement.of(
     "delete_one",
     """
-    WITH locked AS MATERIALIZED (
-        SELECT pg_advisory_xact_lock_shared(hashtextextended($1 || '/' || $2 || '/' || $3, 0))
+    WITH target AS MATERIALIZED (
+        SELECT n.id, pg_advisory_xact_lock_shared(hashtextextended(n.account || '/' || n.name || '/' || $3, 0))
+        FROM namespace n
+        WHERE n.account = $1 AND n.name = $2
     )
-    DELETE FROM property p USING locked
-    WHERE p.account = $1
-        AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
-        AND p.session_id = $3 AND p.name = $4
+    DELETE FROM property p
+    WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM target) AND p.session_id = $3 AND p.name = $4
     """,
 )
 

@@ -30,9 +30,17 @@ class DocumentKey(NamedTuple):
 
 # This is a separate statement so that the next one takes its snapshot after the lock is granted. Saves take the same
 # lock in shared mode (store/saving.py).
+#
+# Every statement that takes a lock reads a table by the account. In a database that is distributed by account, it is
+# then executed where the account's rows are, so that all instances take the lock there. A lock of a statement without a
+# table would be one of the node to which this instance is connected. `count(*)` is one row, whether or not the
+# namespace exists.
 LOCK = Statement.of(
     "lock_document",
-    "SELECT pg_advisory_xact_lock(hashtextextended($1 || '/' || $2 || '/' || $3, 0))",
+    """
+    SELECT pg_advisory_xact_lock(hashtextextended($1 || '/' || $2 || '/' || $3, 0))
+    FROM (SELECT count(*) FROM namespace WHERE account = $1 AND name = $2) AS place
+    """,
 )
 
 

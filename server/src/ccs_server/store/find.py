@@ -70,7 +70,7 @@ FIND = Statement.of(
                     WHEN found.type IN ('boolean', 'null')
                         THEN coalesce(found.scalar, 'null') = ANY (condition.words)
                 END, false)), true) AND EXISTS (
-                    SELECT FROM property p
+                    SELECT 1 FROM property p
                     WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
                         AND p.session_id = next.session_id AND p.expires_at > now()
                 ) AS matches

@@ -16,12 +16,12 @@ _ENSURE = Statement.of(
     "ensure_namespace",
     """
     WITH allowed AS MATERIALIZED (
-        SELECT WHERE EXISTS (SELECT FROM namespace WHERE account = $1 AND name = $2)
+        SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM namespace WHERE account = $1 AND name = $2)
             OR (SELECT count(*) FROM namespace WHERE account = $1) < $3::bigint
     ), made AS (
         INSERT INTO namespace (account, name) SELECT $1, $2 FROM allowed ON CONFLICT DO NOTHING
     )
-    SELECT FROM allowed
+    SELECT 1 AS one FROM allowed
     """,
 )
 
@@ -29,7 +29,7 @@ _REGISTER = Statement.of(
     "register_namespace",
     """
     WITH allowed AS MATERIALIZED (
-        SELECT WHERE EXISTS (SELECT FROM namespace WHERE account = $1 AND name = $2)
+        SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM namespace WHERE account = $1 AND name = $2)
             OR (SELECT count(*) FROM namespace WHERE account = $1) < $3::bigint
     ), made AS (
         INSERT INTO namespace (account, name, ttl_seconds)
@@ -37,7 +37,7 @@ _REGISTER = Statement.of(
         ON CONFLICT (account, name) DO UPDATE SET ttl_seconds = excluded.ttl_seconds
         WHERE $4::integer IS NOT NULL
     )
-    SELECT FROM allowed
+    SELECT 1 AS one FROM allowed
     """,
 )
 
@@ -49,7 +49,7 @@ _LIST = Statement.of(
         'ttlSecond', nullif(ttl_seconds, 0)
     )) ORDER BY name), '[]')
     FROM namespace WHERE account = $1 AND ($2::text[] IS NULL OR EXISTS (
-        SELECT FROM unnest($2::text[]) AS allowed
+        SELECT 1 FROM unnest($2::text[]) AS allowed
         WHERE name = allowed OR (right(allowed, 1) = '*' AND starts_with(name, left(allowed, -1)))
     ))""",
 )

@@ -10,12 +10,13 @@ has passed; a row that never expires has none. If the row has been saved again w
 its time to live, however often it is saved.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Event
 from time import monotonic
 from typing import NamedTuple
 
-from ccs_server.store.audit import PURGE_AUDIT
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 
@@ -27,119 +28,224 @@ _REST = 3.0
 
 _NEVER_STOPPED = Event()
 
-# Each statement processes a batch of $1 rows, and returns the number of rows examined and the number deleted.
+# Old rows of all accounts are found by their time, with an index. They are then deleted account by account, because the
+# database may be partitioned or distributed by account. A row's `ctid` says where it is in its partition, and is only a
+# hint: the second statement also checks what the first one looked for, so it never touches a row that has taken the
+# place of another. It skips rows that are locked, or that were saved again in the meantime.
+#
+# Rows that are to be deleted are joined by `ctid` with few rows, as the planner sees it: it takes `due.account = $1`,
+# which always holds, for rare. So it fetches each row by its place, and never searches all rows of the account for
+# them, even if it knows nothing about the table yet.
 
-# A row that is saved again while the statement runs is left for the next run, because the statement matches rows by
-# their version (ctid).
-PURGE_EXPIRED = Statement.of(
-    "purge_expired",
-    """WITH due AS MATERIALIZED (
-        SELECT ctid, expires_at <= now() AS has_expired FROM property
-        WHERE purge_at <= now()
-        ORDER BY purge_at LIMIT $1::bigint
-        FOR UPDATE SKIP LOCKED
-    ), put_off AS (
-        UPDATE property SET purge_at = nullif(expires_at, 'infinity')
-        WHERE ctid = ANY (ARRAY(SELECT ctid FROM due WHERE NOT has_expired))
-    ), deleted AS (
-        DELETE FROM property WHERE ctid = ANY (ARRAY(SELECT ctid FROM due WHERE has_expired))
-        RETURNING 1
-    )
-    SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM deleted)""",
+
+class Queue(NamedTuple):
+    """How old rows of one table are purged.
+
+    Attributes:
+        find: returns `account` and `ctid` of the first $1 rows.
+        purge: of account $1, processes the rows at the places $2; returns the number examined and the number deleted.
+    """
+
+    find: Statement
+    purge: Statement
+
+
+FIND_EXPIRED = Statement.of(
+    "purge_find_expired",
+    """
+    SELECT account, ctid FROM property
+    WHERE purge_at <= now()
+    ORDER BY purge_at LIMIT $1::bigint
+    """,
 )
 
+PURGE_EXPIRED = Statement.of(
+    "purge_expired",
+    """
+    WITH due AS MATERIALIZED (
+        SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
+            SELECT p.account, p.ctid AS place, p.expires_at <= now() AS has_expired
+            FROM property p
+            WHERE p.account = $1 AND p.ctid = listed.place AND p.purge_at <= now()
+            FOR UPDATE SKIP LOCKED
+        ) AS old
+    ), put_off AS (
+        UPDATE property p SET purge_at = nullif(p.expires_at, 'infinity') FROM due
+        WHERE p.account = $1 AND p.ctid = due.place AND due.account = $1 AND NOT due.has_expired
+    ), deleted AS (
+        DELETE FROM property p USING due
+        WHERE p.account = $1 AND p.ctid = due.place AND due.account = $1 AND due.has_expired
+        RETURNING 1 AS one
+    )
+    SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM deleted)
+    """,
+)
+
+PROPERTIES = Queue(FIND_EXPIRED, PURGE_EXPIRED)
+
+# A lease is kept for a day after its end, so that the fence of the next one is larger (`store/tables.py`).
+FIND_LEASES = Statement.of(
+    "purge_find_leases",
+    """
+    SELECT account, ctid FROM lease
+    WHERE purge_at <= now()
+    ORDER BY purge_at LIMIT $1::bigint
+    """,
+)
+
+PURGE_LEASES = Statement.of(
+    "purge_leases",
+    """
+    WITH due AS MATERIALIZED (
+        SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
+            SELECT l.account, l.ctid AS place, l.expires_at <= now() - interval '1 day' AS is_old
+            FROM lease l
+            WHERE l.account = $1 AND l.ctid = listed.place AND l.purge_at <= now()
+            FOR UPDATE SKIP LOCKED
+        ) AS old
+    ), put_off AS (
+        UPDATE lease l SET purge_at = l.expires_at + interval '1 day' FROM due
+        WHERE l.account = $1 AND l.ctid = due.place AND due.account = $1 AND NOT due.is_old
+    ), deleted AS (
+        DELETE FROM lease l USING due
+        WHERE l.account = $1 AND l.ctid = due.place AND due.account = $1 AND due.is_old
+        RETURNING 1 AS one
+    )
+    SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM deleted)
+    """,
+)
+
+LEASES = Queue(FIND_LEASES, PURGE_LEASES)
+
+FIND_RESPONSES = Statement.of(
+    "purge_find_responses",
+    """
+    SELECT account, ctid FROM idempotent_response
+    WHERE created_at <= now() - interval '24 hours'
+    ORDER BY created_at LIMIT $1::bigint
+    """,
+)
+
+PURGE_RESPONSES = Statement.of(
+    "purge_responses",
+    """
+    WITH due AS MATERIALIZED (
+        SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
+            SELECT r.account, r.ctid AS place FROM idempotent_response r
+            WHERE r.account = $1 AND r.ctid = listed.place
+                AND r.created_at <= now() - interval '24 hours'
+            FOR UPDATE SKIP LOCKED
+        ) AS old
+    ), deleted AS (
+        DELETE FROM idempotent_response r USING due
+        WHERE r.account = $1 AND r.ctid = due.place AND due.account = $1
+        RETURNING 1 AS one
+    )
+    SELECT count(*), count(*) FROM deleted
+    """,
+)
+
+RESPONSES = Queue(FIND_RESPONSES, PURGE_RESPONSES)
+
+# $2 of the first statement and $3 of the second: the seconds that a line is kept.
+FIND_AUDIT = Statement.of(
+    "purge_find_audit_lines",
+    """
+    SELECT account, ctid FROM audit
+    WHERE recorded_at < now() - make_interval(secs => $2::bigint)
+    ORDER BY recorded_at LIMIT $1::bigint
+    """,
+)
+
+PURGE_AUDIT = Statement.of(
+    "purge_audit_lines",
+    """
+    WITH due AS MATERIALIZED (
+        SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
+            SELECT a.account, a.ctid AS place FROM audit a
+            WHERE a.account = $1 AND a.ctid = listed.place
+                AND a.recorded_at < now() - make_interval(secs => $3::bigint)
+            FOR UPDATE SKIP LOCKED
+        ) AS old
+    ), deleted AS (
+        DELETE FROM audit a USING due
+        WHERE a.account = $1 AND a.ctid = due.place AND due.account = $1
+        RETURNING 1 AS one
+    )
+    SELECT count(*), count(*) FROM deleted
+    """,
+)
+
+AUDIT_LINES = Queue(FIND_AUDIT, PURGE_AUDIT)
+
+FIND_ACCOUNTS = Statement.of(
+    "purge_find_accounts", "SELECT DISTINCT account FROM deleted_namespace ORDER BY account"
+)
+
+# The statements below are about account $1, and process a batch of $2 rows. They return the number of rows deleted.
 
 DELETE_PROPERTIES = Statement.of(
     "purge_properties_of_deleted_namespaces",
     """
-    WITH deleted AS (
-        DELETE FROM property WHERE ctid = ANY (ARRAY(
-            SELECT r.ctid FROM deleted_namespace d
-            CROSS JOIN LATERAL (
-                SELECT ctid FROM property
-                WHERE account = d.account AND namespace_id = d.namespace_id
-                LIMIT $1::bigint
-                FOR UPDATE SKIP LOCKED
-            ) AS r
-            LIMIT $1::bigint
-        ))
-        RETURNING 1
+    WITH old AS MATERIALIZED (
+        SELECT r.* FROM deleted_namespace d CROSS JOIN LATERAL (
+            SELECT p.account, p.ctid AS place FROM property p
+            WHERE p.account = $1 AND p.namespace_id = d.namespace_id
+            LIMIT $2::bigint
+            FOR UPDATE SKIP LOCKED
+        ) AS r
+        WHERE d.account = $1
+        LIMIT $2::bigint
+    ), deleted AS (
+        DELETE FROM property p USING old
+        WHERE p.account = $1 AND p.ctid = old.place AND old.account = $1
+        RETURNING 1 AS one
     )
-    SELECT count(*), count(*) FROM deleted
+    SELECT count(*) FROM deleted
     """,
 )
 
 DELETE_SESSION_TTLS = Statement.of(
     "purge_session_ttls_of_deleted_namespaces",
     """
-    WITH deleted AS (
-        DELETE FROM session_ttl WHERE ctid = ANY (ARRAY(
-            SELECT r.ctid FROM deleted_namespace d
-            CROSS JOIN LATERAL (
-                SELECT ctid FROM session_ttl
-                WHERE account = d.account AND namespace_id = d.namespace_id
-                LIMIT $1::bigint
-                FOR UPDATE SKIP LOCKED
-            ) AS r
-            LIMIT $1::bigint
-        ))
-        RETURNING 1
+    WITH old AS MATERIALIZED (
+        SELECT r.* FROM deleted_namespace d CROSS JOIN LATERAL (
+            SELECT s.account, s.ctid AS place FROM session_ttl s
+            WHERE s.account = $1 AND s.namespace_id = d.namespace_id
+            LIMIT $2::bigint
+            FOR UPDATE SKIP LOCKED
+        ) AS r
+        WHERE d.account = $1
+        LIMIT $2::bigint
+    ), deleted AS (
+        DELETE FROM session_ttl s USING old
+        WHERE s.account = $1 AND s.ctid = old.place AND old.account = $1
+        RETURNING 1 AS one
     )
-    SELECT count(*), count(*) FROM deleted
+    SELECT count(*) FROM deleted
     """,
 )
 
 # A save that found the namespace before it was deleted may commit a row later. No statement runs as long as this
-# interval.
+# interval. With scalar subqueries instead of EXISTS, the planner cannot choose to read all of the account.
 FORGET_NAMESPACES = Statement.of(
     "purge_deleted_namespaces",
     """
     WITH deleted AS (
-        DELETE FROM deleted_namespace WHERE (account, namespace_id) IN (
-            SELECT account, namespace_id FROM deleted_namespace d
-            WHERE deleted_at < now() - interval '10 minutes'
-            AND NOT EXISTS (SELECT FROM property p
-                WHERE p.account = d.account AND p.namespace_id = d.namespace_id)
-            AND NOT EXISTS (SELECT FROM session_ttl s
-                WHERE s.account = d.account AND s.namespace_id = d.namespace_id)
-            LIMIT $1::bigint
+        DELETE FROM deleted_namespace WHERE account = $1 AND namespace_id IN (
+            SELECT d.namespace_id FROM deleted_namespace d
+            WHERE d.account = $1 AND d.deleted_at < now() - interval '10 minutes'
+            AND (SELECT 1 FROM property p
+                WHERE p.account = $1 AND p.namespace_id = d.namespace_id LIMIT 1) IS NULL
+            AND (SELECT 1 FROM session_ttl s
+                WHERE s.account = $1 AND s.namespace_id = d.namespace_id LIMIT 1) IS NULL
+            LIMIT $2::bigint
             FOR UPDATE SKIP LOCKED
         )
-        RETURNING 1
+        RETURNING 1 AS one
     )
-    SELECT count(*), count(*) FROM deleted
+    SELECT count(*) FROM deleted
     """,
-)
-
-# A lease is kept for a day after its end, so that the fence of the next one is larger (`store/tables.py`).
-PURGE_LEASES = Statement.of(
-    "purge_leases",
-    """WITH due AS MATERIALIZED (
-        SELECT ctid, expires_at <= now() - interval '1 day' AS is_old FROM lease
-        WHERE purge_at <= now()
-        ORDER BY purge_at LIMIT $1::bigint
-        FOR UPDATE SKIP LOCKED
-    ), put_off AS (
-        UPDATE lease SET purge_at = expires_at + interval '1 day'
-        WHERE ctid = ANY (ARRAY(SELECT ctid FROM due WHERE NOT is_old))
-    ), deleted AS (
-        DELETE FROM lease WHERE ctid = ANY (ARRAY(SELECT ctid FROM due WHERE is_old))
-        RETURNING 1
-    )
-    SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM deleted)""",
-)
-
-PURGE_RESPONSES = Statement.of(
-    "purge_idempotent_responses",
-    """WITH deleted AS (
-        DELETE FROM idempotent_response WHERE ctid = ANY (ARRAY(
-            SELECT ctid FROM idempotent_response
-            WHERE created_at <= now() - interval '24 hours'
-            ORDER BY created_at LIMIT $1::bigint
-            FOR UPDATE SKIP LOCKED
-        )) RETURNING 1
-    )
-    SELECT count(*), count(*) FROM deleted""",
 )
 
 
@@ -169,24 +275,67 @@ def purge(
     Raises:
         Unavailable: the database cannot be used now; completed batches stay deleted.
     """
+    run = _Run(database, batch, wait)
+    return Purged(
+        properties=run.drain(PROPERTIES) + run.empty(DELETE_PROPERTIES),
+        session_ttls=run.empty(DELETE_SESSION_TTLS),
+        namespaces=run.empty(FORGET_NAMESPACES),
+        audit_lines=run.drain(AUDIT_LINES, b"%d" % database.settings.audit_retention),
+        leases=run.drain(LEASES),
+        responses=run.drain(RESPONSES),
+    )
 
-    def drain(statement: Statement, *params: bytes) -> int:
-        total, rest = 0, 0.0
-        while not wait(rest):
+
+class _Run:
+    """A purge. It pauses between batches, and ends once `wait` has returned True."""
+
+    def __init__(self, database: Database, batch: int, wait: Callable[[float], bool]) -> None:
+        self._database = database
+        self._batch = batch
+        self._wait = wait
+
+    def drain(self, queue: Queue, *params: bytes) -> int:
+        """Purges the rows of a queue; returns the number deleted.
+
+        It leaves the rest to the next run once all rows of a batch are locked, for example by another purge.
+        """
+        return self._repeat(lambda: self._drain_batch(queue, params))
+
+    def _drain_batch(self, queue: Queue, params: Sequence[bytes]) -> tuple[int, bool]:
+        found = self._database.execute(queue.find, b"%d" % self._batch, *params)
+        places: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        for row in range(found.ntuples):
+            account, place = (found.get_value(row, column) or b"" for column in range(2))
+            places[account].append(b'"%s"' % place)
+        steps = [
+            (queue.purge, (account, b"{%s}" % b",".join(each), *params))
+            for account, each in places.items()
+        ]
+        results = self._database.pipeline(*steps) if steps else []
+        examined, deleted = (
+            sum(int(result.get_value(0, column) or 0) for result in results) for column in (0, 1)
+        )
+        return deleted, found.ntuples == self._batch and examined > 0
+
+    def empty(self, statement: Statement) -> int:
+        """Executes a statement about deleted namespaces for each account that has some; returns the number deleted."""
+        accounts = self._database.execute(FIND_ACCOUNTS)
+        return sum(
+            self._repeat(partial(self._empty_batch, statement, accounts.get_value(row, 0) or b""))
+            for row in range(accounts.ntuples)
+        )
+
+    def _empty_batch(self, statement: Statement, account: bytes) -> tuple[int, bool]:
+        result = self._database.execute(statement, account, b"%d" % self._batch)
+        deleted = int(result.get_value(0, 0) or 0)
+        return deleted, deleted == self._batch
+
+    def _repeat(self, process: Callable[[], tuple[int, bool]]) -> int:
+        """Processes batches until one says that nothing follows; returns the number of rows deleted."""
+        total, rest, goes_on = 0, 0.0, True
+        while goes_on and not self._wait(rest):
             began = monotonic()
-            result = database.execute(statement, b"%d" % batch, *params)
-            looked_at, deleted = (int(result.get_value(0, column) or 0) for column in (0, 1))
+            deleted, goes_on = process()
             total += deleted
-            if looked_at < batch:
-                break
             rest = _REST * (monotonic() - began)
         return total
-
-    return Purged(
-        properties=drain(PURGE_EXPIRED) + drain(DELETE_PROPERTIES),
-        session_ttls=drain(DELETE_SESSION_TTLS),
-        namespaces=drain(FORGET_NAMESPACES),
-        audit_lines=drain(PURGE_AUDIT, b"%d" % database.settings.audit_retention),
-        leases=drain(PURGE_LEASES),
-        responses=drain(PURGE_RESPONSES),
-    )

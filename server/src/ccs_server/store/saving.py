@@ -38,7 +38,7 @@ SAVE = Statement.of(
         ), n.ttl_seconds) AS ttl
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
-            AND pg_try_advisory_xact_lock_shared(hashtextextended($1 || '/' || $2 || '/' || $3, 0))
+            AND pg_try_advisory_xact_lock_shared(hashtextextended(n.account || '/' || n.name || '/' || $3, 0))
     ), place AS MATERIALIZED (
         SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at

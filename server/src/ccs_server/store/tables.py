@@ -247,3 +247,13 @@ $$
 )
 
 event.listen(metadata, "after_create", _MERGE)
+
+REFERENCE_TABLES = ("alembic_version", "api_key", "credential", "quota", "signing_key")
+"""Tables that every node of a distributed database has in full.
+
+They are small, and a request looks them up before it knows its account, or together with such a table. All others
+belong to accounts: every unique key of theirs begins with `account`, and every statement about them names it.
+"""
+
+ACCOUNT_TABLES = tuple(sorted(set(metadata.tables) - set(REFERENCE_TABLES)))
+"""Tables whose rows each belong to one account, and which can be partitioned or distributed by it."""

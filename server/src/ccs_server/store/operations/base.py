@@ -165,7 +165,7 @@ def check_size(result: PGresult) -> None:
 CHECK_FENCE = Statement.of(
     "check_fence",
     """
-    SELECT FROM lease l
+    SELECT 1 AS one FROM lease l
     WHERE l.account = $1
         AND l.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
         AND l.session_id = $3 AND l.fence = $4::bigint AND l.expires_at > now()

@@ -22,19 +22,24 @@ Made = TypeVar("Made")
 
 # Two statements, so that the second one's snapshot is taken when the lock is held, and includes the answer of a try
 # that has just ended. Either fails on purpose, by a division by zero, which ends the whole pipeline: what follows must
-# not run, and must not wait for the locks that the first try holds.
+# not run, and must not wait for the locks that the first try holds. The lock reads a table for the reason that LOCK
+# does (`store/document.py`).
 _TRY_LOCK = Statement.of(
     "idempotency_try_lock",
     """
     SELECT 1 / pg_try_advisory_xact_lock(
         hashtextextended('idempotency/' || $1 || '/' || $2 || '/' || $3, 0))::integer
+    FROM (
+        SELECT count(*) FROM idempotent_response
+        WHERE account = $1 AND credential = $2 AND key_hash = $3::bytea
+    ) AS place
     """,
 )
 _CHECK_NEW = Statement.of(
     "idempotency_check_new",
     """
     SELECT 1 / (NOT EXISTS (
-        SELECT FROM idempotent_response
+        SELECT 1 FROM idempotent_response
         WHERE account = $1 AND credential = $2 AND key_hash = $3::bytea
             AND created_at > now() - interval '24 hours'
     ))::integer
@@ -161,13 +166,14 @@ def _check_new_in(connection: Connection, request: Request) -> None:
     address = "/".join(
         ("idempotency", request.account, request.credential, rf"\x{request.key_hash.hex()}")
     )
-    lock = func.pg_try_advisory_xact_lock(func.hashtextextended(address, 0))
-    if not connection.scalar(select(lock)):
-        raise _still_running()
     stored = idempotent_response.c
+    is_its = [stored[name] == value for name, value in _columns(request).items()]
+    lock = func.pg_try_advisory_xact_lock(func.hashtextextended(address, 0))
+    place = select(func.count()).select_from(idempotent_response).where(*is_its).subquery()
+    if not connection.scalar(select(lock).select_from(place)):
+        raise _still_running()
     found = select(stored.request_hash, stored.status, cast(stored.body, Text)).where(
-        *(stored[name] == value for name, value in _columns(request).items()),
-        stored.created_at > func.now() - text("interval '24 hours'"),
+        *is_its, stored.created_at > func.now() - text("interval '24 hours'")
     )
     row = connection.execute(found).one_or_none()
     if row is not None:

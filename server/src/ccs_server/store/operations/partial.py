@@ -41,9 +41,9 @@ INCREMENT = Statement.of(
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
             AND CASE WHEN $8::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
-                hashtextextended($1 || '/' || $2 || '/' || $3, 0)) END
+                hashtextextended(n.account || '/' || n.name || '/' || $3, 0)) END
     ), fence AS MATERIALIZED (
-        SELECT FROM lease l
+        SELECT 1 AS one FROM lease l
         WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
             AND l.fence = $7::bigint AND l.expires_at > now()
         FOR SHARE
@@ -51,7 +51,7 @@ INCREMENT = Statement.of(
         SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
         FROM target
-        WHERE ($7::bigint IS NULL OR EXISTS (SELECT FROM fence))
+        WHERE ($7::bigint IS NULL OR EXISTS (SELECT 1 FROM fence))
             AND ($8::boolean OR 64 * (2000 + char_length($4)) + (
                 SELECT coalesce(sum(p.size), 0) FROM property p
                 WHERE p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
@@ -91,9 +91,9 @@ APPEND = Statement.of(
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
             AND CASE WHEN $8::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
-                hashtextextended($1 || '/' || $2 || '/' || $3, 0)) END
+                hashtextextended(n.account || '/' || n.name || '/' || $3, 0)) END
     ), fence AS MATERIALIZED (
-        SELECT FROM lease l
+        SELECT 1 AS one FROM lease l
         WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
             AND l.fence = $7::bigint AND l.expires_at > now()
         FOR SHARE
@@ -101,7 +101,7 @@ APPEND = Statement.of(
         SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
         FROM target
-        WHERE ($7::bigint IS NULL OR EXISTS (SELECT FROM fence))
+        WHERE ($7::bigint IS NULL OR EXISTS (SELECT 1 FROM fence))
             AND ($8::boolean OR 64 * (char_length($4) + char_length($5)) + (
                 SELECT coalesce(sum(p.size), 0) FROM property p
                 WHERE p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
@@ -160,9 +160,9 @@ MERGE = Statement.of(
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
             AND CASE WHEN $8::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
-                hashtextextended($1 || '/' || $2 || '/' || $3, 0)) END
+                hashtextextended(n.account || '/' || n.name || '/' || $3, 0)) END
     ), fence AS MATERIALIZED (
-        SELECT FROM lease l
+        SELECT 1 AS one FROM lease l
         WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
             AND l.fence = $7::bigint AND l.expires_at > now()
         FOR SHARE
@@ -170,7 +170,7 @@ MERGE = Statement.of(
         SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
         FROM target
-        WHERE ($7::bigint IS NULL OR EXISTS (SELECT FROM fence))
+        WHERE ($7::bigint IS NULL OR EXISTS (SELECT 1 FROM fence))
             AND ($8::boolean OR 64 * (char_length($4) + char_length($5)) + (
                 SELECT coalesce(sum(p.size), 0) FROM property p
                 WHERE p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3

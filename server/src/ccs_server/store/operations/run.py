@@ -31,13 +31,15 @@ _READS_AT_A_TIME = 10
 
 _BEGIN_SNAPSHOT = Statement.of("begin_snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
-# $1 account, $2 a JSON array of [namespace, session id]. In order of the locks, so that two batches cannot deadlock.
+# $1 account, $2 a JSON array of [namespace, session id]. In order of the locks, so that two batches cannot deadlock. It
+# reads a table for the reason that LOCK does.
 _LOCK_DOCUMENTS = Statement.of(
     "lock_documents",
     """
     SELECT pg_advisory_xact_lock(key) FROM (
         SELECT DISTINCT hashtextextended($1 || '/' || (d->>0) || '/' || (d->>1), 0) AS key
-        FROM json_array_elements($2) AS d
+        FROM json_array_elements($2) AS d,
+            (SELECT count(*) FROM namespace WHERE account = $1 AND name = '') AS place
         ORDER BY key
     ) AS document
     """,
@@ -51,9 +53,9 @@ _ENSURE_NAMESPACES = Statement.of(
         SELECT DISTINCT name FROM (
             SELECT name COLLATE "C" AS name FROM json_array_elements_text($2) AS name
         ) AS given
-        WHERE NOT EXISTS (SELECT FROM namespace n WHERE n.account = $1 AND n.name = given.name)
+        WHERE NOT EXISTS (SELECT 1 FROM namespace n WHERE n.account = $1 AND n.name = given.name)
     ), allowed AS MATERIALIZED (
-        SELECT NOT EXISTS (SELECT FROM missing)
+        SELECT NOT EXISTS (SELECT 1 FROM missing)
             OR (SELECT count(*) FROM namespace WHERE account = $1)
                 + (SELECT count(*) FROM missing) <= $3::bigint AS is_allowed
     ), made AS (

@@ -45,9 +45,9 @@ SAVE_FULL = Statement.of(
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
             AND CASE WHEN $8::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
-                hashtextextended($1 || '/' || $2 || '/' || $3, 0)) END
+                hashtextextended(n.account || '/' || n.name || '/' || $3, 0)) END
     ), fence AS MATERIALIZED (
-        SELECT FROM lease l
+        SELECT 1 AS one FROM lease l
         WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
             AND l.fence = $7::bigint AND l.expires_at > now()
         FOR SHARE
@@ -55,7 +55,7 @@ SAVE_FULL = Statement.of(
         SELECT id, CASE coalesce(nullif($5::integer, -1), ttl) WHEN 0 THEN 'infinity'::timestamptz
             ELSE now() + coalesce(nullif($5::integer, -1), ttl) * interval '1 second' END AS expires_at
         FROM target
-        WHERE ($7::bigint IS NULL OR EXISTS (SELECT FROM fence))
+        WHERE ($7::bigint IS NULL OR EXISTS (SELECT 1 FROM fence))
             AND ($8::boolean OR 64 * char_length($4::json::text) + (
                 SELECT coalesce(sum(p.size), 0) FROM property p
                 WHERE p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
@@ -96,9 +96,9 @@ SWAP = Statement.of(
         ), n.ttl_seconds) AS ttl
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
-            AND pg_try_advisory_xact_lock_shared(hashtextextended($1 || '/' || $2 || '/' || $3, 0))
+            AND pg_try_advisory_xact_lock_shared(hashtextextended(n.account || '/' || n.name || '/' || $3, 0))
     ), fence AS MATERIALIZED (
-        SELECT FROM lease l
+        SELECT 1 AS one FROM lease l
         WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
             AND l.fence = $8::bigint AND l.expires_at > now()
         FOR SHARE
@@ -106,7 +106,7 @@ SWAP = Statement.of(
         SELECT id, CASE coalesce(nullif($5::integer, -1), ttl) WHEN 0 THEN 'infinity'::timestamptz
             ELSE now() + coalesce(nullif($5::integer, -1), ttl) * interval '1 second' END AS expires_at
         FROM target
-        WHERE ($8::bigint IS NULL OR EXISTS (SELECT FROM fence))
+        WHERE ($8::bigint IS NULL OR EXISTS (SELECT 1 FROM fence))
             AND 64 * char_length($4::json::text) + (
                 SELECT coalesce(sum(p.size), 0) FROM property p
                 WHERE p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
@@ -140,18 +140,20 @@ SWAP = Statement.of(
 DELETE_NAMED = Statement.of(
     "delete_named",
     """
-    WITH locked AS MATERIALIZED (
-        SELECT WHERE CASE WHEN $6::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
-            hashtextextended($1 || '/' || $2 || '/' || $3, 0)) END
-    ), target AS MATERIALIZED (
-        SELECT id FROM namespace, locked WHERE account = $1 AND name = $2
+    WITH target AS MATERIALIZED (
+        SELECT n.id, CASE WHEN $6::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
+            hashtextextended(n.account || '/' || n.name || '/' || $3, 0)) END AS is_locked
+        FROM namespace n
+        WHERE n.account = $1 AND n.name = $2
     ), fence AS MATERIALIZED (
-        SELECT FROM lease l
+        SELECT 1 AS one FROM lease l
         WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
             AND l.fence = $5::bigint AND l.expires_at > now()
         FOR SHARE
     ), allowed AS MATERIALIZED (
-        SELECT FROM locked WHERE $5::bigint IS NULL OR EXISTS (SELECT FROM fence)
+        SELECT 1 AS one
+        WHERE coalesce((SELECT is_locked FROM target), true)
+            AND ($5::bigint IS NULL OR EXISTS (SELECT 1 FROM fence))
     ), deleted AS (
         DELETE FROM property p USING allowed
         WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM target) AND p.session_id = $3
@@ -167,13 +169,13 @@ DELETE_DOCUMENT = Statement.of(
     "delete_document",
     """
     WITH fence AS MATERIALIZED (
-        SELECT FROM lease l
+        SELECT 1 AS one FROM lease l
         WHERE l.account = $1
             AND l.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
             AND l.session_id = $3 AND l.fence = $4::bigint AND l.expires_at > now()
         FOR SHARE
     ), allowed AS MATERIALIZED (
-        SELECT WHERE $4::bigint IS NULL OR EXISTS (SELECT FROM fence)
+        SELECT 1 AS one WHERE $4::bigint IS NULL OR EXISTS (SELECT 1 FROM fence)
     ), deleted AS (
         DELETE FROM property p USING allowed
         WHERE p.account = $1
@@ -199,9 +201,9 @@ TOUCH_NAMED = Statement.of(
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
             AND CASE WHEN $7::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
-                hashtextextended($1 || '/' || $2 || '/' || $3, 0)) END
+                hashtextextended(n.account || '/' || n.name || '/' || $3, 0)) END
     ), fence AS MATERIALIZED (
-        SELECT FROM lease l
+        SELECT 1 AS one FROM lease l
         WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
             AND l.fence = $6::bigint AND l.expires_at > now()
         FOR SHARE
@@ -209,7 +211,7 @@ TOUCH_NAMED = Statement.of(
         SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
         FROM target
-        WHERE $6::bigint IS NULL OR EXISTS (SELECT FROM fence)
+        WHERE $6::bigint IS NULL OR EXISTS (SELECT 1 FROM fence)
     )
     UPDATE property p
     SET expires_at = place.expires_at,
@@ -233,7 +235,7 @@ TOUCH_DOCUMENT = Statement.of(
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
     ), fence AS MATERIALIZED (
-        SELECT FROM lease l
+        SELECT 1 AS one FROM lease l
         WHERE l.account = $1 AND l.namespace_id = (SELECT id FROM target) AND l.session_id = $3
             AND l.fence = $5::bigint AND l.expires_at > now()
         FOR SHARE
@@ -241,7 +243,7 @@ TOUCH_DOCUMENT = Statement.of(
         SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
         FROM target
-        WHERE $5::bigint IS NULL OR EXISTS (SELECT FROM fence)
+        WHERE $5::bigint IS NULL OR EXISTS (SELECT 1 FROM fence)
     )
     UPDATE property p
     SET expires_at = place.expires_at,

@@ -1,0 +1,187 @@
+"""The tables can be partitioned, or distributed over machines, by account: each statement reads one partition.
+
+The tests partition the tables of PostgreSQL itself, which needs no extension. benchmarks/citus.py runs the service on a
+distributed database.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from psycopg.pq import ExecStatus
+from sqlalchemy import text
+
+from ccs_server.settings import Settings
+from ccs_server.store.connection import Statement
+from ccs_server.store.database import Database
+from ccs_server.store.document import DocumentKey
+from ccs_server.store.namespaces import delete_namespace, register_namespace
+from ccs_server.store.operations.leases import Lease
+from ccs_server.store.operations.run import run
+from ccs_server.store.purge import purge
+from ccs_server.store.reading import read_all
+from ccs_server.store.saving import save
+from ccs_server.store.tables import ACCOUNT_TABLES, REFERENCE_TABLES, metadata
+from tests.store.test_plans import PLANNED, nodes
+from tests.support.clock import Clock
+from tests.support.databases import Cluster, create_migrated_database
+from tests.support.partitions import partition
+
+# These find the accounts that have something to purge.
+OF_ALL_ACCOUNTS = {
+    "purge_find_accounts",
+    "purge_find_audit_lines",
+    "purge_find_expired",
+    "purge_find_leases",
+    "purge_find_responses",
+}
+# PostgreSQL sees that these need no row of the table that they name.
+LOCKS = {"idempotency_try_lock", "lock_document", "lock_documents"}
+ACCOUNTS = [f"account-{number}" for number in range(20)]
+
+
+@pytest.fixture(scope="module")
+def partitioned_url(cluster: Cluster, worker_id: str) -> str:
+    url = create_migrated_database(cluster, f"partitioned_{worker_id}")
+    partition(url)
+    return url
+
+
+@pytest.fixture
+def partitioned(partitioned_url: str) -> Iterator[Database]:
+    database = Database(partitioned_url, Settings())
+    yield database
+    database.release()
+
+
+@pytest.fixture
+def moved_clock(partitioned_url: str) -> Iterator[Clock]:
+    clock = Clock(partitioned_url)
+    yield clock
+    clock.reset()
+
+
+def plan_for_account(database: Database, statement: Statement) -> dict[str, Any]:
+    """Returns the generic plan as it is executed for one account."""
+    pooled = database.engine.raw_connection()
+    try:
+        pgconn = pooled.driver_connection.pgconn  # type: ignore[union-attr]
+        prepared = pgconn.prepare(b"planned", statement.sql)
+        assert prepared.status == ExecStatus.COMMAND_OK, prepared.error_message
+        count = pgconn.describe_prepared(b"planned").nparams
+        arguments = ", ".join(["'account-1'", *["NULL"] * (count - 1)])
+        result = pgconn.exec_(f"EXPLAIN (FORMAT JSON) EXECUTE planned({arguments})".encode())
+        assert result.status == ExecStatus.TUPLES_OK, result.error_message
+        plan: dict[str, Any] = json.loads(result.get_value(0, 0))[0]["Plan"]
+    finally:
+        pooled.close()
+    return plan
+
+
+def scanned_partitions(plan: dict[str, Any]) -> dict[str, set[str]]:
+    """Returns the partitions that a plan reads, by their table."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for node in nodes(plan):
+        name = node.get("Relation Name", "")
+        table, _, number = name.rpartition("_")
+        if node["Node Type"] != "ModifyTable" and table in ACCOUNT_TABLES and number.isdigit():
+            found[table].add(name)
+    return found
+
+
+def tables_of(statement: Statement) -> set[str]:
+    """Returns the tables of accounts that a statement names."""
+    named = set(
+        re.findall(r"\b(?:FROM|JOIN|UPDATE|INTO|USING|,)\s+([a-z_]+)", statement.sql.decode())
+    )
+    return named & set(ACCOUNT_TABLES)
+
+
+OF_ACCOUNTS = sorted(
+    name
+    for name, statement in PLANNED.items()
+    if tables_of(statement) and name not in OF_ALL_ACCOUNTS
+)
+
+
+@pytest.mark.parametrize("name", OF_ACCOUNTS)
+def test_a_statement_reads_one_partition_of_each_table(partitioned: Database, name: str) -> None:
+    statement = PLANNED[name]
+    sql = statement.sql.decode()
+    inserted = dict(re.findall(r"INSERT INTO ([a-z_]+)\s*\(([a-z_]+)", sql))
+    assert all(first == "account" for table, first in inserted.items() if table in ACCOUNT_TABLES)
+    scanned = scanned_partitions(plan_for_account(partitioned, statement))
+    assert all(len(partitions) == 1 for partitions in scanned.values()), scanned
+    if name in LOCKS:
+        assert "account = $1" in sql
+    else:
+        assert scanned.keys() | inserted.keys() >= tables_of(statement)
+
+
+def test_a_statement_that_names_no_account_reads_all_partitions(partitioned: Database) -> None:
+    """So the test above can fail."""
+    statement = Statement.of("unpruned", "SELECT value FROM property WHERE name = $1")
+    assert len(scanned_partitions(plan_for_account(partitioned, statement))["property"]) == 4
+
+
+def test_there_are_statements_to_check() -> None:
+    assert set(PLANNED) > OF_ALL_ACCOUNTS
+    assert {"save", "read_all", "lock_document", "grant_lease", "purge_expired"} < set(OF_ACCOUNTS)
+
+
+def test_every_unique_key_begins_with_the_account() -> None:
+    for name in ACCOUNT_TABLES:
+        table = metadata.tables[name]
+        unique = [list(index.columns) for index in table.indexes if index.unique]
+        for columns in [list(table.primary_key), *unique]:
+            assert columns[0].name == "account", name
+    assert set(metadata.tables) | {"alembic_version"} == {*ACCOUNT_TABLES, *REFERENCE_TABLES}
+
+
+def test_statements_select_at_least_one_column() -> None:
+    """Citus keeps results of subqueries in files, which need one."""
+    for name, statement in PLANNED.items():
+        assert not re.search(rb"SELECT\s+(FROM|WHERE)\b", statement.sql), name
+
+
+def test_the_purge_deletes_what_is_old_of_each_account_and_nothing_else(
+    partitioned: Database, moved_clock: Clock
+) -> None:
+    """Rows of different partitions have the same `ctid`."""
+    documents = [DocumentKey(account, "n", "s") for account in ACCOUNTS]
+    for document in documents:
+        register_namespace(partitioned, document.account, "n", 60)
+        save(partitioned, document, b'{"old": 1}')
+        register_namespace(partitioned, document.account, "n", 0)
+        save(partitioned, document, b'{"kept": 1}')
+        run(partitioned, Lease(document=document, owner="bot", seconds=10))
+        register_namespace(partitioned, document.account, "deleted", None)
+        save(partitioned, document._replace(namespace="deleted"), b'{"gone": 1}')
+        delete_namespace(partitioned, document.account, "deleted", "user:1")
+    moved_clock.advance(seconds=86_400 + 700)
+    for document in documents:
+        run(partitioned, Lease(document=document, owner="other", seconds=10))
+    with partitioned.begin() as connection:
+        connection.execute(
+            text("DELETE FROM audit WHERE account = :account"), {"account": ACCOUNTS[0]}
+        )
+
+    purged = purge(partitioned, batch=7)
+
+    assert purged.properties == 2 * len(ACCOUNTS)
+    assert purged.namespaces == len(ACCOUNTS)
+    assert purged.leases == purged.audit_lines == 0
+    for document in documents:
+        assert read_all(partitioned, document) == b'{ "kept" : 1 }'
+    with partitioned.begin() as connection:
+        for table, count in {
+            "property": 20,
+            "lease": 20,
+            "audit": 19,
+            "deleted_namespace": 0,
+        }.items():
+            rows = connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()  # noqa: S608
+            assert rows == count, table
