@@ -104,7 +104,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-def plan_of(database: Database, statement: Statement) -> dict[str, Any]:
+def plan_of(database: Database, statement: Statement, options: str = "") -> dict[str, Any]:
     """Returns the generic plan, with the planner settings of the service's own connections."""
     pooled = database.engine.raw_connection()
     try:
@@ -112,7 +112,7 @@ def plan_of(database: Database, statement: Statement) -> dict[str, Any]:
         assert pgconn.prepare(b"planned", statement.sql).status == ExecStatus.COMMAND_OK
         nulls = ", ".join(["NULL"] * pgconn.describe_prepared(b"planned").nparams)
         arguments = f"({nulls})" if nulls else ""
-        result = pgconn.exec_(f"EXPLAIN (FORMAT JSON) EXECUTE planned{arguments}".encode())
+        result = pgconn.exec_(f"EXPLAIN (FORMAT JSON{options}) EXECUTE planned{arguments}".encode())
         assert result.status == ExecStatus.TUPLES_OK, result.error_message
         plan: dict[str, Any] = json.loads(result.get_value(0, 0))[0]["Plan"]
     finally:
@@ -144,6 +144,13 @@ def test_a_statement_searches_an_index_by_its_leading_columns(
         else:
             missing = [column for column in RANGES[table] if f"({column} = " not in entered]
             assert not missing, f"{table} is entered at {entered}, without {missing}"
+
+
+@pytest.mark.parametrize("name", [n for n, each in PLANNED.items() if b"ccs_" in each.sql])
+def test_functions_of_one_expression_cost_no_call(full_database: Database, name: str) -> None:
+    plan = json.dumps(plan_of(full_database, PLANNED[name], ", VERBOSE"))
+    assert "ccs_has_expired" not in plan
+    assert "ccs_etag" not in plan
 
 
 def test_there_are_statements_to_check() -> None:

@@ -30,7 +30,8 @@ _DELETE_ONE = Statement.of(
     "delete_one",
     """
     WITH target AS MATERIALIZED (
-        SELECT n.id, pg_advisory_xact_lock_shared(hashtextextended(n.account || '/' || n.name || '/' || $3, 0))
+        SELECT n.id, pg_advisory_xact_lock_shared(
+            hashtextextended(n.account || '/' || n.name || '/' || $3, 0))::text AS locked
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
     )

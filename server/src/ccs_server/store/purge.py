@@ -98,17 +98,17 @@ PURGE_LEASES = Statement.of(
     """
     WITH due AS MATERIALIZED (
         SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
-            SELECT l.account, l.ctid AS place, l.expires_at <= now() - interval '1 day' AS is_old
+            SELECT l.account, l.ctid AS place, l.expires_at + interval '1 day' AS keep_until
             FROM lease l
             WHERE l.account = $1 AND l.ctid = listed.place AND l.purge_at <= now()
             FOR UPDATE SKIP LOCKED
         ) AS old
     ), put_off AS (
-        UPDATE lease l SET purge_at = l.expires_at + interval '1 day' FROM due
-        WHERE l.account = $1 AND l.ctid = due.place AND due.account = $1 AND NOT due.is_old
+        UPDATE lease l SET purge_at = due.keep_until FROM due
+        WHERE l.account = $1 AND l.ctid = due.place AND due.account = $1 AND due.keep_until > now()
     ), deleted AS (
         DELETE FROM lease l USING due
-        WHERE l.account = $1 AND l.ctid = due.place AND due.account = $1 AND due.is_old
+        WHERE l.account = $1 AND l.ctid = due.place AND due.account = $1 AND due.keep_until <= now()
         RETURNING 1 AS one
     )
     SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM deleted)

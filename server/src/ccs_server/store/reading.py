@@ -102,7 +102,7 @@ READ_ALL_DESCRIBED = Statement.of(
     SELECT json_object_agg(p.name, p.value ORDER BY p.name),
         json_object_agg(p.name, json_build_object(
             'value', p.value,
-            'etag', '"' || left(encode(sha256(convert_to(p.value::text, 'UTF8')), 'hex'), 32) || '"',
+            'etag', '"' || ccs_etag(p.value) || '"',
             'expiresAt', to_char(nullif(p.expires_at, 'infinity') AT TIME ZONE 'UTC',
                 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
             'updatedAt', to_char(p.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
@@ -120,7 +120,7 @@ READ_SOME_DESCRIBED = Statement.of(
     SELECT json_object_agg(p.name, p.value ORDER BY p.name),
         json_object_agg(p.name, json_build_object(
             'value', p.value,
-            'etag', '"' || left(encode(sha256(convert_to(p.value::text, 'UTF8')), 'hex'), 32) || '"',
+            'etag', '"' || ccs_etag(p.value) || '"',
             'expiresAt', to_char(nullif(p.expires_at, 'infinity') AT TIME ZONE 'UTC',
                 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
             'updatedAt', to_char(p.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')

@@ -40,7 +40,7 @@ SAVE = Statement.of(
         WHERE n.account = $1 AND n.name = $2
             AND pg_try_advisory_xact_lock_shared(hashtextextended(n.account || '/' || n.name || '/' || $3, 0))
     ), place AS MATERIALIZED (
-        SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
+        SELECT id, CASE WHEN ttl = 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
         FROM target
         WHERE 64 * char_length($4::json::text) + (
@@ -83,7 +83,7 @@ _SAVE_LOCKED = Statement.of(
             char_length(to_json(key)::text) + char_length(value::text) + 2 AS size
         FROM json_each($4)
     ), place AS MATERIALIZED (
-        SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
+        SELECT id, CASE WHEN ttl = 0 THEN 'infinity'::timestamptz
             ELSE statement_timestamp() + ttl * interval '1 second' END AS expires_at
         FROM target
         WHERE (SELECT coalesce(sum(size), 0) FROM given) + (

@@ -246,7 +246,24 @@ $$
 """
 )
 
-event.listen(metadata, "after_create", _MERGE)
+# PostgreSQL replaces a call of either by its expression when it plans a statement, so a call costs nothing. Citus accepts
+# neither expression where a save changes a row. It accepts the functions once `ccs distribute` has declared them
+# immutable. They are called with columns, so nothing is computed before there is a row.
+_HAS_EXPIRED: DDL = DDL(  # type: ignore[no-untyped-call]
+    """
+CREATE FUNCTION ccs_has_expired(moment timestamptz) RETURNS boolean
+LANGUAGE sql VOLATILE AS 'SELECT moment <= clock_timestamp()'
+"""
+)
+_ETAG: DDL = DDL(  # type: ignore[no-untyped-call]
+    """
+CREATE FUNCTION ccs_etag(value json) RETURNS text
+LANGUAGE sql STABLE AS $$SELECT left(encode(sha256(convert_to(value::text, 'UTF8')), 'hex'), 32)$$
+"""
+)
+
+for _function in (_MERGE, _HAS_EXPIRED, _ETAG):
+    event.listen(metadata, "after_create", _function)
 
 REFERENCE_TABLES = ("alembic_version", "api_key", "credential", "quota", "signing_key")
 """Tables that every node of a distributed database has in full.

@@ -51,11 +51,12 @@ DIVISION_BY_ZERO = "22012"
 _STORE = Statement.of(
     "idempotency_store",
     """
-    INSERT INTO idempotent_response (account, credential, key_hash, request_hash, status, body)
-    VALUES ($1, $2, $3::bytea, $4::bytea, $5::smallint, $6::json)
+    INSERT INTO idempotent_response
+        (account, credential, key_hash, request_hash, status, body, created_at)
+    VALUES ($1, $2, $3::bytea, $4::bytea, $5::smallint, $6::json, now())
     ON CONFLICT (account, credential, key_hash) DO UPDATE
     SET request_hash = excluded.request_hash, status = excluded.status, body = excluded.body,
-        created_at = now()
+        created_at = excluded.created_at
     """,
 )
 

@@ -20,16 +20,19 @@ from ccs_server.store.operations.base import Operation, Outcome
 GRANT_LEASE = Statement.of(
     "grant_lease",
     """
-    INSERT INTO lease (account, namespace_id, session_id, owner, fence, expires_at, purge_at)
-    SELECT $1, id, $3, $4, floor(extract(epoch FROM now()) * 1000)::bigint,
-        now() + $5::integer * interval '1 second',
-        now() + ($5::integer + 86400) * interval '1 second'
-    FROM namespace WHERE account = $1 AND name = $2
-    ON CONFLICT (account, namespace_id, session_id) DO UPDATE
-    SET owner = excluded.owner, fence = greatest(lease.fence + 1, excluded.fence),
-        expires_at = excluded.expires_at
-    WHERE lease.expires_at <= now()
-    RETURNING fence, to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    WITH granted AS (
+        INSERT INTO lease (account, namespace_id, session_id, owner, fence, expires_at, purge_at)
+        SELECT $1, id, $3, $4, floor(extract(epoch FROM now()) * 1000)::bigint,
+            now() + $5::integer * interval '1 second',
+            now() + ($5::integer + 86400) * interval '1 second'
+        FROM namespace WHERE account = $1 AND name = $2
+        ON CONFLICT (account, namespace_id, session_id) DO UPDATE
+        SET owner = excluded.owner, fence = greatest(lease.fence + 1, excluded.fence),
+            expires_at = excluded.expires_at
+        WHERE ccs_has_expired(lease.expires_at)
+        RETURNING fence, expires_at
+    )
+    SELECT fence, to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') FROM granted
     """,
 )
 
@@ -37,11 +40,14 @@ GRANT_LEASE = Statement.of(
 RENEW_LEASE = Statement.of(
     "renew_lease",
     """
-    UPDATE lease SET owner = $5, expires_at = now() + $6::integer * interval '1 second'
-    WHERE account = $1
-        AND namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
-        AND session_id = $3 AND fence = $4::bigint AND expires_at > now()
-    RETURNING fence, to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+    WITH renewed AS (
+        UPDATE lease SET owner = $5, expires_at = now() + $6::integer * interval '1 second'
+        WHERE account = $1
+            AND namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+            AND session_id = $3 AND fence = $4::bigint AND expires_at > now()
+        RETURNING fence, expires_at
+    )
+    SELECT fence, to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') FROM renewed
     """,
 )
 

@@ -27,7 +27,8 @@ from ccs_server.store.operations.base import (
 # become too large. They return the new value, or no row if they have changed nothing: also if the stored value is not
 # of the type that they need.
 #
-# The expiry of the row, which they may have waited for, is judged by `clock_timestamp()`. `now()` is when they began.
+# The expiry of the row, which they may have waited for, is judged by the time of that moment (`ccs_has_expired`).
+# `now()` is when they began. An `excluded.size` less the length of its value is what the name adds to the document.
 
 # $5 is a number in decimal notation.
 INCREMENT = Statement.of(
@@ -48,7 +49,7 @@ INCREMENT = Statement.of(
             AND l.fence = $7::bigint AND l.expires_at > now()
         FOR SHARE
     ), place AS MATERIALIZED (
-        SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
+        SELECT id, CASE WHEN ttl = 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
         FROM target
         WHERE ($7::bigint IS NULL OR EXISTS (SELECT 1 FROM fence))
@@ -66,13 +67,13 @@ INCREMENT = Statement.of(
     FROM place
     ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
     SET (value, size) = (
-            SELECT sum::json, char_length(to_json($4::text)::text) + char_length(sum) + 2
-            FROM (SELECT ($5::numeric + CASE WHEN property.expires_at > clock_timestamp()
+            SELECT sum::json, excluded.size - char_length(excluded.value::text) + char_length(sum)
+            FROM (SELECT ($5::numeric + CASE WHEN NOT ccs_has_expired(property.expires_at)
                 THEN property.value::text::numeric ELSE 0 END)::text AS sum) AS added
         ),
         expires_at = excluded.expires_at, updated_at = excluded.updated_at,
         purge_at = least(property.purge_at, excluded.purge_at)
-    WHERE property.expires_at <= clock_timestamp()
+    WHERE ccs_has_expired(property.expires_at)
         OR property.value::text ~ '^-?[0-9]+([.][0-9]+)?([eE][+-]?0*(100|[0-9]{1,2}))?$'
             AND char_length(regexp_replace(property.value::text, '[eE].*|[-.]', '', 'g')) <= 100
     RETURNING value
@@ -98,7 +99,7 @@ APPEND = Statement.of(
             AND l.fence = $7::bigint AND l.expires_at > now()
         FOR SHARE
     ), place AS MATERIALIZED (
-        SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
+        SELECT id, CASE WHEN ttl = 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
         FROM target
         WHERE ($7::bigint IS NULL OR EXISTS (SELECT 1 FROM fence))
@@ -122,10 +123,11 @@ APPEND = Statement.of(
     FROM place, kept
     ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
     SET (value, size) = (
-            SELECT elements::json, char_length(to_json($4::text)::text) + char_length(elements) + 2
+            SELECT elements::json,
+                excluded.size - char_length(excluded.value::text) + char_length(elements)
             FROM (
                 SELECT CASE
-                    WHEN property.expires_at <= clock_timestamp() OR json_array_length(property.value) = 0
+                    WHEN ccs_has_expired(property.expires_at) OR json_array_length(property.value) = 0
                         THEN excluded.value::text
                     WHEN $9::integer IS NULL OR json_array_length(property.value)
                         + json_array_length(excluded.value) <= $9::integer
@@ -143,7 +145,7 @@ APPEND = Statement.of(
         ),
         expires_at = excluded.expires_at, updated_at = excluded.updated_at,
         purge_at = least(property.purge_at, excluded.purge_at)
-    WHERE property.expires_at <= clock_timestamp() OR json_typeof(property.value) = 'array'
+    WHERE ccs_has_expired(property.expires_at) OR json_typeof(property.value) = 'array'
     RETURNING value, json_array_length(value)
     """,
 )
@@ -167,7 +169,7 @@ MERGE = Statement.of(
             AND l.fence = $7::bigint AND l.expires_at > now()
         FOR SHARE
     ), place AS MATERIALIZED (
-        SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
+        SELECT id, CASE WHEN ttl = 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
         FROM target
         WHERE ($7::bigint IS NULL OR EXISTS (SELECT 1 FROM fence))
@@ -188,8 +190,8 @@ MERGE = Statement.of(
     FROM place, made
     ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
     SET (value, size) = (
-            SELECT merged, char_length(to_json($4::text)::text) + char_length(merged::text) + 2
-            FROM (SELECT CASE WHEN property.expires_at > clock_timestamp()
+            SELECT merged, excluded.size - char_length(excluded.value::text) + char_length(merged::text)
+            FROM (SELECT CASE WHEN NOT ccs_has_expired(property.expires_at)
                 THEN ccs_merge(property.value, $5::json) ELSE excluded.value END AS merged) AS m
         ),
         expires_at = excluded.expires_at, updated_at = excluded.updated_at,

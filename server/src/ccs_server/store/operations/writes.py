@@ -25,7 +25,8 @@ from ccs_server.store.sessions import DELETE_TTL
 # The statements below have these parameters: $1 account, $2 namespace, $3 session id. `is_locked` says that the
 # transaction holds the document's exclusive lock. Otherwise they take it in shared mode.
 #
-# The expiry of a row that a statement may have waited for is judged by `clock_timestamp()`. `now()` is when it began.
+# The expiry of a row that a statement may have waited for is judged by the time of that moment (`ccs_has_expired`).
+# `now()` is when the statement began.
 #
 # A TTL is in seconds, 0 is forever, and NULL is the TTL in force.
 #
@@ -52,7 +53,7 @@ SAVE_FULL = Statement.of(
             AND l.fence = $7::bigint AND l.expires_at > now()
         FOR SHARE
     ), place AS MATERIALIZED (
-        SELECT id, CASE coalesce(nullif($5::integer, -1), ttl) WHEN 0 THEN 'infinity'::timestamptz
+        SELECT id, CASE WHEN coalesce(nullif($5::integer, -1), ttl) = 0 THEN 'infinity'::timestamptz
             ELSE now() + coalesce(nullif($5::integer, -1), ttl) * interval '1 second' END AS expires_at
         FROM target
         WHERE ($7::bigint IS NULL OR EXISTS (SELECT 1 FROM fence))
@@ -73,13 +74,12 @@ SAVE_FULL = Statement.of(
     ORDER BY name
     ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
     SET value = excluded.value, size = excluded.size, updated_at = excluded.updated_at,
-        expires_at = CASE WHEN $5::integer = -1 AND property.expires_at > clock_timestamp()
+        expires_at = CASE WHEN $5::integer = -1 AND NOT ccs_has_expired(property.expires_at)
             THEN property.expires_at ELSE excluded.expires_at END,
-        purge_at = CASE WHEN $5::integer = -1 AND property.expires_at > clock_timestamp()
+        purge_at = CASE WHEN $5::integer = -1 AND NOT ccs_has_expired(property.expires_at)
             THEN property.purge_at ELSE least(property.purge_at, excluded.purge_at) END
-    WHERE $6::json IS NULL OR property.expires_at <= clock_timestamp()
-        OR left(encode(sha256(convert_to(property.value::text, 'UTF8')), 'hex'), 32)
-            <> ALL (ARRAY(SELECT json_array_elements_text($6::json)))
+    WHERE $6::json IS NULL OR ccs_has_expired(property.expires_at)
+        OR ccs_etag(property.value) <> ALL (ARRAY(SELECT json_array_elements_text($6::json)))
             AND $6::json->>0 <> '*'
     """,
 )
@@ -103,7 +103,7 @@ SWAP = Statement.of(
             AND l.fence = $8::bigint AND l.expires_at > now()
         FOR SHARE
     ), place AS MATERIALIZED (
-        SELECT id, CASE coalesce(nullif($5::integer, -1), ttl) WHEN 0 THEN 'infinity'::timestamptz
+        SELECT id, CASE WHEN coalesce(nullif($5::integer, -1), ttl) = 0 THEN 'infinity'::timestamptz
             ELSE now() + coalesce(nullif($5::integer, -1), ttl) * interval '1 second' END AS expires_at
         FROM target
         WHERE ($8::bigint IS NULL OR EXISTS (SELECT 1 FROM fence))
@@ -124,13 +124,11 @@ SWAP = Statement.of(
             ELSE least(p.purge_at, nullif(place.expires_at, 'infinity')) END
     FROM place
     WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM place) AND p.session_id = $3
-        AND p.name = (SELECT name FROM given) AND p.expires_at > clock_timestamp()
+        AND p.name = (SELECT name FROM given) AND NOT ccs_has_expired(p.expires_at)
         AND ($6::json->>0 = '*'
-            OR left(encode(sha256(convert_to(p.value::text, 'UTF8')), 'hex'), 32)
-                = ANY (ARRAY(SELECT json_array_elements_text($6::json))))
+            OR ccs_etag(p.value) = ANY (ARRAY(SELECT json_array_elements_text($6::json))))
         AND ($7::json IS NULL OR $7::json->>0 <> '*'
-            AND left(encode(sha256(convert_to(p.value::text, 'UTF8')), 'hex'), 32)
-                <> ALL (ARRAY(SELECT json_array_elements_text($7::json))))
+            AND ccs_etag(p.value) <> ALL (ARRAY(SELECT json_array_elements_text($7::json))))
     """,
 )
 
@@ -158,9 +156,9 @@ DELETE_NAMED = Statement.of(
         DELETE FROM property p USING allowed
         WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM target) AND p.session_id = $3
             AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
-        RETURNING p.expires_at > now() AS was_live
+        RETURNING p.expires_at
     )
-    SELECT (SELECT count(*) FROM deleted WHERE was_live) FROM allowed
+    SELECT (SELECT count(*) FROM deleted WHERE expires_at > now()) FROM allowed
     """,
 )
 
@@ -181,9 +179,9 @@ DELETE_DOCUMENT = Statement.of(
         WHERE p.account = $1
             AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
             AND p.session_id = $3
-        RETURNING p.expires_at > now() AS was_live
+        RETURNING p.expires_at
     )
-    SELECT (SELECT count(*) FROM deleted WHERE was_live) FROM allowed
+    SELECT (SELECT count(*) FROM deleted WHERE expires_at > now()) FROM allowed
     """,
 )
 
@@ -208,7 +206,7 @@ TOUCH_NAMED = Statement.of(
             AND l.fence = $6::bigint AND l.expires_at > now()
         FOR SHARE
     ), place AS MATERIALIZED (
-        SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
+        SELECT id, CASE WHEN ttl = 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
         FROM target
         WHERE $6::bigint IS NULL OR EXISTS (SELECT 1 FROM fence)
@@ -218,7 +216,7 @@ TOUCH_NAMED = Statement.of(
         purge_at = least(p.purge_at, nullif(place.expires_at, 'infinity'))
     FROM place
     WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM place) AND p.session_id = $3
-        AND p.expires_at > clock_timestamp()
+        AND NOT ccs_has_expired(p.expires_at)
         AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
     """,
 )
@@ -240,7 +238,7 @@ TOUCH_DOCUMENT = Statement.of(
             AND l.fence = $5::bigint AND l.expires_at > now()
         FOR SHARE
     ), place AS MATERIALIZED (
-        SELECT id, CASE ttl WHEN 0 THEN 'infinity'::timestamptz
+        SELECT id, CASE WHEN ttl = 0 THEN 'infinity'::timestamptz
             ELSE now() + ttl * interval '1 second' END AS expires_at
         FROM target
         WHERE $5::bigint IS NULL OR EXISTS (SELECT 1 FROM fence)
