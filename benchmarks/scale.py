@@ -30,6 +30,8 @@ class Scale:
     """Whether Kinto, webdis and etcd are included."""
     grown_sessions: int
     """Number of sessions of 10 properties in the large store of the part `growth`."""
+    huge_sessions: int
+    """Number of sessions of 10 properties in the large store of the part `huge`, which runs only on demand."""
     million: int
     """Number of rows in the parts that use a million rows at full scale."""
 
@@ -62,6 +64,7 @@ FULL = Scale(
     kinto_sessions=1_000,
     peers=True,
     grown_sessions=500_000,
+    huge_sessions=5_000_000,
     million=1_000_000,
 )
 
@@ -78,6 +81,7 @@ QUICK = Scale(
     kinto_sessions=200,
     peers=True,
     grown_sessions=20_000,
+    huge_sessions=200_000,
     million=50_000,
 )
 
@@ -94,5 +98,6 @@ SMOKE = Scale(
     kinto_sessions=0,
     peers=False,
     grown_sessions=1_000,
+    huge_sessions=10_000,
     million=1_000,
 )

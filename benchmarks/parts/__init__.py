@@ -21,6 +21,7 @@ PARTS: Mapping[str, Callable[[Lab], dict[str, Any]]] = {
     "comparison": comparison.run,
     "latency": latency.run,
     "growth": growth.run,
+    "huge": growth.run_huge,
     "sessions": sessions.run,
     "find": find.run,
     "flood": flood.run,

@@ -52,6 +52,7 @@ def targets(parts: Mapping[str, Any]) -> list[Target]:
         "comparison": _comparison,
         "latency": _latency,
         "growth": _growth,
+        "huge": _growth,
         "sessions": _sessions,
         "find": _find,
         "flood": _flood,
