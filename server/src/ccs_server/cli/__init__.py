@@ -6,6 +6,7 @@ from ccs_server.cli.backup import backup, restore
 from ccs_server.cli.common import Commands
 from ccs_server.cli.quotas import quotas
 from ccs_server.cli.serve import serve
+from ccs_server.cli.size import size
 from ccs_server.cli.upkeep import migrate, openapi, purge, signing_keys
 
 main = Commands(
@@ -22,6 +23,7 @@ main = Commands(
         audit,
         backup,
         restore,
+        size,
         openapi,
     ],
     context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
