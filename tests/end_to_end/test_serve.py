@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,12 @@ from ccs_server.store.signing_keys import encrypt_signing_keys, load_signing_key
 from tests.support.service import CCS, TIMEOUT_SECONDS, Server, ccs, environment, serving
 from tests.support.waiting import wait_until
 from tests.trust.processes import signal_tree
+
+READ_NAME = """
+from ccs_sdk import ContextClient
+with ContextClient() as client:
+    print(client.namespace("profile")["name"])
+"""
 
 
 @pytest.fixture
@@ -74,6 +81,12 @@ def test_a_property_saved_on_the_first_start_survives_a_kill(env: dict[str, str]
             lines[-1], shell=True, check=True, capture_output=True, text=True, timeout=60
         )
         assert '"Ada"' in read.stdout
+        variables = next(line for line in lines if line.startswith("export "))
+        read = subprocess.run(
+            ["/bin/sh", "-c", f'{variables}; exec "$0" -c "$1"', sys.executable, READ_NAME],
+            check=True, capture_output=True, text=True, env=environment(), timeout=60,
+        )  # fmt: skip
+        assert read.stdout == "Ada\n"
         docs = next(word for line in lines for word in line.split() if word.endswith("/docs"))
         assert requests.get(docs, timeout=TIMEOUT_SECONDS).status_code == 200
         process.kill()

@@ -1,14 +1,18 @@
 """What `ccs serve` says when it is ready, and when it says it."""
 
 import json
+import os
 import shlex
+import subprocess
+import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Event, Thread
 from threading import enumerate as enumerate_threads
 
 import pytest
 
-from ccs_server.serving.greeting import Greeter, Greeting
+from ccs_server.serving.greeting import Greeter, Greeting, command
 from ccs_server.store.credentials import ApiKey
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -36,10 +40,52 @@ def test_a_new_account_is_told_its_key_and_a_line_to_try_it() -> None:
     assert json.loads(words[words.index("-d") + 1]) == {"name": "Ada"}
 
 
-def test_a_store_that_was_there_is_told_no_key() -> None:
+def test_the_line_of_variables_is_all_that_the_sdk_needs() -> None:
+    greeting = Greeting("127.0.0.1", 8000, None, KEY)
+    line = json.loads(greeting.as_json())["export"]
+    assert f"\n  {line}\n" in greeting.as_text()
+    assert line == f"export CCS_URL={greeting.url} CCS_ACCOUNT=demo CCS_API_KEY={KEY.key}"
+
+
+def test_a_store_that_was_there_is_told_how_to_make_a_key() -> None:
     greeting = Greeting("127.0.0.1", 8000, "http://127.0.0.1:9464", None)
-    assert json.loads(greeting.as_json()).keys() == {"url", "docs", "operations"}
-    assert "ccs keys create" in greeting.as_text()
+    assert json.loads(greeting.as_json()).keys() == {"url", "docs", "command", "operations"}
+    text = greeting.as_text()
+    assert f"  {command()} keys create ACCOUNT\n" in text
+    assert "  export CCS_URL=http://127.0.0.1:8000 CCS_ACCOUNT=ACCOUNT CCS_API_KEY=KEY\n" in text
+
+
+@pytest.mark.parametrize("name", ["here", "with a space", "missing"])
+def test_the_command_that_it_names_is_this_installation(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the name `ccs` finds another program first."""
+    programs = tmp_path / name
+    programs.mkdir()
+    (programs / "python").symlink_to(sys.executable)
+    if name != "missing":
+        (programs / "ccs").write_text("#!/bin/sh\necho ours")
+        (programs / "ccs").chmod(0o755)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "ccs").write_text("#!/bin/sh\necho another")
+    (other / "ccs").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(programs / "python"))
+    for path in (str(other), f"{programs}:{other}"):
+        monkeypatch.setenv("PATH", path)
+        if name == "missing":
+            assert shlex.split(command())[1:] == ["-m", "ccs_server"]
+            continue
+        said = subprocess.run(  # noqa: S602 - a person would paste it into a shell, too
+            command(),
+            shell=True,
+            check=True,
+            capture_output=True,
+            text=True,
+            env={"PATH": f"{path}:{os.defpath}"},
+        )
+        assert said.stdout == "ours\n"
+    assert (command() == "ccs") == (name != "missing")
 
 
 class _Service(BaseHTTPRequestHandler):

@@ -2,9 +2,12 @@
 
 import json
 import shlex
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from threading import Event, Thread
 
 from ccs_server.store.credentials import ApiKey
@@ -38,29 +41,50 @@ class Greeting:
         """Where its docs page is."""
         return f"{self.url}/docs"
 
+    @property
+    def variables(self) -> str:
+        """The line for a shell that tells the SDK where the service is and who calls it."""
+        account, key = (self.key.account, self.key.key) if self.key else ("ACCOUNT", "KEY")
+        return f"export CCS_URL={self.url} CCS_ACCOUNT={account} CCS_API_KEY={key}"
+
     def as_text(self) -> str:
         """For a person."""
-        lines = [f"CCS is ready at {self.url}", f"Documentation to try out: {self.docs}"]
+        lines = [
+            f"CCS is ready at {self.url}",
+            "",
+            f"  Try every operation in a browser (Swagger UI): {self.docs}",
+        ]
         if self.operations:
-            lines += [f"Health and metrics: {self.operations}"]
-        lines += [""]
+            lines += [f"  Health and metrics: {self.operations}"]
+        create_key = f"{command()} keys create ACCOUNT"
         if self.key:
             lines += [
-                f"Account '{self.key.account}' was made, with this key, shown only now:",
                 "",
-                f"  {self.key.key}",
+                f"Account '{self.key.account}' was made, with this key, shown only now. For the SDK and the examples:",
+                "",
+                f"  {self.variables}",
+                "",
+                "For other accounts, with the same CCS_* variables as this service:",
+                "",
+                f"  {create_key}",
                 "",
                 "Store a property and read it back:",
                 "",
                 f"  {_curl(self.url, self.key)}",
             ]
         else:
-            lines += ["Make a key with: ccs keys create ACCOUNT"]
+            lines += [
+                "",
+                "Make a key, with the same CCS_* variables as this service. Then the SDK and the examples need:",
+                "",
+                f"  {create_key}",
+                f"  {self.variables}",
+            ]
         return "\n".join([*lines, ""])
 
     def as_json(self) -> str:
         """For a program."""
-        said = {"url": self.url, "docs": self.docs}
+        said = {"url": self.url, "docs": self.docs, "command": command()}
         if self.operations:
             said |= {"operations": self.operations}
         if self.key:
@@ -68,9 +92,21 @@ class Greeting:
                 "account": self.key.account,
                 "key_id": self.key.key_id,
                 "key": self.key.key,
+                "export": self.variables,
                 "curl": _curl(self.url, self.key),
             }
         return json.dumps(said)
+
+
+def command() -> str:
+    """How a shell calls `ccs`: by name if that finds this installation, else by its path."""
+    script = Path(sys.executable).with_name("ccs")
+    found = shutil.which("ccs")
+    if found and script.exists() and Path(found).samefile(script):
+        return "ccs"
+    if script.exists():
+        return shlex.quote(str(script))
+    return shlex.join([sys.executable, "-m", "ccs_server"])
 
 
 def _curl(url: str, key: ApiKey) -> str:
