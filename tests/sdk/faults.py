@@ -1,6 +1,7 @@
 """A proxy between a client and the server that injects network faults."""
 
 import socket
+import ssl
 import struct
 import threading
 from collections import deque
@@ -134,12 +135,14 @@ def respond(status: int, body: bytes = b"", **headers: str) -> Fault:
 class FaultProxy:
     """A proxy on a port of its own. Each request gets the next of `faults`; without any, it is forwarded."""
 
-    def __init__(self, upstream_port: int) -> None:
+    def __init__(self, upstream_port: int, tls: ssl.SSLContext | None = None) -> None:
         self.upstream_port = upstream_port
         self.faults: deque[Fault] = deque()
         self.seen: list[SeenRequest] = []
         self.connections = 0
         self._listener = _Listener(self)
+        if tls is not None:
+            self._listener.socket = tls.wrap_socket(self._listener.socket, server_side=True)
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.01,))
 
     @property

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ccs_sdk import ConnectionFailedError, TimedOutError, Token
-from ccs_sdk._auth import TokenCache
+from ccs_sdk._tokens import TokenCache
 from tests.support.waiting import wait_until
 
 MAX_WAIT = 30.0

@@ -139,6 +139,18 @@ if TYPE_CHECKING:
             assert_type(turn.lost, bool)
             turn["a"] = 1
 
+    def typed(client: ccs_sdk.ContextClient, call: SessionHandle) -> None:
+        assert_type(call.get("a"), Any)
+        assert_type(call.get("a", type=int), int | None)
+        assert_type(call.get("a", 0, type=int), int)
+        assert_type(call.get("a", "none", pointer="/0", type=list[int]), list[int] | str)
+        assert_type(client.get_property("ns", "a", type=datetime), datetime)
+        assert_type(client.with_options(timeout=1, retry=None), ccs_sdk.ContextClient)
+        assert_type(call.with_options(retry=None), SessionHandle)
+        client.with_options(timeout="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        with ccs_sdk.recorded_responses() as responses:
+            assert_type(responses[-1].headers["ETag"], str)
+
     def batches(client: ccs_sdk.ContextClient) -> None:
         with client.batch(atomic=False) as batch:
             call = batch.session("ns", "s")

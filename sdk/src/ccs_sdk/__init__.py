@@ -13,7 +13,8 @@ with ContextClient("http://127.0.0.1:8000", "acme", api_key="…") as client:
 ```
 """
 
-from ccs_sdk._json import JSON
+from ccs_sdk._events import OnRequest, OnResponse, RequestEvent, ResponseEvent, recorded_responses
+from ccs_sdk._json import JSON, Default
 from ccs_sdk._names import DEFAULT_SESSION
 from ccs_sdk._options import ClientOptions
 from ccs_sdk._pages import Pages
@@ -48,6 +49,7 @@ from ccs_sdk.errors import (
     TooLargeError,
     TooManyRequestsError,
     TransportError,
+    UnexpectedValueError,
     UnsupportedMediaTypeError,
 )
 from ccs_sdk.handles import NamespaceHandle, SessionHandle
@@ -86,6 +88,7 @@ __all__ = [
     "ConflictError",
     "ConnectionFailedError",
     "ContextClient",
+    "Default",
     "Document",
     "DocumentClient",
     "DocumentReceipt",
@@ -104,6 +107,8 @@ __all__ = [
     "NewAPIKey",
     "NotFoundError",
     "OnLost",
+    "OnRequest",
+    "OnResponse",
     "OnRetry",
     "Pages",
     "PermissionDeniedError",
@@ -111,6 +116,8 @@ __all__ = [
     "PropertiesHandle",
     "Property",
     "PropertyNotFoundError",
+    "RequestEvent",
+    "ResponseEvent",
     "Result",
     "RetryEvent",
     "RetryPolicy",
@@ -128,6 +135,8 @@ __all__ = [
     "TooManyRequestsError",
     "TransportError",
     "Turn",
+    "UnexpectedValueError",
     "UnsupportedMediaTypeError",
     "__version__",
+    "recorded_responses",
 ]

@@ -1,41 +1,23 @@
-"""Credentials in the form that `requests` accepts, with secrets hidden; the cache of v2 tokens."""
+"""Credentials as headers, with secrets hidden."""
 
-import threading
-import time
 from base64 import b64encode
-from collections.abc import Callable
-from concurrent.futures import Future
-from copy import copy
 from typing import NoReturn
 
-from requests import PreparedRequest
-from requests.auth import AuthBase
-
-from ccs_sdk.errors import CCSError, ConfigurationError, ConnectionFailedError, TimedOutError
+from ccs_sdk.errors import ConfigurationError
 from ccs_sdk.models import Token
 
-_EARLY_SECONDS = 60.0
 
+class Credential:
+    """The header that proves who sends a request."""
 
-class HeaderAuth(AuthBase):
-    """Sets one header.
-
-    `requests` searches for a netrc file, which could overwrite the header, only if a request has no
-    `auth`.
-    """
-
-    __slots__ = ("_header", "_value")
+    __slots__ = ("header", "value")
 
     def __init__(self, header: str, value: str) -> None:
-        self._header = header
-        self._value = value
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        request.headers[self._header] = self._value
-        return request
+        self.header = header
+        self.value = value
 
     def __repr__(self) -> str:
-        return f"<{self._header}: hidden>"
+        return f"<{self.header}: hidden>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -43,22 +25,15 @@ class HeaderAuth(AuthBase):
         )
 
 
-class NoAuth(AuthBase):
-    """Sends no credentials, for public paths, and ignores netrc files."""
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        return request
-
-
-def api_key_auth(api_key: str) -> HeaderAuth:
+def api_key_auth(api_key: str) -> Credential:
     """Returns the header of v1. Raises ConfigurationError if a header cannot contain the key."""
-    if not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key):
-        # The error of `requests` would show the key.
+    if not is_header_text(api_key):
+        # The error of an HTTP library would show the key.
         raise ConfigurationError("The API key has characters that an HTTP header cannot contain.")
-    return HeaderAuth("maven-api-key", api_key)
+    return Credential("maven-api-key", api_key)
 
 
-def basic_auth(username: str, password: str) -> HeaderAuth:
+def basic_auth(username: str, password: str) -> Credential:
     """Returns the header for the login of v2: HTTP Basic with UTF-8 (RFC 7617)."""
     try:
         pair = b64encode(f"{username}:{password}".encode()).decode()
@@ -66,89 +41,14 @@ def basic_auth(username: str, password: str) -> HeaderAuth:
         pair = None
     if pair is None:
         raise ConfigurationError("The username or the password holds a lone surrogate.")
-    return HeaderAuth("Authorization", f"Basic {pair}")
+    return Credential("Authorization", f"Basic {pair}")
 
 
-def bearer_auth(token: Token) -> HeaderAuth:
+def bearer_auth(token: Token) -> Credential:
     """Returns the header for all other calls of v2."""
-    return HeaderAuth("Authorization", f"Bearer {token.value}")
+    return Credential("Authorization", f"Bearer {token.value}")
 
 
-class TokenCache:
-    """One token for all threads, fetched when first needed and renewed before it expires.
-
-    One thread logs in, and the others wait for its result. Expiry is measured by the monotonic
-    clock, which never jumps.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()  # never held during a login
-        self._login: Future[Token] | None = None
-        self._token: Token | None = None
-        self._renew_at = 0.0
-
-    def current(self) -> Token | None:
-        """Returns the token to send, or None if there is none or it must be renewed."""
-        with self._lock:
-            return self._current()
-
-    def renew(self, log_in: Callable[[], Token], max_wait: float, *, always: bool = False) -> Token:
-        """Returns the current token, or that of a login in progress, or logs in.
-
-        A failed login fails for all threads that waited for it. Each thread then retries by its
-        own policy, so that no thread waits for the attempts of others in turn.
-
-        Args:
-            log_in: Requests a token from the service, in one attempt.
-            max_wait: Seconds to wait for another thread's login.
-            always: Whether to log in even if there is a current token.
-
-        Raises:
-            CCSError: The login failed.
-            TimedOutError: Another thread's login took longer than `max_wait`.
-        """
-        with self._lock:
-            token = None if always else self._current()
-            if token is not None:
-                return token
-            waits = self._login is not None
-            login = self._login = self._login or Future()
-        return _result(login, max_wait) if waits else self._log_in(login, log_in)
-
-    def drop(self, refused: Token) -> None:
-        """Removes the token that the service refused, unless it was replaced meanwhile."""
-        with self._lock:
-            if self._token is refused:
-                self._token = None
-
-    def _current(self) -> Token | None:
-        return None if self._clock() >= self._renew_at else self._token
-
-    def _log_in(self, login: "Future[Token]", log_in: Callable[[], Token]) -> Token:
-        asked_at = self._clock()
-        try:
-            token = log_in()
-        except BaseException as error:
-            with self._lock:
-                self._login = None
-            interrupted = ConnectionFailedError("The login was interrupted.")
-            login.set_exception(copy(error) if isinstance(error, CCSError) else interrupted)
-            raise
-        lifetime = token.expires_in.total_seconds()
-        with self._lock:
-            self._login = None
-            self._token = token
-            self._renew_at = asked_at + lifetime - min(_EARLY_SECONDS, lifetime / 10)
-        login.set_result(token)
-        return token
-
-
-def _result(attempt: "Future[Token]", max_wait: float) -> Token:
-    try:
-        failure = attempt.exception(max_wait)
-    except TimeoutError:
-        failure = TimedOutError("The login of another thread took longer than the timeout.")
-    if failure is not None:
-        raise copy(failure)  # each thread adds its own traceback
-    return attempt.result()
+def is_header_text(text: str) -> bool:
+    """Returns whether the value of a header can be `text`."""
+    return text.isascii() and text.isprintable() and text.strip() == text

@@ -6,15 +6,15 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from requests.auth import AuthBase
-
 from ccs_sdk import _json, _wire
+from ccs_sdk._auth import Credential
+from ccs_sdk._call import Call
 from ccs_sdk._deadline import Deadline
 from ccs_sdk._json import JSON, Value
 from ccs_sdk._ops import Op
 from ccs_sdk._reading import Response, not_from_the_service, read
 from ccs_sdk._responses import property_not_found, status_error
-from ccs_sdk._transport import Call, Transport
+from ccs_sdk._transport import Transport
 from ccs_sdk.errors import StatusError
 
 T = TypeVar("T")
@@ -26,14 +26,12 @@ class Extension:
 
     transport: Transport
     path: str
-    auth: AuthBase
-    decimals: bool
+    credential: Credential
 
     def get(self, path: str, convert: Callable[[Value], T]) -> T:
         """Sends a GET and returns its JSON, converted with `convert`."""
-        return read(
-            self._send(Call("GET", self.path + path, self.auth)), convert, decimals=self.decimals
-        )
+        response = self._send(Call("GET", self.path + path, self.credential))
+        return read(response, convert, decimals=self._decimals)
 
     def post(
         self, path: str, body: Mapping[str, JSON], convert: Callable[[Value], T], *, keyed: bool
@@ -47,12 +45,12 @@ class Extension:
             keyed: Whether to send an idempotency key, for a request that must not take effect twice.
         """
         key = str(uuid4()) if keyed else None
-        call = Call("POST", self.path + path, self.auth, _json.encode(body), key)
-        return read(self._send(call), convert, decimals=self.decimals)
+        call = Call("POST", self.path + path, self.credential, _json.encode(body), key)
+        return read(self._send(call), convert, decimals=self._decimals)
 
     def delete(self, path: str) -> None:
         """Sends a DELETE, which succeeds only with status 204."""
-        response = self._send(Call("DELETE", self.path + path, self.auth))
+        response = self._send(Call("DELETE", self.path + path, self.credential))
         if response.status != HTTPStatus.NO_CONTENT:
             raise not_from_the_service(response)
 
@@ -86,19 +84,23 @@ class Extension:
         call = Call(
             "POST",
             f"{self.path}/ops",
-            self.auth,
+            self.credential,
             body,
             idempotency_key=str(uuid4()) if atomic and any(op.keyed for op in ops) else None,
             repeatable=atomic or all(op.repeatable for op in ops),
         )
         response = self._send(call, deadline)
-        plain = read(response, _results(ops), decimals=self.decimals)
-        digits = any(op.exact for op in ops) and not self.decimals
+        plain = read(response, _results(ops), decimals=self._decimals)
+        digits = any(op.exact for op in ops) and not self._decimals
         exact = read(response, _results(ops), decimals=True) if digits else plain
         return [
             _outcome(op, exact[index] if op.exact else plain[index], response)
             for index, op in enumerate(ops)
         ]
+
+    @property
+    def _decimals(self) -> bool:
+        return self.transport.options.decimals
 
     def _send(self, call: Call, deadline: Deadline | None = None) -> Response:
         return self.transport.call(call, deadline or self.transport.deadline())

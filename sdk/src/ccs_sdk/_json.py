@@ -7,7 +7,7 @@ standard decoder with its own functions for numbers.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeGuard
@@ -30,10 +30,14 @@ JSON: TypeAlias = (
 JSONObject: TypeAlias = Mapping[str, JSON] | _TypedDict
 """A JSON object: a mapping with string keys, or a `TypedDict`."""
 
+Default: TypeAlias = Callable[[Any], Any]
+"""A function that returns what is stored for a value that JSON does not know."""
+
 Value: TypeAlias = Any
 """A value that was read: any JSON value. It is `Any`, because only the caller knows its type."""
 
 MAX_NESTING: Final = 100
+_SCALARS: Final[tuple[type[object], ...]] = (str, int, float, Decimal)
 _CONTAINERS: Final[tuple[type[object], ...]] = (Mapping, Sequence)
 _BINARY: Final[tuple[type[object], ...]] = (bytes, bytearray, memoryview)
 
@@ -49,19 +53,20 @@ def check_object(properties: object, what: str = "Properties") -> None:
         )
 
 
-def encode(value: JSON, *, wrapping: int = 0) -> bytes:
+def encode(value: JSON, *, wrapping: int = 0, default: Default | None = None) -> bytes:
     """Encodes `value` as JSON, in UTF-8.
 
     Args:
         value: The value, or a request body that contains values.
         wrapping: The number of levels around the stored values, which do not count as nesting.
+        default: Returns what to write for a value that JSON does not know.
 
     Raises:
         InvalidArgumentError: `value` is not JSON: NaN, infinity, a lone surrogate, a key that is
             not a string, an object of another type, or nesting past 100 levels.
     """
     try:
-        return _written(value, MAX_NESTING + wrapping).encode()
+        return _written(value, MAX_NESTING + wrapping, default).encode()
     except UnicodeEncodeError:
         surrogate = InvalidArgumentError(
             "The body contains a lone surrogate, which is not a character; leave it out."
@@ -69,7 +74,7 @@ def encode(value: JSON, *, wrapping: int = 0) -> bytes:
     raise surrogate
 
 
-def _written(value: object, levels: int) -> str:
+def _written(value: object, levels: int, default: Default | None) -> str:
     """Returns `value` as JSON text, with at most `levels` of nested containers."""
     if isinstance(value, str):
         return encode_basestring(value)
@@ -78,12 +83,25 @@ def _written(value: object, levels: int) -> str:
     if isinstance(value, int | float | Decimal):
         return _number(value)
     if not _is_container(value):
-        raise InvalidArgumentError(f"A value must be JSON; {type(value).__name__} is not.")
+        if default is None:
+            raise InvalidArgumentError(f"A value must be JSON; {type(value).__name__} is not.")
+        return _written(_converted(value, default), levels, default)
     if levels == 0:
         raise InvalidArgumentError(f"A value may be nested at most {MAX_NESTING} levels deep.")
     if isinstance(value, Mapping):
-        return _object(value, levels - 1)
-    return "[" + ",".join([_written(item, levels - 1) for item in value]) + "]"
+        return _object(value, levels - 1, default)
+    return "[" + ",".join([_written(item, levels - 1, default) for item in value]) + "]"
+
+
+def _converted(value: object, default: Default) -> object:
+    """Returns what is written for `value`, whose members may need `default` too."""
+    plain = default(value)
+    if plain is None or isinstance(plain, _SCALARS) or _is_container(plain):
+        return plain
+    raise InvalidArgumentError(
+        f"A value must be JSON; {type(plain).__name__}, which `default` returned for"
+        f" {type(value).__name__}, is not."
+    )
 
 
 def _is_container(value: object) -> TypeGuard[Mapping[object, object] | Sequence[object]]:
@@ -100,14 +118,14 @@ def _number(value: float | Decimal) -> str:
     return str(value) if isinstance(value, Decimal) else float.__repr__(value)
 
 
-def _object(value: Mapping[object, object], levels: int) -> str:
+def _object(value: Mapping[object, object], levels: int, default: Default | None) -> str:
     members: list[str] = []
     for name, member in value.items():
         if not isinstance(name, str):
             raise InvalidArgumentError(
                 f"The names of an object must be strings; {type(name).__name__} is not."
             )
-        members.append(encode_basestring(name) + ":" + _written(member, levels))
+        members.append(encode_basestring(name) + ":" + _written(member, levels, default))
     return "{" + ",".join(members) + "}"
 
 

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 
 from ccs_sdk import _json, _wire
-from ccs_sdk._json import JSON, JSONObject, Value
+from ccs_sdk._json import JSON, Default, JSONObject, Value
 from ccs_sdk._names import DEFAULT_SESSION, Names, check_properties, check_property, check_text
 from ccs_sdk._states import LeaseGrant, Property
 from ccs_sdk._ttl import KEEP, TTL, TTLOrKeep, ttl_or_keep, whole_seconds
@@ -29,10 +29,17 @@ REQUIRED: Final[Any] = object()
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The address of a document: a namespace, and a session or None."""
+    """The address of a document, and how values are written there.
+
+    Attributes:
+        namespace: The namespace.
+        session_id: The session, or None.
+        default: Returns what is stored for a value that JSON does not know.
+    """
 
     namespace: str
     session_id: str | None
+    default: Default | None = None
 
     def members(self) -> dict[str, JSON]:
         """Returns the members that address it."""
@@ -193,7 +200,7 @@ def _encode(
 ) -> bytes:
     """Returns the JSON of an operation. `levels` are those around the stored values."""
     body: dict[str, JSON] = {"op": kind, **place.members(), **members, **more}
-    return _json.encode(body, wrapping=levels)
+    return _json.encode(body, wrapping=levels, default=place.default)
 
 
 def _named(names: Names | None) -> dict[str, JSON]:

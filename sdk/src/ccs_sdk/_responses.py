@@ -1,27 +1,23 @@
-"""Turns HTTP responses and exceptions of `requests` into bytes or errors of the SDK."""
+"""Turns HTTP responses into bytes or errors of the SDK."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
-import requests
-from urllib3.exceptions import ReadTimeoutError
-
 from ccs_sdk import _json, _wire, errors
+from ccs_sdk._call import REQUEST_ID, RawResponse
 from ccs_sdk._json import Value
 from ccs_sdk._reading import Response, not_from_the_service
 from ccs_sdk._retry import parse_retry_after
 from ccs_sdk.errors import (
     BadAnswerError,
     CCSError,
-    ConnectionFailedError,
     PropertyNotFoundError,
     ServerError,
     StatusError,
-    TimedOutError,
-    TransportError,
 )
 
 _BY_STATUS: Final[dict[int, type[StatusError]]] = {
@@ -45,31 +41,36 @@ _CONDITIONS: Final = frozenset({"current", "etag"})
 
 
 def read_response(
-    response: requests.Response, request_id: str, *, decimals: bool
+    raw: RawResponse, request_id: str, sent: bytes | None, *, decimals: bool
 ) -> Response | CCSError:
-    """Returns a successful response, or the error that the response means."""
-    request_id = response.headers.get("X-Request-ID", request_id)
-    if getattr(response.raw, "length_remaining", None):  # urllib3 1.26 does not check it
-        return ConnectionFailedError("The response was cut off.", request_id=request_id)
-    status = response.status_code
+    """Returns a successful response, or the error that the response means.
+
+    Args:
+        raw: The response.
+        request_id: The id that the request was sent with.
+        sent: The body of the request.
+        decimals: Whether numbers of an error's body are read with all digits.
+    """
+    request_id = raw.headers.get(REQUEST_ID, request_id)
+    status = raw.status
     if status < HTTPStatus.MULTIPLE_CHOICES:
-        return Response(status, response.content, request_id)
+        return Response(status, raw.content, request_id)
     if status < HTTPStatus.BAD_REQUEST:
         return BadAnswerError(
             "The server redirects to another address; correct base_url.",
             status=status,
             request_id=request_id,
         )
-    body = _body(response, decimals=decimals)
+    body = _body(raw, decimals=decimals)
     error = status_error(
         status,
-        _message(body, response),
+        _message(status, body, sent),
         body,
         request_id=request_id,
-        retry_after=parse_retry_after(response.headers.get("Retry-After"), _sent_at(response)),
-        etag=response.headers.get("ETag"),
+        retry_after=parse_retry_after(raw.headers.get("Retry-After"), _sent_at(raw)),
+        etag=raw.headers.get("ETag"),
     )
-    return error or not_from_the_service(Response(status, response.content, request_id))
+    return error or not_from_the_service(Response(status, raw.content, request_id))
 
 
 def status_error(  # noqa: PLR0913 - what an error tells
@@ -124,11 +125,21 @@ def _add_details(error: StatusError, details: Mapping[str, Value]) -> None:
         error.lease = _wire.optional(details, "lease", _wire.lease_holder)
 
 
-def _body(response: requests.Response, *, decimals: bool) -> Value:
+def _body(raw: RawResponse, *, decimals: bool) -> Value:
     try:
-        return _json.decode(response.content, decimals=decimals)
+        return _json.decode(raw.content, decimals=decimals)
     except _json.UNREADABLE:
-        return response.text
+        return _text(raw)
+
+
+def _text(raw: RawResponse) -> str:
+    """Decodes a body that is not JSON, for example a proxy's page, as its Content-Type says."""
+    head = Message()
+    head["Content-Type"] = raw.headers.get("Content-Type", "text/plain")
+    try:
+        return raw.content.decode(head.get_content_charset("utf-8"), errors="replace")
+    except LookupError:  # no such charset
+        return raw.content.decode(errors="replace")
 
 
 def is_envelope(body: Value) -> bool:
@@ -136,52 +147,23 @@ def is_envelope(body: Value) -> bool:
     return {"code", "message"} <= _members(body).keys()
 
 
-def _message(body: Value, response: requests.Response) -> str:
-    status = response.status_code
+def _message(status: int, body: Value, sent: bytes | None) -> str:
     message: object = body.get("message") if is_envelope(body) else None
     if not isinstance(message, str):
         return f"The server returned {status}."
-    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return message + _size(response.request.body)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and sent is not None:
+        # Only the service knows the size of the document.
+        return f"{message}; the body of this request has {len(sent):,} bytes"
     return message
 
 
-def _size(body: object) -> str:
-    """The size of the refused body. Only the service knows the size of the document."""
-    return f"; the body of this request has {len(body):,} bytes" if isinstance(body, bytes) else ""
-
-
-def _sent_at(response: requests.Response) -> datetime:
+def _sent_at(raw: RawResponse) -> datetime:
     """When the server sent the response, by its own clock if it has a `Date` header, else by ours."""
     try:
-        date = parsedate_to_datetime(response.headers.get("Date", ""))
+        date = parsedate_to_datetime(raw.headers.get("Date", ""))
     except ValueError:
         return datetime.now(UTC)
     return date.replace(tzinfo=date.tzinfo or UTC)
-
-
-def transport_error(error: Exception, request_id: str) -> TransportError:
-    """Returns the SDK's error for an exception of `requests` or urllib3.
-
-    It does not refer to the exception, which contains the request and its headers.
-    """
-    root = _root(error)
-    if isinstance(error, requests.Timeout) or isinstance(root, ReadTimeoutError):
-        return TimedOutError(
-            "The service did not respond within the timeout.", request_id=request_id
-        )
-    # A message of `requests` may quote a header; exceptions of lower layers only mention sockets.
-    details = "" if isinstance(root, requests.RequestException) else f": {root}"
-    return ConnectionFailedError(
-        f"The connection failed: {type(root).__name__}{details}", request_id=request_id
-    )
-
-
-def _root(error: BaseException) -> BaseException:
-    """Returns the innermost exception; urllib3 and `requests` pass wrapped ones as arguments."""
-    reasons = [getattr(error, "reason", None), *error.args]
-    inner = next((reason for reason in reasons if isinstance(reason, BaseException)), None)
-    return error if inner is None else _root(inner)
 
 
 def _members(body: Value) -> Mapping[str, Value]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 
-from ccs_sdk._deadline import is_number
+from ccs_sdk._deadline import Deadline, is_number
 from ccs_sdk.errors import (
     CCSError,
     ConfigurationError,
@@ -88,7 +88,7 @@ class RetryEvent:
 
 
 OnRetry: TypeAlias = Callable[[RetryEvent], object]
-"""A function called before each retry, in the thread of the call. An exception from it ends the call."""
+"""A function called before each retry, by the caller's thread or task. An exception from it ends the call."""
 
 
 def is_retryable(error: CCSError) -> bool:
@@ -98,6 +98,16 @@ def is_retryable(error: CCSError) -> bool:
     if isinstance(error, StatusError):
         return error.status in _RETRYABLE_STATUSES
     return isinstance(error, ConnectionFailedError | TimedOutError)
+
+
+def delay_before_next(
+    policy: RetryPolicy, attempt: int, error: CCSError, deadline: Deadline
+) -> float | None:
+    """Returns the seconds to wait after the failed `attempt`, counted from 1, or None if it was the last."""
+    if attempt >= policy.attempts or not is_retryable(error):
+        return None
+    delay = delay_before_retry(policy, attempt, error.retry_after)
+    return delay if delay < deadline.remaining() else None
 
 
 def delay_before_retry(

@@ -1,103 +1,53 @@
 """Sends requests and retries them. All requests of the SDK go through this module."""
 
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
 from uuid import uuid4
 
-import requests
-from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError
-
-from ccs_sdk import _responses
-from ccs_sdk._connections import ForkableAdapter
+from ccs_sdk import _events, _responses
+from ccs_sdk._call import REQUEST_ID, Call, RawResponse
 from ccs_sdk._deadline import Deadline
-from ccs_sdk._options import (
-    check_base_url,
-    check_pool_size,
-    option,
-    retry_hook,
-    retry_policy,
-    timeouts,
-)
-from ccs_sdk._process import PerProcess
+from ccs_sdk._events import RequestEvent, ResponseEvent
+from ccs_sdk._http import HTTP
+from ccs_sdk._options import Options
 from ccs_sdk._reading import Response
-from ccs_sdk._retry import OnRetry, RetryEvent, RetryPolicy, delay_before_retry, is_retryable
-from ccs_sdk._version import __version__
-from ccs_sdk.errors import CCSError, ClientClosedError, ConfigurationError, TooLargeError
+from ccs_sdk._retry import RetryEvent, delay_before_next
+from ccs_sdk.errors import CCSError
 
 T = TypeVar("T")
 
-# The service may refuse a larger body without reading all of it and close the connection, which would
-# look like a connection failure. So the SDK refuses it first.
-MAX_BODY_BYTES = 1_048_576
 _SHORTEST_TIMEOUT = 0.001
-_NO_RETRY = RetryPolicy(attempts=1, total_time=math.inf)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
-    """A request, apart from the service that it is sent to.
-
-    Attributes:
-        method: GET, PUT, …
-        path: Path and query, percent-encoded; sent unchanged.
-        auth: Sets the header with the credentials.
-        body: JSON text, or None for no body.
-        idempotency_key: With this key, the service performs the request once, however often it is sent.
-        repeatable: Whether the request may be sent again. Only one with side effects and no key may not.
-    """
-
-    method: str
-    path: str
-    auth: AuthBase
-    body: bytes | None = None
-    idempotency_key: str | None = None
-    repeatable: bool = True
 
 
 class Transport:
-    """Sends requests to one service, over persistent connections. Threads may share it."""
+    """Sends requests to one service. Threads may share it."""
 
-    def __init__(  # noqa: PLR0913 - every option is written out
-        self,
-        base_url: str,
-        *,
-        timeout: float | tuple[float, float],
-        retry: RetryPolicy | None,
-        on_retry: OnRetry | None,
-        pool_size: int,
-        http_session: requests.Session | None,
-        decimals: bool,
-    ) -> None:
-        self.base_url = check_base_url(base_url)
-        self._timeouts = timeouts(timeout)
-        self._policy = retry_policy(retry) or _NO_RETRY
-        self._on_retry = retry_hook(on_retry)
-        self._pool_size = check_pool_size(pool_size)
-        self._given = (
-            None if http_session is None else option("http_session", http_session, requests.Session)
-        )
-        self._http = PerProcess(self._new_session)
-        self._decimals = decimals
-        self._closed = False
+    def __init__(self, http: HTTP, options: Options) -> None:
+        self._http = http
+        self.options = options
+
+    @property
+    def base_url(self) -> str:
+        """The URL of the service, without a slash at its end."""
+        return self._http.base_url
+
+    def with_options(self, changes: Mapping[str, Any]) -> "Transport":
+        """Returns a transport with other options and the same connections."""
+        return Transport(self._http, replace(self.options, **changes))
 
     def close(self) -> None:
-        """Closes the connections, unless the caller provided the session. Later calls fail."""
-        self._closed = True
-        if self._given is None:
-            self._http.get().close()
+        """Closes the connections, unless the caller provided them. Later calls fail."""
+        self._http.close()
 
     def deadline(self) -> Deadline:
         """Returns the deadline of a call that begins now."""
-        return Deadline.after(self._policy.total_time)
+        return Deadline.after(self.options.policy.total_time)
 
     def max_wait(self, deadline: Deadline) -> float:
         """Returns how many seconds one attempt takes at most if the service sends nothing."""
-        return min(max(deadline.remaining(), _SHORTEST_TIMEOUT), sum(self._timeouts))
+        return min(max(deadline.remaining(), _SHORTEST_TIMEOUT), sum(self.options.timeouts))
 
     def call(self, call: Call, deadline: Deadline) -> Response:
         """Sends a request, retries it as the policy says, and returns the response.
@@ -109,20 +59,12 @@ class Transport:
         Raises:
             CCSError: The last attempt failed, or the body is too large.
         """
-        attempt = self.attempt(call, deadline)
-        return self.retry(call, attempt, deadline) if call.repeatable else attempt()
+        send = self.attempts(call, deadline)
+        return self.retry(call, send, deadline) if call.repeatable else send()
 
-    def attempt(self, call: Call, deadline: Deadline) -> Callable[[], Response]:
+    def attempts(self, call: Call, deadline: Deadline) -> Callable[[], Response]:
         """Returns a function that sends the request once. Each time, the request id is the same."""
-        if call.body is not None and len(call.body) > MAX_BODY_BYTES:
-            raise TooLargeError(
-                f"The body has {len(call.body):,} bytes; send at most {MAX_BODY_BYTES:,} (1 MiB)."
-            )
-        headers = _headers(call)
-        request = requests.Request(
-            call.method, self.base_url, headers, data=call.body, auth=call.auth
-        )
-        return partial(self._attempt, request, headers["X-Request-ID"], call.path, deadline)
+        return _Attempts(self._http, self.options, call, deadline).send
 
     def retry(self, call: Call, attempt: Callable[[], T], deadline: Deadline) -> T:
         """Calls `attempt` until it succeeds or the policy ends the retries, and returns its result."""
@@ -132,90 +74,62 @@ class Transport:
             try:
                 return attempt()
             except CCSError as error:
-                delay = self._delay(error, attempts, deadline)
+                delay = delay_before_next(self.options.policy, attempts, error, deadline)
                 if delay is None:
                     raise
                 event = RetryEvent(call.method, call.path, attempts, delay, error)
-            if self._on_retry is not None:
-                self._on_retry(event)
+            _events.log_retry(event)
+            if self.options.on_retry is not None:
+                self.options.on_retry(event)
             time.sleep(delay)
 
-    def _delay(self, error: CCSError, attempt: int, deadline: Deadline) -> float | None:
-        """Returns the seconds to wait before the next attempt, or None if there is none."""
-        if attempt >= self._policy.attempts or not is_retryable(error):
-            return None
-        delay = delay_before_retry(self._policy, attempt, error.retry_after)
-        return delay if delay < deadline.remaining() else None
 
-    def _attempt(
-        self, request: requests.Request, request_id: str, path: str, deadline: Deadline
-    ) -> Response:
-        try:
-            response = self._send(request, path, deadline)
-        except (OSError, HTTPError) as error:  # every exception of `requests` and of urllib3
-            failure: CCSError = _responses.transport_error(error, request_id)
-        else:
-            result = _responses.read_response(response, request_id, decimals=self._decimals)
-            if isinstance(result, Response):
-                return result
-            failure = result
-        # Raised outside of the except block, so that it is not chained to the exception above, which
-        # contains the request and its headers.
-        raise failure
+class _Attempts:
+    """The attempts to send one request."""
 
-    def _send(self, request: requests.Request, path: str, deadline: Deadline) -> requests.Response:
-        """Sends the request once.
+    __slots__ = ("_call", "_deadline", "_headers", "_http", "_number", "_options", "_request_id")
 
-        The path is set last, because `requests` would turn `%2E%2E` into `..`.
-        """
-        if self._closed:
-            raise ClientClosedError("The client is closed; create another one.")
-        http = self._http.get()
-        prepared = http.prepare_request(request)
-        prepared.url = self.base_url + path
-        # In `requests` the environment overrides the session. Here the session takes precedence.
-        settings = http.merge_environment_settings(
-            prepared.url,
-            proxies={},
-            stream=False,
-            verify=None if http.verify is True else http.verify,
-            cert=None,
+    def __init__(self, http: HTTP, options: Options, call: Call, deadline: Deadline) -> None:
+        self._http = http
+        self._options = options
+        self._call = call
+        self._deadline = deadline
+        self._request_id = uuid4().hex
+        self._headers = call.headers(self._request_id, options.user_agent)
+        self._number = 0
+
+    def send(self) -> Response:
+        """Sends the request once and returns its successful response, or raises the error that it means."""
+        self._number += 1
+        call, options = self._call, self._options
+        headers = self._next_headers()
+        left = max(self._deadline.remaining(), _SHORTEST_TIMEOUT)
+        connect, read = options.timeouts
+        begin = time.monotonic()
+        raw = self._http.send(call, headers, (min(connect, left), min(read, left)))
+        if _events.is_observed(options.on_response):
+            self._tell(raw, time.monotonic() - begin)
+        result = _responses.read_response(
+            raw, self._request_id, call.body, decimals=options.decimals
         )
-        if http.proxies:
-            settings["proxies"] = http.proxies
-        left = max(deadline.remaining(), _SHORTEST_TIMEOUT)
-        connect, read = self._timeouts
-        return http.send(
-            prepared,
-            timeout=(min(connect, left), min(read, left)),
-            allow_redirects=False,
-            **settings,
+        if isinstance(result, Response):
+            return result
+        raise result
+
+    def _tell(self, raw: RawResponse, seconds: float) -> None:
+        call = self._call
+        request_id = raw.headers.get(REQUEST_ID, self._request_id)
+        event = ResponseEvent(
+            call.method, call.path, request_id, self._number, raw.status, raw.headers, seconds
         )
+        _events.tell_response(event, self._options.on_response)
 
-    def _new_session(self) -> requests.Session:
-        """Creates the session of this process, or returns the one that the caller provided."""
-        if self._given is not None:
-            if self._http.inherited():
-                raise ConfigurationError(
-                    "The http_session was used before this process was forked, so its connections"
-                    " are shared; create the session and the client after the fork."
-                )
-            return self._given
-        session = requests.Session()
-        adapter = ForkableAdapter(pool_maxsize=self._pool_size)
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        return session
-
-
-def _headers(call: Call) -> dict[str, str]:
-    headers = {
-        "Accept": "application/json",
-        "User-Agent": f"ccs-sdk/{__version__}",
-        "X-Request-ID": uuid4().hex,
-    }
-    if call.body is not None:
-        headers["Content-Type"] = "application/json"
-    if call.idempotency_key is not None:
-        headers["Idempotency-Key"] = call.idempotency_key
-    return headers
+    def _next_headers(self) -> dict[str, str]:
+        """Returns the headers of this attempt, with what the hook adds."""
+        hook = self._options.on_request
+        if hook is None:
+            return self._headers
+        headers = dict(self._headers)
+        call = self._call
+        hook(RequestEvent(call.method, call.path, self._request_id, self._number, headers))
+        return headers

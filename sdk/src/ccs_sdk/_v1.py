@@ -1,19 +1,19 @@
 """Requests to version 1 of the service for one account, and the checks of their responses."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TypeVar
-
-from requests.auth import AuthBase
+from typing import Any, TypeVar
 
 from ccs_sdk import _json, _paths, _wire
+from ccs_sdk._auth import Credential
+from ccs_sdk._call import Call
 from ccs_sdk._ext import Extension
-from ccs_sdk._json import Value
+from ccs_sdk._json import JSON, Value
 from ccs_sdk._pages import Pages
 from ccs_sdk._reading import Response, not_from_the_service, read
-from ccs_sdk._transport import Call, Transport
+from ccs_sdk._transport import Transport
 from ccs_sdk._ttl import whole_seconds
 from ccs_sdk.models import Namespace, SessionTTL
 
@@ -26,13 +26,31 @@ class Account:
 
     transport: Transport
     path: str
-    auth: AuthBase
-    decimals: bool
+    credential: Credential
     extension: Extension
+
+    @classmethod
+    def of(cls, transport: Transport, account_id: str, credential: Credential) -> "Account":
+        """Returns the account with its extension."""
+        account = _paths.segment(account_id)
+        extension = Extension(transport, f"/ext/v1/{account}", credential)
+        return cls(transport, f"/v1/account/{account}", credential, extension)
+
+    def with_options(self, changes: Mapping[str, Any]) -> "Account":
+        """Returns the account with other options and the same connections."""
+        transport = self.transport.with_options(changes)
+        extension = replace(self.extension, transport=transport)
+        return replace(self, transport=transport, extension=extension)
+
+    def encode(self, value: JSON, *, wrapping: int = 0) -> bytes:
+        """Encodes a value, or an object with values, by the client's `default`."""
+        return _json.encode(value, wrapping=wrapping, default=self.transport.options.default)
 
     def read(self, path: str, convert: Callable[[Value], T]) -> T:
         """Sends a GET and returns its JSON, converted with `convert`."""
-        return read(self._call("GET", path, None), convert, decimals=self.decimals)
+        return read(
+            self._call("GET", path, None), convert, decimals=self.transport.options.decimals
+        )
 
     def write(self, method: str, path: str, body: bytes | None = None) -> None:
         """Sends a write, which succeeds only with status 204 (contract, section 3)."""
@@ -71,4 +89,4 @@ class Account:
 
     def _call(self, method: str, path: str, body: bytes | None) -> Response:
         deadline = self.transport.deadline()
-        return self.transport.call(Call(method, self.path + path, self.auth, body), deadline)
+        return self.transport.call(Call(method, self.path + path, self.credential, body), deadline)

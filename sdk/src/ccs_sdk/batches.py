@@ -122,13 +122,15 @@ class Batch:
 
     def namespace(self, namespace: str) -> "BatchProperties":
         """Returns the namespace's own properties, to add operations on them."""
-        return BatchProperties(self._collection, Place(check_namespace(namespace), None))
+        return BatchProperties(self._collection, self._place(namespace, None))
 
     def session(self, namespace: str, session_id: str) -> "BatchProperties":
         """Returns the properties of a session, to add operations on them."""
-        return BatchProperties(
-            self._collection, Place(check_namespace(namespace), check_session(session_id))
-        )
+        return BatchProperties(self._collection, self._place(namespace, check_session(session_id)))
+
+    def _place(self, namespace: str, session_id: str | None) -> Place:
+        default = self._extension.transport.options.default
+        return Place(check_namespace(namespace), session_id, default)
 
 
 class BatchProperties:

@@ -1,19 +1,33 @@
 """`ContextClient`: version 1 of the service, one method for each of its operations."""
 
+from collections.abc import Mapping
+from copy import copy
 from datetime import timedelta
-from typing import Self
+from typing import Self, TypeVar, overload
 
 import requests
 
-from ccs_sdk import _paths
 from ccs_sdk._auth import api_key_auth
-from ccs_sdk._ext import Extension
-from ccs_sdk._json import JSON, JSONObject, Value
+from ccs_sdk._events import OnRequest, OnResponse
+from ccs_sdk._http import HTTP
+from ccs_sdk._json import JSON, Default, JSONObject, Value
 from ccs_sdk._names import Names, check_namespace, check_segment, check_session
-from ccs_sdk._options import DEFAULT_POOL_SIZE, DEFAULT_RETRY, DEFAULT_TIMEOUT, option, setting
+from ccs_sdk._options import (
+    DEFAULT_POOL_SIZE,
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUT,
+    UNCHANGED,
+    Unchanged,
+    call_options,
+    changes,
+    connecting,
+    option,
+    setting,
+)
 from ccs_sdk._pages import DEFAULT_PAGE_SIZE, Pages
 from ccs_sdk._retry import OnRetry, RetryPolicy
 from ccs_sdk._transport import Transport
+from ccs_sdk._typed import as_type
 from ccs_sdk._v1 import Account
 from ccs_sdk.batches import Batch
 from ccs_sdk.handles import NamespaceHandle
@@ -21,6 +35,8 @@ from ccs_sdk.keys import Keys
 from ccs_sdk.models import Namespace, SessionProperties, SessionTTL
 from ccs_sdk.properties import PropertiesHandle
 from ccs_sdk.scopes import Scopes
+
+T = TypeVar("T")
 
 
 class ContextClient:
@@ -55,11 +71,21 @@ class ContextClient:
             for both, or a pair `(connect, read)`. Each is at most 86,400 (a day).
         retry: The retry policy; None disables retries.
         on_retry: Called with a `RetryEvent` before each retry, for logs and metrics.
+        on_request: Called with a `RequestEvent` before each attempt; it may add headers.
+        on_response: Called with a `ResponseEvent` for each response, also for those that are retried
+            or raised as errors.
         pool_size: How many connections are kept open. Set it to the number of threads that share
             the client. Additional threads work too, but their connections are closed after use.
         decimals: Whether to read numbers with a point or an exponent as `decimal.Decimal`, with all
             digits, instead of as floats.
-        http_session: A `requests.Session` to send with, for proxies, certificates or tests. Its
+        default: Called for each value that JSON does not know, for example a datetime or a dataclass;
+            returns what is stored instead. Without it, such values are refused.
+        user_agent: Added to the header `User-Agent`: `airline-bot/1.2`.
+        verify: Whether certificates are verified, or the file of a CA bundle to verify them with.
+        cert: A client certificate: the file with its key, or a pair (certificate, key).
+        proxies: The proxy for each scheme: `{"https": "http://proxy:3128"}`; `all` is every scheme. The
+            default is that of the environment (`HTTPS_PROXY`, `NO_PROXY`).
+        http_session: A `requests.Session` to send with, for its adapters and in tests. Its
             retries and pool are not changed, and `close()` leaves it open. Its settings take
             precedence over the environment. A session that was used before a fork cannot be used
             after it.
@@ -77,28 +103,44 @@ class ContextClient:
         timeout: float | tuple[float, float] = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = DEFAULT_RETRY,
         on_retry: OnRetry | None = None,
+        on_request: OnRequest | None = None,
+        on_response: OnResponse | None = None,
         pool_size: int = DEFAULT_POOL_SIZE,
         decimals: bool = False,
+        default: Default | None = None,
+        user_agent: str | None = None,
+        verify: bool | str = True,
+        cert: str | tuple[str, str] | None = None,
+        proxies: Mapping[str, str] | None = None,
         http_session: requests.Session | None = None,
     ) -> None:
-        auth = api_key_auth(setting(api_key, "api_key", "CCS_API_KEY"))
+        credential = api_key_auth(setting(api_key, "api_key", "CCS_API_KEY"))
         self._transport = Transport(
-            setting(base_url, "base_url", "CCS_URL"),
-            timeout=timeout,
-            retry=retry,
-            on_retry=on_retry,
-            pool_size=pool_size,
-            http_session=http_session,
-            decimals=option("decimals", decimals, bool),
+            HTTP(
+                connecting(
+                    setting(base_url, "base_url", "CCS_URL"),
+                    pool_size=pool_size,
+                    verify=verify,
+                    cert=cert,
+                    proxies=proxies,
+                ),
+                http_session,
+            ),
+            call_options(
+                timeout=timeout,
+                retry=retry,
+                on_retry=on_retry,
+                on_request=on_request,
+                on_response=on_response,
+                decimals=decimals,
+                default=default,
+                user_agent=user_agent,
+            ),
         )
         self._account_id = check_segment(
             setting(account_id, "account_id", "CCS_ACCOUNT"), "account_id"
         )
-        account = _paths.segment(self._account_id)
-        extension = Extension(self._transport, f"/ext/v1/{account}", auth, decimals)
-        self._account = Account(
-            self._transport, f"/v1/account/{account}", auth, decimals, extension
-        )
+        self._account = Account.of(self._transport, self._account_id, credential)
 
     def __repr__(self) -> str:
         return f"ContextClient({self._transport.base_url!r}, {self._account_id!r})"
@@ -112,6 +154,29 @@ class ContextClient:
     def close(self) -> None:
         """Closes the connections, except those of a given `http_session`."""
         self._transport.close()
+
+    def with_options(
+        self,
+        *,
+        timeout: float | tuple[float, float] | Unchanged = UNCHANGED,
+        retry: RetryPolicy | Unchanged | None = UNCHANGED,
+    ) -> Self:
+        """Returns a client with other options that shares the connections of this one.
+
+        ```python
+        client.with_options(timeout=0.5, retry=None).get_property("airline", "hubs")
+        ```
+
+        Closing one of the two closes both.
+
+        Args:
+            timeout: The timeout; see `ContextClient`.
+            retry: The retry policy; None disables retries.
+        """
+        other = copy(self)
+        other._account = self._account.with_options(changes(timeout, retry))  # noqa: SLF001 - of its own class
+        other._transport = other._account.transport  # noqa: SLF001 - of its own class
+        return other
 
     # Handles
 
@@ -191,13 +256,38 @@ class ContextClient:
         place = self._place(namespace, session_id)
         return place.all() if only is None else place.only(only)
 
-    def get_property(self, namespace: str, name: str, *, session_id: str | None = None) -> Value:
+    @overload
+    def get_property(
+        self, namespace: str, name: str, *, session_id: str | None = None
+    ) -> Value: ...
+
+    @overload
+    def get_property(
+        self, namespace: str, name: str, *, session_id: str | None = None, type: type[T]
+    ) -> T: ...
+
+    def get_property(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        session_id: str | None = None,
+        type: type[T] | None = None,  # noqa: A002 - reads well where it is called
+    ) -> Value:
         """Returns the value of one property.
+
+        Args:
+            namespace: The name of the namespace.
+            name: The name of the property.
+            session_id: The session.
+            type: The type of the value; see `PropertiesHandle.get`.
 
         Raises:
             PropertyNotFoundError: It does not exist, or has expired.
+            UnexpectedValueError: The value is not of this type.
         """
-        return self._place(namespace, session_id)[name]
+        value = self._place(namespace, session_id)[name]
+        return value if type is None else as_type(value, type, f"The property {name!r}")
 
     def delete_properties(self, namespace: str, *, session_id: str | None = None) -> None:
         """Deletes all properties of the session, or the namespace's own, and keeps the TTL."""

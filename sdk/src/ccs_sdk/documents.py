@@ -1,21 +1,36 @@
 """`DocumentClient`: version 2 of the service, one method for each of its operations."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from datetime import timedelta
 from typing import Self, TypeVar
 
 import requests
 
 from ccs_sdk import _json, _paths, _wire
-from ccs_sdk._auth import NoAuth, TokenCache, basic_auth, bearer_auth
+from ccs_sdk._auth import basic_auth, bearer_auth
+from ccs_sdk._call import Call
 from ccs_sdk._deadline import Deadline
-from ccs_sdk._json import JSON, JSONObject, Value
+from ccs_sdk._events import OnRequest, OnResponse
+from ccs_sdk._http import HTTP
+from ccs_sdk._json import JSON, Default, JSONObject, Value
 from ccs_sdk._names import Names, check_namespace, check_properties, check_segment, check_session
-from ccs_sdk._options import DEFAULT_POOL_SIZE, DEFAULT_RETRY, DEFAULT_TIMEOUT, option, setting
+from ccs_sdk._options import (
+    DEFAULT_POOL_SIZE,
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUT,
+    UNCHANGED,
+    Unchanged,
+    call_options,
+    changes,
+    connecting,
+    setting,
+)
 from ccs_sdk._process import PerProcess
 from ccs_sdk._reading import Response, read
 from ccs_sdk._retry import OnRetry, RetryPolicy
-from ccs_sdk._transport import Call, Transport
+from ccs_sdk._tokens import TokenCache
+from ccs_sdk._transport import Transport
 from ccs_sdk._ttl import whole_seconds
 from ccs_sdk.errors import AuthenticationError, InvalidArgumentError
 from ccs_sdk.models import Document, DocumentReceipt, Token
@@ -53,8 +68,15 @@ class DocumentClient:
         timeout: Seconds to wait. For this option and the following ones, see `ContextClient`.
         retry: The retry policy; None disables retries.
         on_retry: Called before each retry.
+        on_request: Called before each attempt.
+        on_response: Called for each response.
         pool_size: How many connections are kept open.
         decimals: Whether to read numbers with a point or an exponent as `decimal.Decimal`.
+        default: Called for each value that JSON does not know.
+        user_agent: Added to the header `User-Agent`.
+        verify: Whether certificates are verified, or the file of a CA bundle.
+        cert: A client certificate.
+        proxies: The proxy for each scheme.
         http_session: A `requests.Session` to send with.
 
     Raises:
@@ -71,27 +93,46 @@ class DocumentClient:
         timeout: float | tuple[float, float] = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = DEFAULT_RETRY,
         on_retry: OnRetry | None = None,
+        on_request: OnRequest | None = None,
+        on_response: OnResponse | None = None,
         pool_size: int = DEFAULT_POOL_SIZE,
         decimals: bool = False,
+        default: Default | None = None,
+        user_agent: str | None = None,
+        verify: bool | str = True,
+        cert: str | tuple[str, str] | None = None,
+        proxies: Mapping[str, str] | None = None,
         http_session: requests.Session | None = None,
     ) -> None:
-        self._basic_auth = basic_auth(
+        self._password = basic_auth(
             setting(username, "username", "CCS_USERNAME"),
             setting(password, "password", "CCS_PASSWORD"),
         )
         self._transport = Transport(
-            setting(base_url, "base_url", "CCS_URL"),
-            timeout=timeout,
-            retry=retry,
-            on_retry=on_retry,
-            pool_size=pool_size,
-            http_session=http_session,
-            decimals=option("decimals", decimals, bool),
+            HTTP(
+                connecting(
+                    setting(base_url, "base_url", "CCS_URL"),
+                    pool_size=pool_size,
+                    verify=verify,
+                    cert=cert,
+                    proxies=proxies,
+                ),
+                http_session,
+            ),
+            call_options(
+                timeout=timeout,
+                retry=retry,
+                on_retry=on_retry,
+                on_request=on_request,
+                on_response=on_response,
+                decimals=decimals,
+                default=default,
+                user_agent=user_agent,
+            ),
         )
         self._account_id = check_segment(
             setting(account_id, "account_id", "CCS_ACCOUNT"), "account_id"
         )
-        self._decimals = decimals
         self._tokens = PerProcess(TokenCache)
 
     def __repr__(self) -> str:
@@ -107,6 +148,24 @@ class DocumentClient:
         """Closes the connections, except those of a given `http_session`."""
         self._transport.close()
 
+    def with_options(
+        self,
+        *,
+        timeout: float | tuple[float, float] | Unchanged = UNCHANGED,
+        retry: RetryPolicy | Unchanged | None = UNCHANGED,
+    ) -> Self:
+        """Returns a client with other options that shares the connections and the login of this one.
+
+        Closing one of the two closes both.
+
+        Args:
+            timeout: The timeout; see `ContextClient`.
+            retry: The retry policy; None disables retries.
+        """
+        other = copy(self)
+        other._transport = self._transport.with_options(changes(timeout, retry))  # noqa: SLF001 - of its own class
+        return other
+
     def login(self) -> Token:
         """Logs in now and returns the new token.
 
@@ -119,7 +178,7 @@ class DocumentClient:
 
     def signing_keys(self) -> list[dict[str, Value]]:
         """Returns the public keys that verify the service's tokens, as JSON Web Keys."""
-        call = Call("GET", "/.well-known/jwks.json", NoAuth())
+        call = Call("GET", "/.well-known/jwks.json", None)
         response = self._transport.call(call, self._transport.deadline())
         return self._read(response, _wire.json_web_keys)
 
@@ -197,14 +256,14 @@ class DocumentClient:
         }
         if session_id is not None:
             body["sessionId"] = check_session(session_id)
-        return _json.encode(body, wrapping=2)
+        return _json.encode(body, wrapping=2, default=self._transport.options.default)
 
     def _receipt(self, method: str, path: str, body: bytes) -> DocumentReceipt:
         response = self._call(method, _DOCUMENTS + path, body)
         return self._read(response, _wire.document_receipt)
 
     def _read(self, response: Response, convert: Callable[[Value], T]) -> T:
-        return read(response, convert, decimals=self._decimals)
+        return read(response, convert, decimals=self._transport.options.decimals)
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> Response:
         """Sends a request with the token. If the token is refused early, repeats it with a new one."""
@@ -221,8 +280,8 @@ class DocumentClient:
         return self._tokens.get().current() or self._log_in(deadline)
 
     def _log_in(self, deadline: Deadline, *, always: bool = False) -> Token:
-        call = Call("POST", _LOGIN, self._basic_auth)
-        send = self._transport.attempt(call, deadline)
+        call = Call("POST", _LOGIN, self._password)
+        send = self._transport.attempts(call, deadline)
         tokens = self._tokens.get()
 
         def attempt() -> Token:

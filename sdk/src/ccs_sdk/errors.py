@@ -4,6 +4,7 @@
 CCSError
 ├── ConfigurationError (ValueError)       the settings of a client are missing or invalid
 ├── ClientClosedError (RuntimeError)      the client was closed before the call
+├── UnexpectedValueError (ValueError)     a value is not of the type that the caller asked for
 ├── TransportError                        there is no usable response
 │   ├── ConnectionFailedError             refused, reset, cut off, TLS, name resolution
 │   ├── TimedOutError (TimeoutError)      nothing arrived within the timeout
@@ -77,6 +78,10 @@ class ConfigurationError(CCSError, ValueError):
 
 class ClientClosedError(CCSError, RuntimeError):
     """The client was closed before the call. Nothing was sent."""
+
+
+class UnexpectedValueError(CCSError, ValueError):
+    """The stored value is not of the type that the caller asked for (`get(…, type=…)`)."""
 
 
 class TransportError(CCSError):

@@ -1,13 +1,16 @@
 """Handles of a namespace and of a session."""
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Self
 
 from ccs_sdk import _find, _json, _paths, _wire
 from ccs_sdk._json import JSON
 from ccs_sdk._names import Names, check_properties, check_text
+from ccs_sdk._options import UNCHANGED, Unchanged, changes
 from ccs_sdk._pages import DEFAULT_PAGE_SIZE, Pages
+from ccs_sdk._retry import RetryPolicy
 from ccs_sdk._ttl import whole_seconds
 from ccs_sdk._v1 import Account
 from ccs_sdk.errors import InvalidArgumentError
@@ -20,6 +23,27 @@ class _Handle(PropertiesHandle):
     """What a session and a namespace's own properties have beside their properties."""
 
     __slots__ = ()
+
+    def with_options(
+        self,
+        *,
+        timeout: float | tuple[float, float] | Unchanged = UNCHANGED,
+        retry: RetryPolicy | Unchanged | None = UNCHANGED,
+    ) -> Self:
+        """Returns a handle of the same properties whose calls have other options.
+
+        ```python
+        call.with_options(timeout=0.5, retry=None).get("intent")
+        ```
+
+        Args:
+            timeout: The timeout; see `ContextClient`.
+            retry: The retry policy; None disables retries.
+        """
+        other = copy(self)
+        other._account = self._account.with_options(changes(timeout, retry))  # noqa: SLF001 - of its own class
+        other._extension = other._account.extension  # noqa: SLF001 - of its own class
+        return other
 
     def lease(
         self, seconds: timedelta | int, *, owner: str, on_lost: OnLost | None = None

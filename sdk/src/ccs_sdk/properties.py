@@ -1,6 +1,7 @@
 """The properties of a session or a namespace: what both handles share."""
 
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from typing import Final, TypeVar, overload
 
 from ccs_sdk import _json, _ops, _paths, _wire
 from ccs_sdk._json import JSON, JSONObject, Value
@@ -9,8 +10,14 @@ from ccs_sdk._operations import Operations
 from ccs_sdk._ops import REQUIRED, Place
 from ccs_sdk._responses import is_envelope, property_not_found
 from ccs_sdk._ttl import TTLOrKeep
+from ccs_sdk._typed import as_type
 from ccs_sdk._v1 import Account
 from ccs_sdk.errors import InvalidArgumentError, NotFoundError, PropertyNotFoundError
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+_ABSENT: Final = object()
 
 
 class PropertiesHandle(Operations):
@@ -43,7 +50,8 @@ class PropertiesHandle(Operations):
         self._session_id = None if session_id is None else check_session(session_id)
         place = [name for name in (self._namespace, self._session_id) if name is not None]
         self._path = "".join(f"/{_paths.segment(name)}" for name in place) + "/properties"
-        super().__init__(account.extension, Place(self._namespace, self._session_id))
+        default = account.transport.options.default
+        super().__init__(account.extension, Place(self._namespace, self._session_id, default))
 
     def __repr__(self) -> str:
         place = [repr(name) for name in (self._namespace, self._session_id) if name is not None]
@@ -83,7 +91,7 @@ class PropertiesHandle(Operations):
         if more:
             return self._run(_ops.set_one(self._place, name, value, more))
         if _paths.fits_path(check_property(name)):
-            self._account.write("PUT", self._property(name), _json.encode(value))
+            self._account.write("PUT", self._property(name), self._account.encode(value))
         else:
             self.update({name: value})
         return None
@@ -107,21 +115,49 @@ class PropertiesHandle(Operations):
             self._run(_ops.set_all(self._place, properties, more))
             return
         _json.check_object(properties)
-        self._account.write("PATCH", self._path, _json.encode(properties, wrapping=1))
+        self._account.write("PATCH", self._path, self._account.encode(properties, wrapping=1))
 
-    def get(self, name: str, default: Value = None, *, pointer: str | None = None) -> Value:
+    @overload
+    def get(self, name: str, default: Value = None, *, pointer: str | None = None) -> Value: ...
+
+    @overload
+    def get(
+        self, name: str, default: None = None, *, pointer: str | None = None, type: type[T]
+    ) -> T | None: ...
+
+    @overload
+    def get(self, name: str, default: D, *, pointer: str | None = None, type: type[T]) -> T | D: ...
+
+    def get(
+        self,
+        name: str,
+        default: Value = None,
+        *,
+        pointer: str | None = None,
+        type: type[T] | None = None,  # noqa: A002 - reads well where it is called
+    ) -> Value:
         """Returns the value of one property, or `default` if it does not exist.
 
         Args:
             name: The name of the property.
             default: What is returned if there is no such property, or no such part of it.
             pointer: The part of the value to return, as a JSON pointer (RFC 6901): `/items/0/price`.
+            type: The type of the value. `str`, `bool`, `int`, `float`, `list`, `dict` and pydantic's
+                models need nothing else; dataclasses, `TypedDict`s, datetimes, enums and types like
+                `list[int]` are converted by msgspec (`ccs-sdk[typed]`). None returns any value as it is.
+
+        Raises:
+            UnexpectedValueError: The value is not of this type.
         """
         if pointer is not None:
-            return self._run(_ops.get(self._place, name, default, pointer))
-        # The path of the property is not used: a 404 may also mean a wrong base_url, which must not be
-        # treated as absence.
-        return self.only([name]).get(name, default)
+            value = self._run(_ops.get(self._place, name, _ABSENT, pointer))
+        else:
+            # The path of the property is not used: a 404 may also mean a wrong base_url, which must not
+            # be treated as absence.
+            value = self.only([name]).get(name, _ABSENT)
+        if value is _ABSENT:
+            return default
+        return value if type is None else as_type(value, type, f"The property {name!r}")
 
     def all(self) -> dict[str, Value]:
         """Returns all properties, as values by name."""
