@@ -5,6 +5,7 @@ from pathlib import Path
 from secrets import token_hex
 
 import pytest
+from hypothesis import settings
 
 from ccs_server.settings import Settings
 from ccs_server.store.database import Database
@@ -12,6 +13,10 @@ from tests.support import databases
 from tests.support.clock import Clock
 from tests.support.service import Account, Server, environment, new_account, serving
 from tests.support.users import ordinary_users_directory
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("ccs", deadline=None)
+settings.load_profile("ccs")
 
 
 def pytest_configure(config: pytest.Config) -> None:

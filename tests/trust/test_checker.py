@@ -192,7 +192,7 @@ def histories(draw: st.DrawFn) -> list[Operation]:
 
 
 @given(histories())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_the_checker_agrees_with_trying_every_order(history: list[Operation]) -> None:
     assert (violations(history) == []) == _some_order_fits(history)
 

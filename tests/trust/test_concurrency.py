@@ -43,8 +43,11 @@ DEADLOCKS = Statement.of(
 
 @pytest.fixture(scope="module")
 def server(database_url: str, form: Form) -> Iterator[Server]:
-    """A service with many workers, so that PostgreSQL serves many clients at once."""
-    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
+    """A service with many workers, so that PostgreSQL serves many clients at once.
+
+    Its queue has room for all of them, so that it refuses none while the machine is busy with other tests.
+    """
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off", CCS_QUEUE_LENGTH="64")
     with serving("--workers", form(short="4", full="8"), env=env) as server:
         yield server
 
