@@ -1,6 +1,9 @@
 """Settings: how they are parsed, and that the documentation lists all of them."""
 
+import os
 import re
+import subprocess
+import sys
 from base64 import b64encode, urlsafe_b64encode
 from dataclasses import fields
 from pathlib import Path
@@ -28,6 +31,17 @@ def test_the_documentation_names_every_setting_with_its_default() -> None:
 def _stripped(row: tuple[str, str]) -> tuple[str, str]:
     variable, default = row
     return variable, default.strip()
+
+
+def test_a_user_without_a_home_directory_has_a_data_directory() -> None:
+    """As in a systemd unit with DynamicUser, whose user has neither HOME nor an entry in /etc/passwd."""
+    if os.geteuid() != 0:
+        pytest.skip("NOT TESTED: only root can become a user that does not exist")
+    code = "import os; from ccs_server.settings import Settings; os.setuid(61_184); print(Settings().data_dir)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env={}
+    )
+    assert done.stdout == "/var/lib/ccs\n"
 
 
 def test_an_empty_variable_counts_as_unset() -> None:

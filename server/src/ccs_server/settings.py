@@ -136,7 +136,12 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
 }
 
 
-_DATA_DIR = platformdirs.user_data_path("ccs")
+def _data_dir() -> Path:
+    try:
+        return platformdirs.user_data_path("ccs")
+    except RuntimeError:
+        # A user without a home directory, such as that of a systemd unit with DynamicUser.
+        return Path("/var/lib/ccs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +152,7 @@ class Settings:
     """
 
     database_url: str | None = field(default=None, repr=False)
-    data_dir: Path = _DATA_DIR
+    data_dir: Path = field(default_factory=_data_dir)
     host: str = "127.0.0.1"
     port: Port = Port(8000)
     secret_key: tuple[bytes, ...] = field(default=(), repr=False)
