@@ -36,6 +36,12 @@ def nobodys_directory() -> Iterator[Path]:
         yield directory
 
 
+@pytest.fixture
+def short_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a path short enough for the socket of an embedded database."""
+    return tmp_path_factory.mktemp("s")
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[databases.Cluster]:
     """The PostgreSQL of this test run."""
@@ -69,6 +75,18 @@ def clock(database_url: str) -> Iterator[Clock]:
     clock = Clock(database_url)
     yield clock
     clock.reset()
+
+
+@pytest.fixture
+def own_url(cluster: databases.Cluster) -> str:
+    """A new, migrated database with a movable clock."""
+    return databases.create_migrated_database(cluster, f"own_{token_hex(6)}")
+
+
+@pytest.fixture
+def own_clock(own_url: str) -> Clock:
+    """Moves the clock of the database `own_url`."""
+    return Clock(own_url)
 
 
 @pytest.fixture(scope="session")

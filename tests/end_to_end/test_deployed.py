@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 import requests
 from sqlalchemy import make_url
 
 from ccs_server.embedded import programs
 from tests.support import deployed
+from tests.support.haproxy import HAPROXY, needs_haproxy
 from tests.support.ports import free_port
 from tests.support.service import TIMEOUT_SECONDS, Server, ccs, environment, serving
 from tests.support.users import as_ordinary_user
 from tests.support.waiting import wait_until
 
 HOST = "127.0.0.1"
-HAPROXY = Path("/usr/sbin/haproxy")
 SCRIPTS = deployed.DEPLOY / "database"
 
 
@@ -178,9 +177,7 @@ def is_ready(url: str) -> bool:
         return False
 
 
-@pytest.mark.skipif(
-    not HAPROXY.exists(), reason="deploy/compose.yaml IS NOT TESTED: it takes haproxy"
-)
+@needs_haproxy
 def test_what_compose_starts_serves_on_two_instances_and_copies_to_the_standby(
     nobodys_directory: Path, tmp_path: Path
 ) -> None:

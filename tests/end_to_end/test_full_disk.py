@@ -1,77 +1,24 @@
 """If the disk of the embedded PostgreSQL is full, the service reports it, loses no data, and resumes when it can."""
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from time import monotonic
 
-import psutil
 import pytest
 import requests
 
-from tests.support import namespaces
+from tests.support.disks import Disk, disk
 from tests.support.service import CCS, TIMEOUT_SECONDS, environment
-from tests.support.users import NOBODY, as_ordinary_user
+from tests.support.users import as_ordinary_user
 from tests.support.waiting import wait_until
 
 SHUTDOWN_TIMEOUT = 5
 MARGIN_SECONDS = 3.0
 """A margin for a busy machine, in seconds."""
-
-
-@dataclass(frozen=True)
-class Disk:
-    """A small file system in a mount namespace, visible only to commands that `inside` wraps."""
-
-    mounted_by: int
-    directory: Path
-
-    def inside(self, *command: str) -> list[str]:
-        """Returns the command line that runs a program in the mount namespace."""
-        return ["nsenter", f"--mount=/proc/{self.mounted_by}/ns/mnt", *command]
-
-    def fill(self) -> None:
-        """Fills the remaining space."""
-        with self._filler.open("ab", buffering=0) as file:
-            try:
-                while file.write(bytes(65_536)):
-                    pass
-            except OSError as error:
-                assert error.strerror == os.strerror(28)  # noqa: PT017 - no space left
-
-    def free(self) -> None:
-        """Frees the space again."""
-        self._filler.unlink()
-
-    @property
-    def _filler(self) -> Path:
-        return Path(f"/proc/{self.mounted_by}/root{self.directory}/filler")
-
-
-@contextmanager
-def disk(directory: Path, megabytes: int) -> Iterator[Disk]:
-    """Mounts a disk of an ordinary user during the block."""
-    namespaces.need("--mount")
-    mount = f"mount -t tmpfs -o size={megabytes}m,uid={NOBODY},mode=700 ccs '{directory}' && echo mounted && exec cat"
-    holder = subprocess.Popen(
-        [namespaces.UNSHARE, "--mount", "sh", "-c", mount],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    with holder:
-        assert holder.stdout
-        assert holder.stdout.readline() == "mounted\n"
-        namespace = Path(f"/proc/{holder.pid}/ns/mnt").readlink()
-        yield Disk(holder.pid, directory)
-        # The holder, and a server that was left running there.
-        for process in psutil.process_iter():
-            with suppress(OSError, psutil.NoSuchProcess):
-                if Path(f"/proc/{process.pid}/ns/mnt").readlink() == namespace:
-                    process.kill()
 
 
 class Service:

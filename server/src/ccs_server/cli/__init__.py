@@ -4,6 +4,7 @@ from ccs_server.cli.accounts import credentials, keys
 from ccs_server.cli.audit import audit
 from ccs_server.cli.backup import backup, restore
 from ccs_server.cli.common import Commands
+from ccs_server.cli.doctor import doctor
 from ccs_server.cli.quotas import quotas
 from ccs_server.cli.serve import serve
 from ccs_server.cli.size import size
@@ -24,6 +25,7 @@ main = Commands(
         backup,
         restore,
         size,
+        doctor,
         openapi,
     ],
     context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},

@@ -76,7 +76,7 @@ class EmbeddedPostgres:
         Raises:
             EmbeddedError: the server cannot be started.
         """
-        self._check_length()
+        self.check_path()
         with embedded_errors(self._home):
             self._home.mkdir(parents=True, exist_ok=True)
             with locks.exclusive(self._home / "lock", _never):
@@ -136,7 +136,12 @@ class EmbeddedPostgres:
             fcntl.flock(self._users, fcntl.LOCK_UN)
             self._users.close()
 
-    def _check_length(self) -> None:
+    def check_path(self) -> None:
+        """Checks the length of the directory's path.
+
+        Raises:
+            EmbeddedError: it is too long for the socket inside it.
+        """
         if len(os.fsencode(self._cluster)) > _LONGEST_CLUSTER_PATH:
             longest = _LONGEST_CLUSTER_PATH - len("/postgres")
             raise EmbeddedError(
