@@ -81,8 +81,8 @@ def key_in_greeting(container: Container) -> str:
     """Returns the key that the service prints at its first start."""
     assert container.process.stdout
     for line in container.process.stdout:
-        if line.strip().startswith("ccs_"):
-            return line.strip()
+        if line.strip().startswith("export "):
+            return line.strip().rpartition("CCS_API_KEY=")[2]
     raise AssertionError(f"ended with {container.process.wait()}")
 
 
