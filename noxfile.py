@@ -114,8 +114,15 @@ def bench(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Generate the SDK's reference from its docstrings, as HTML in `build/docs/sdk/`."""
     install(session, "dev", "./sdk")
-    modules = ("ccs_sdk", "ccs_sdk.errors")
+    modules = ("ccs_sdk", "ccs_sdk.aio", "ccs_sdk.errors")
     session.run("pdoc", "--docformat", "google", "--output-directory", "build/docs/sdk", *modules)
+
+
+@nox.session
+def generate(session: nox.Session) -> None:
+    """Generate the SDK's synchronous modules from the asynchronous ones."""
+    install(session, "dev")
+    session.run("python", "sdk/generate.py")
 
 
 @nox.session

@@ -1,13 +1,36 @@
-"""Fixtures of the SDK's tests: clients of a new account on the real server, and a fault proxy."""
+"""Fixtures of the SDK's tests: clients of a new account on the real server, and a fault proxy.
+
+A module with `pytestmark = pytest.mark.usefixtures("both")` runs over the synchronous and the asynchronous clients.
+"""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from ccs_sdk import ContextClient, DocumentClient
 from ccs_server.store.database import Database
+from tests.sdk import blocking
 from tests.sdk.faults import FaultProxy
 from tests.support.service import Account, Server, new_account
+
+
+@pytest.fixture(scope="session", autouse=True)
+def event_loop() -> Iterator[None]:
+    """Ends the event loop of the blocking clients after the tests."""
+    yield
+    blocking.end()
+
+
+@pytest.fixture(params=["sync", "async"])
+def both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Replaces the clients in the test's module, and in this one, by those of the flavour."""
+    for name, kind in blocking.of_flavour(request.param).items():
+        monkeypatch.setitem(globals(), name, kind)
+        module: dict[str, Any] = request.node.obj.__globals__
+        if name in module:
+            monkeypatch.setitem(module, name, kind)
+    return str(request.param)
 
 
 @pytest.fixture

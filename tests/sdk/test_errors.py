@@ -15,6 +15,8 @@ from tests.sdk import faults
 from tests.sdk.faults import FaultProxy
 from tests.support.service import Account
 
+pytestmark = pytest.mark.usefixtures("both")
+
 KEY = "k3y-that-must-stay-hidden"
 PASSWORD = "p4ssword-that-must-stay-hidden"
 

@@ -26,7 +26,9 @@ def test_dunder_all_lists_every_public_name() -> None:
 
 def test_the_public_modules_are_these() -> None:
     modules = {name for name, member in vars(ccs_sdk).items() if inspect.ismodule(member)}
-    assert {name for name in modules if not name.startswith("_")} == PUBLIC_MODULES
+    imported_by_others = {"aio"}
+    public = {name for name in modules if not name.startswith("_")}
+    assert public - imported_by_others == PUBLIC_MODULES
 
 
 @pytest.mark.parametrize("module", [errors, models])
@@ -85,5 +87,5 @@ def test_type_hints_of_every_public_member_resolve_at_run_time() -> None:
 def test_every_public_member_has_a_docstring() -> None:
     members = dict(_members())
     assert "ContextClient.set_property" in members
-    assert "SessionHandle.ttl" in members
+    assert "SessionHandle.set_ttl" in members
     assert [name for name, member in members.items() if not inspect.getdoc(member)] == []

@@ -17,6 +17,8 @@ from ccs_sdk import (
 from tests.sdk.faults import FaultProxy
 from tests.support.service import Account
 
+pytestmark = pytest.mark.usefixtures("both")
+
 
 def test_the_operations_of_a_batch_see_those_before_them(client: ContextClient) -> None:
     with client.batch() as batch:

@@ -19,6 +19,8 @@ from tests.sdk import faults
 from tests.sdk.faults import Exchange, Fault, FaultProxy
 from tests.support.service import Account
 
+pytestmark = pytest.mark.usefixtures("both")
+
 QUICK = RetryPolicy(attempts=4, base_delay=0.001)
 IN_PROGRESS = b'{"code": 409, "status": "Conflict", "message": "The first try still runs."}'
 PASSING = [

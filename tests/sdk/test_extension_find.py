@@ -8,6 +8,8 @@ from ccs_sdk import BadRequestError, ContextClient, Hit
 from tests.sdk.faults import FaultProxy
 from tests.support.service import Account
 
+pytestmark = pytest.mark.usefixtures("both")
+
 
 def _save(client: ContextClient, sessions: int) -> None:
     for number in range(sessions):

@@ -16,6 +16,8 @@ from tests.sdk.faults import FaultProxy
 from tests.support.clock import Clock
 from tests.support.service import Account
 
+pytestmark = pytest.mark.usefixtures("both")
+
 
 @pytest.fixture
 def admin(admins: Account) -> Iterator[ContextClient]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import ccs_sdk
 from ccs_sdk import (
     ConnectionFailedError,
     ContextClient,
@@ -23,6 +24,8 @@ from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+pytestmark = pytest.mark.usefixtures("both")
 
 WAIT_SECONDS = 30
 
@@ -223,10 +226,11 @@ def test_a_lease_may_be_released_early_and_used_again(call: SessionHandle) -> No
     assert call.all() == {"a": 1}
 
 
-def test_the_thread_of_a_lease_ends_with_its_block(call: SessionHandle) -> None:
-    with call.lease(1, owner="bot-7"):
-        assert "ccs-lease" in {thread.name for thread in threading.enumerate()}
-    wait_until(lambda: "ccs-lease" not in {thread.name for thread in threading.enumerate()})
+def test_the_thread_of_a_lease_ends_with_its_block(account: Account) -> None:
+    with ccs_sdk.ContextClient(account.server_url, account.id, api_key=account.key) as client:
+        with client.namespace("airline").lease(1, owner="bot-7"):
+            assert "ccs-lease" in {thread.name for thread in threading.enumerate()}
+        wait_until(lambda: "ccs-lease" not in {thread.name for thread in threading.enumerate()})
 
 
 def test_closing_the_client_ends_the_renewals(account: Account) -> None:

@@ -20,6 +20,8 @@ from tests.sdk import faults
 from tests.sdk.faults import Fault, FaultProxy
 from tests.support.service import Account
 
+pytestmark = pytest.mark.usefixtures("both")
+
 Use = Callable[[SessionHandle], object]
 
 A_TTL = "A ttl must be a timedelta"

@@ -27,6 +27,8 @@ from tests.sdk import faults
 from tests.sdk.faults import Fault, FaultProxy
 from tests.support.service import Account
 
+pytestmark = pytest.mark.usefixtures("both")
+
 QUICK = RetryPolicy(attempts=4, base_delay=0.001)
 PASSING = [
     faults.reset_before,

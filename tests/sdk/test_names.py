@@ -24,6 +24,8 @@ from ccs_server.domain import names as theirs
 from tests.sdk.faults import Exchange, FaultProxy, Response
 from tests.support.service import Account
 
+pytestmark = pytest.mark.usefixtures("both")
+
 AWKWARD_IN_BOTH = [
     "a b",
     " ",

@@ -17,6 +17,8 @@ from ccs_sdk import (
 )
 from tests.support.clock import Clock
 
+pytestmark = pytest.mark.usefixtures("both")
+
 NOTHING_THERE: dict[str, JSON] = {}
 
 

@@ -16,6 +16,8 @@ from ccs_sdk import (
 from tests.support.clock import Clock
 from tests.support.service import Account
 
+pytestmark = pytest.mark.usefixtures("both")
+
 
 @pytest.mark.parametrize("session_id", [None, "conv-1"])
 def test_a_document(

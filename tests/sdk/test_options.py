@@ -267,3 +267,11 @@ def test_proxies_of_a_given_session_take_precedence_over_the_environment(
     session.proxies = {"all": "http://mine"}
     client.delete_namespace("airline")
     assert session.settings["proxies"] == {"all": "http://mine"}
+
+
+@pytest.mark.parametrize(
+    "options", [{"verify": "/ca.pem"}, {"cert": "/both.pem"}, {"proxies": {"all": "http://p"}}]
+)
+def test_a_given_session_has_its_own_settings(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="of the http_session itself"):
+        ContextClient("http://x", "acme", api_key="key", http_session=requests.Session(), **options)

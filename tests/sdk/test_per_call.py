@@ -26,6 +26,8 @@ from tests.sdk import faults
 from tests.sdk.faults import FaultProxy
 from tests.support.service import Account
 
+pytestmark = pytest.mark.usefixtures("both")
+
 QUICK = RetryPolicy(attempts=4, base_delay=0.001)
 
 Connect = Callable[..., ContextClient]

@@ -22,6 +22,8 @@ from ccs_sdk import (
 )
 from tests.support.service import Account
 
+pytestmark = pytest.mark.usefixtures("both")
+
 
 @dataclass
 class Item:

@@ -10,6 +10,7 @@ from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.sdk.test_docs import ROOT, examples, settings
 from tests.support.service import Account, environment
@@ -32,23 +33,32 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory of packages with the wheel and its dependencies only."""
-    site = tmp_path_factory.mktemp("site")
+    return _installed(wheel, tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def async_site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the dependencies of the extra `async`."""
+    return _installed(wheel, tmp_path_factory.mktemp("async-site"), "async")
+
+
+def _installed(wheel: Path, site: Path, extra: str = "") -> Path:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
     subprocess.run([*pip, "--target", site, wheel], check=True)
     installed = Path(sysconfig.get_path("purelib"))
-    for name in _required_by("ccs-sdk"):
+    for name in _required_by("ccs-sdk", extra):
         for top in {Path(file).parts[0] for file in distribution(name).files or ()} - {".."}:
             (site / top).symlink_to(installed / top)
     return site
 
 
-def _required_by(name: str) -> set[str]:
-    """Returns the distributions that `name` requires, directly or indirectly."""
+def _required_by(name: str, extra: str = "") -> set[str]:
+    """Returns the distributions that `name` requires with an extra, directly or indirectly."""
     required: set[str] = set()
     for line in distribution(name).requires or ():
         requirement = Requirement(line)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            required |= {requirement.name} | _required_by(requirement.name)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+            required |= {canonicalize_name(requirement.name)} | _required_by(requirement.name)
     return required
 
 
@@ -67,6 +77,13 @@ def test_a_new_user_stores_and_reads_a_property(
 ) -> None:
     (example,) = examples(SDK / "README.md")
     assert _run(example.code, site, tmp_path, **settings(account)) == example.output
+
+
+def test_a_new_user_does_so_asynchronously(
+    async_site: Path, account: Account, tmp_path: Path
+) -> None:
+    example = next(examples(ROOT / "docs" / "sdk" / "async.md"))
+    assert _run(example.code, async_site, tmp_path, **settings(account)) == example.output
 
 
 def test_the_sdk_imports_only_itself_and_its_dependencies(site: Path, tmp_path: Path) -> None:
@@ -101,7 +118,7 @@ def test_the_wheel_contains_the_package_its_types_and_its_license(packed: ZipFil
     names = set(packed.namelist())
     source = {
         path.relative_to(SDK / "src").as_posix()
-        for path in (SDK / "src" / "ccs_sdk").iterdir()
+        for path in (SDK / "src" / "ccs_sdk").rglob("*")
         if path.suffix == ".py" or path.name == "py.typed"
     }
     assert source == {name for name in names if name.startswith("ccs_sdk/")}

@@ -13,10 +13,10 @@ with ContextClient("http://127.0.0.1:8000", "acme", api_key="…") as client:
 ```
 """
 
+from ccs_sdk._client_options import ClientOptions
 from ccs_sdk._events import OnRequest, OnResponse, RequestEvent, ResponseEvent, recorded_responses
 from ccs_sdk._json import JSON, Default
 from ccs_sdk._names import DEFAULT_SESSION
-from ccs_sdk._options import ClientOptions
 from ccs_sdk._pages import Pages
 from ccs_sdk._retry import OnRetry, RetryEvent, RetryPolicy
 from ccs_sdk._states import LeaseGrant, LeaseHolder, Property

@@ -1,10 +1,13 @@
-"""Credentials as headers, with secrets hidden."""
+"""Credentials as headers, with secrets hidden; a token of v2 until it must be renewed."""
 
 from base64 import b64encode
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Final, NoReturn
 
 from ccs_sdk.errors import ConfigurationError
 from ccs_sdk.models import Token
+
+_EARLY_SECONDS: Final = 60.0
 
 
 class Credential:
@@ -52,3 +55,27 @@ def bearer_auth(token: Token) -> Credential:
 def is_header_text(text: str) -> bool:
     """Returns whether the value of a header can be `text`."""
     return text.isascii() and text.isprintable() and text.strip() == text
+
+
+class KeptToken:
+    """A token until it must be renewed, by a clock that never jumps. It has no lock."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self._token: Token | None = None
+        self._renew_at = 0.0
+
+    def current(self) -> Token | None:
+        """Returns the token, or None if there is none or it must be renewed."""
+        return None if self.clock() >= self._renew_at else self._token
+
+    def keep(self, token: Token, asked_at: float) -> None:
+        """Keeps the token that was asked for at a time of the clock."""
+        lifetime = token.expires_in.total_seconds()
+        self._token = token
+        self._renew_at = asked_at + lifetime - min(_EARLY_SECONDS, lifetime / 10)
+
+    def drop(self, refused: Token) -> None:
+        """Removes the token unless it is another one."""
+        if self._token is refused:
+            self._token = None

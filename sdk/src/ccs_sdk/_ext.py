@@ -1,3 +1,4 @@
+# Generated from aio/_ext.py by sdk/generate.py. Edit that file.
 """Requests to the extension of the service for one account, and the checks of their responses."""
 
 from collections.abc import Callable, Mapping, Sequence
@@ -6,14 +7,13 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from ccs_sdk import _json, _wire
+from ccs_sdk import _bundles, _json
 from ccs_sdk._auth import Credential
 from ccs_sdk._call import Call
 from ccs_sdk._deadline import Deadline
 from ccs_sdk._json import JSON, Value
 from ccs_sdk._ops import Op
 from ccs_sdk._reading import Response, not_from_the_service, read
-from ccs_sdk._responses import property_not_found, status_error
 from ccs_sdk._transport import Transport
 from ccs_sdk.errors import StatusError
 
@@ -71,32 +71,12 @@ class Extension:
     ) -> list[tuple[Any, StatusError | None]]:
         """Performs operations in one request. Returns the result or the error of each.
 
-        An atomic request that writes has a key, so a retry does not perform it twice. One that is not
-        atomic cannot have a key, so it is retried only if performing it twice does no harm.
-
         Raises:
             CCSError: The request failed as a whole.
         """
-        body = b'{"atomic":%s,"ops":[%s]}' % (
-            b"true" if atomic else b"false",
-            b",".join([op.body for op in ops]),
-        )
-        call = Call(
-            "POST",
-            f"{self.path}/ops",
-            self.credential,
-            body,
-            idempotency_key=str(uuid4()) if atomic and any(op.keyed for op in ops) else None,
-            repeatable=atomic or all(op.repeatable for op in ops),
-        )
+        call = _bundles.request(f"{self.path}/ops", self.credential, ops, atomic=atomic)
         response = self._send(call, deadline)
-        plain = read(response, _results(ops), decimals=self._decimals)
-        digits = any(op.exact for op in ops) and not self._decimals
-        exact = read(response, _results(ops), decimals=True) if digits else plain
-        return [
-            _outcome(op, exact[index] if op.exact else plain[index], response)
-            for index, op in enumerate(ops)
-        ]
+        return _bundles.outcomes(response, ops, decimals=self._decimals)
 
     @property
     def _decimals(self) -> bool:
@@ -104,41 +84,3 @@ class Extension:
 
     def _send(self, call: Call, deadline: Deadline | None = None) -> Response:
         return self.transport.call(call, deadline or self.transport.deadline())
-
-
-def _results(ops: Sequence[Op[Any]]) -> Callable[[Value], list[dict[str, Value]]]:
-    def convert(value: Value) -> list[dict[str, Value]]:
-        results = _wire.list_of(_wire.properties)(_wire.properties(value)["results"])
-        if len(results) != len(ops):
-            raise ValueError("one result for each operation expected")
-        return results
-
-    return convert
-
-
-def _outcome(
-    op: Op[T], result: Mapping[str, Value], response: Response
-) -> tuple[T | Any, StatusError | None]:
-    """Returns the result of an operation, or its error."""
-    try:
-        status = _wire.integer(result["status"])
-        if status == HTTPStatus.OK:
-            return op.convert(result), None
-        if op.absent(status):
-            return op.default, None
-        error = _error(status, result, response)
-    except _wire.MALFORMED:
-        error = None
-    if error is None:
-        raise not_from_the_service(response)
-    return None, error
-
-
-def _error(status: int, result: Mapping[str, Value], response: Response) -> StatusError | None:
-    if status < HTTPStatus.BAD_REQUEST:
-        return None
-    if status == HTTPStatus.NOT_FOUND:
-        return property_not_found(body=result, request_id=response.request_id)
-    return status_error(
-        status, _wire.text(result["message"]), result, request_id=response.request_id
-    )

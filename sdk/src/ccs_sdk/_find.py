@@ -1,35 +1,15 @@
-"""Finding sessions by their properties: the query, and the pages of what it finds."""
+# Generated from aio/_find.py by sdk/generate.py. Edit that file.
+"""Finding sessions by their properties: the pages of what is found."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from ccs_sdk import _paths, _wire
 from ccs_sdk._ext import Extension
-from ccs_sdk._json import JSON, Value, check_object
-from ccs_sdk._names import Names, check_properties, check_text
-from ccs_sdk.errors import InvalidArgumentError
+from ccs_sdk._json import JSON, Value
 from ccs_sdk.models import Hit
 
 T = TypeVar("T")
-
-
-def query(where: Mapping[str, JSON] | None, prefix: str) -> dict[str, JSON]:
-    """Returns what the sessions must fulfil, or raises InvalidArgumentError."""
-    conditions: Mapping[str, JSON] = {} if where is None else where
-    check_object(conditions, "where")
-    return {"where": conditions, "sessionPrefix": check_text(prefix, "A prefix")}
-
-
-def wanted(fields: Names | bool) -> dict[str, JSON]:  # noqa: FBT001 - as in the contract
-    """Returns which properties the hits contain, or raises InvalidArgumentError."""
-    return {"fields": fields if isinstance(fields, bool) else check_properties(fields)}
-
-
-def check_limit(number: object, what: str) -> int:
-    """Returns a number of hits, or raises InvalidArgumentError."""
-    if type(number) is not int or number < 1:
-        raise InvalidArgumentError(f"{what} must be a whole number (int), 1 or more.")
-    return number
 
 
 def hits(
@@ -46,7 +26,8 @@ def hits(
         size = page_size if left is None else min(left, page_size)
         request = {**body, "limit": size}
         page, after = _page(extension, namespace, request, after, _wire.page_of_hits)
-        yield from page
+        for found in page:
+            yield found
         if after is None:
             return
         left = None if left is None else left - len(page)

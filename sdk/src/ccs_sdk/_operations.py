@@ -1,12 +1,13 @@
+# Generated from aio/_operations.py by sdk/generate.py. Edit that file.
 """What handles do with the extension of the service: writes that depend on what is stored."""
 
 import random
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Final, TypeVar
 
 from ccs_sdk import _ops
+from ccs_sdk._concurrency import sleep
 from ccs_sdk._ext import Extension
 from ccs_sdk._json import JSON, Value
 from ccs_sdk._names import Names
@@ -102,7 +103,7 @@ class Operations:
             else:
                 return value
             # A random pause, so that callers that collided do not collide again.
-            time.sleep(random.random() * min(_LONGEST_PAUSE, 0.005 * 2**attempt))  # noqa: S311
+            sleep(random.random() * min(_LONGEST_PAUSE, 0.005 * 2**attempt))  # noqa: S311
         raise AssertionError  # the last try returned or raised
 
     def touch(

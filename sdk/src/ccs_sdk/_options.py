@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypedDict, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -29,24 +29,6 @@ Timeout: TypeAlias = float | tuple[float, float]
 
 Cert: TypeAlias = str | tuple[str, str]
 """The file of a client certificate with its key, or the two files."""
-
-
-class ClientOptions(TypedDict, total=False):
-    """The options of both clients, for functions that pass them on. `ContextClient` describes each."""
-
-    timeout: float | tuple[float, float]
-    retry: RetryPolicy | None
-    on_retry: OnRetry | None
-    on_request: OnRequest | None
-    on_response: OnResponse | None
-    pool_size: int
-    decimals: bool
-    default: Default | None
-    user_agent: str | None
-    verify: bool | str
-    cert: str | tuple[str, str] | None
-    proxies: Mapping[str, str] | None
-    http_session: requests.Session | None
 
 
 class Unchanged:

@@ -1,3 +1,4 @@
+# Generated from aio/_pages.py by sdk/generate.py. Edit that file.
 """Listings that fetch their pages as needed."""
 
 from collections.abc import Callable, Iterator
@@ -34,7 +35,8 @@ class Pages(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         for page in self.pages():
-            yield from page
+            for item in page:
+                yield item
 
     def page(self, number: int) -> list[T]:
         """Returns the page with this number, counted from 0. Past the end it is empty."""

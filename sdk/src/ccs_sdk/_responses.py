@@ -15,6 +15,7 @@ from ccs_sdk._retry import parse_retry_after
 from ccs_sdk.errors import (
     BadAnswerError,
     CCSError,
+    NotFoundError,
     PropertyNotFoundError,
     ServerError,
     StatusError,
@@ -113,6 +114,15 @@ def property_not_found(body: Value = None, request_id: str | None = None) -> Pro
         "There is no such property; it was never saved, was deleted or has expired.",
         body=body,
         request_id=request_id,
+    )
+
+
+def absent_or_elsewhere(error: NotFoundError) -> NotFoundError:
+    """Returns a PropertyNotFoundError if the 404 is the service's, and `error` if it is a proxy's."""
+    if not is_envelope(error.body):
+        return error
+    return PropertyNotFoundError(
+        error.message, body=error.body, request_id=error.request_id, retry_after=error.retry_after
     )
 
 

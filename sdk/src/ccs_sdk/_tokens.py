@@ -6,30 +6,26 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from copy import copy
 
+from ccs_sdk._auth import KeptToken
 from ccs_sdk.errors import CCSError, ConnectionFailedError, TimedOutError
 from ccs_sdk.models import Token
-
-_EARLY_SECONDS = 60.0
 
 
 class TokenCache:
     """One token for all threads, fetched when first needed and renewed before it expires.
 
-    One thread logs in, and the others wait for its result. Expiry is measured by the monotonic
-    clock, which never jumps.
+    One thread logs in, and the others wait for its result.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
         self._lock = threading.Lock()  # never held during a login
+        self._kept = KeptToken(clock)
         self._login: Future[Token] | None = None
-        self._token: Token | None = None
-        self._renew_at = 0.0
 
     def current(self) -> Token | None:
         """Returns the token to send, or None if there is none or it must be renewed."""
         with self._lock:
-            return self._current()
+            return self._kept.current()
 
     def renew(self, log_in: Callable[[], Token], max_wait: float, *, always: bool = False) -> Token:
         """Returns the current token, or that of a login in progress, or logs in.
@@ -47,7 +43,7 @@ class TokenCache:
             TimedOutError: Another thread's login took longer than `max_wait`.
         """
         with self._lock:
-            token = None if always else self._current()
+            token = None if always else self._kept.current()
             if token is not None:
                 return token
             waits = self._login is not None
@@ -57,14 +53,10 @@ class TokenCache:
     def drop(self, refused: Token) -> None:
         """Removes the token that the service refused, unless it was replaced meanwhile."""
         with self._lock:
-            if self._token is refused:
-                self._token = None
-
-    def _current(self) -> Token | None:
-        return None if self._clock() >= self._renew_at else self._token
+            self._kept.drop(refused)
 
     def _log_in(self, login: "Future[Token]", log_in: Callable[[], Token]) -> Token:
-        asked_at = self._clock()
+        asked_at = self._kept.clock()
         try:
             token = log_in()
         except BaseException as error:
@@ -73,11 +65,9 @@ class TokenCache:
             interrupted = ConnectionFailedError("The login was interrupted.")
             login.set_exception(copy(error) if isinstance(error, CCSError) else interrupted)
             raise
-        lifetime = token.expires_in.total_seconds()
         with self._lock:
             self._login = None
-            self._token = token
-            self._renew_at = asked_at + lifetime - min(_EARLY_SECONDS, lifetime / 10)
+            self._kept.keep(token, asked_at)
         login.set_result(token)
         return token
 

@@ -1,3 +1,4 @@
+# Generated from aio/_transport.py by sdk/generate.py. Edit that file.
 """Sends requests and retries them. All requests of the SDK go through this module."""
 
 import time
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 from ccs_sdk import _events, _responses
 from ccs_sdk._call import REQUEST_ID, Call, RawResponse
+from ccs_sdk._concurrency import sleep
 from ccs_sdk._deadline import Deadline
 from ccs_sdk._events import RequestEvent, ResponseEvent
 from ccs_sdk._http import HTTP
@@ -60,7 +62,9 @@ class Transport:
             CCSError: The last attempt failed, or the body is too large.
         """
         send = self.attempts(call, deadline)
-        return self.retry(call, send, deadline) if call.repeatable else send()
+        if not call.repeatable:
+            return send()
+        return self.retry(call, send, deadline)
 
     def attempts(self, call: Call, deadline: Deadline) -> Callable[[], Response]:
         """Returns a function that sends the request once. Each time, the request id is the same."""
@@ -81,7 +85,7 @@ class Transport:
             _events.log_retry(event)
             if self.options.on_retry is not None:
                 self.options.on_retry(event)
-            time.sleep(delay)
+            sleep(delay)
 
 
 class _Attempts:

@@ -32,3 +32,9 @@ def ttl_or_keep(ttl: object) -> int | str:
             return ttl
         raise InvalidArgumentError("A ttl must be a timedelta, an int of whole seconds, or 'keep'.")
     return whole_seconds(ttl)
+
+
+def refuse_none(ttl: object, whose: str, instead: str) -> None:
+    """Raises InvalidArgumentError if `ttl` is None."""
+    if ttl is None:
+        raise InvalidArgumentError(f"{whose} cannot be set to None; {instead}.")

@@ -1,3 +1,4 @@
+# Generated from aio/_v1.py by sdk/generate.py. Edit that file.
 """Requests to version 1 of the service for one account, and the checks of their responses."""
 
 from collections.abc import Callable, Mapping

@@ -1,3 +1,4 @@
+# Generated from aio/client.py by sdk/generate.py. Edit that file.
 """`ContextClient`: version 1 of the service, one method for each of its operations."""
 
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ T = TypeVar("T")
 class ContextClient:
     """A client of version 1, with the account's API key.
 
-    Threads may share it, and so may the processes of a server that forks: each process opens its own
+    Threads may share it, and so may the processes of a server that forks: each process has its own
     connections. Close it, or use it in a `with` statement; later calls raise `ClientClosedError`. It
     cannot be pickled, because it holds the key.
 
@@ -85,10 +86,9 @@ class ContextClient:
         cert: A client certificate: the file with its key, or a pair (certificate, key).
         proxies: The proxy for each scheme: `{"https": "http://proxy:3128"}`; `all` is every scheme. The
             default is that of the environment (`HTTPS_PROXY`, `NO_PROXY`).
-        http_session: A `requests.Session` to send with, for its adapters and in tests. Its
-            retries and pool are not changed, and `close()` leaves it open. Its settings take
-            precedence over the environment. A session that was used before a fork cannot be used
-            after it.
+        http_session: A `requests.Session` to send with, for its adapters and in tests. Its retries and
+            pool are not changed, and `close()` leaves it open. Its settings take precedence over the
+            environment. A session that was used before a fork cannot be used after it.
 
     Raises:
         ConfigurationError: A setting is missing or invalid.

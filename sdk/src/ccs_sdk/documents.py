@@ -1,3 +1,4 @@
+# Generated from aio/documents.py by sdk/generate.py. Edit that file.
 """`DocumentClient`: version 2 of the service, one method for each of its operations."""
 
 from collections.abc import Callable, Mapping
@@ -44,9 +45,9 @@ _LOGIN = "/v2/authenticate/login"
 class DocumentClient:
     """A client of version 2, with a user name and a password.
 
-    Threads may share it, and so may the processes of a server that forks: each process logs in
-    separately and opens its own connections. Close it, or use it in a `with` statement; later calls
-    raise `ClientClosedError`. It cannot be pickled, because it holds the password.
+    Threads may share it, and so may the processes of a server that forks: each process has its own
+    connections. Close it, or use it in a `with` statement; later calls raise `ClientClosedError`. It
+    cannot be pickled, because it holds the password.
 
     Version 2 treats the properties of one namespace and session as one document. It reads and
     writes the same store as version 1. The client logs in when it is first used, keeps the token,
@@ -284,8 +285,11 @@ class DocumentClient:
         send = self._transport.attempts(call, deadline)
         tokens = self._tokens.get()
 
+        def log_in() -> Token:
+            return self._read(send(), _wire.token)
+
         def attempt() -> Token:
             max_wait = self._transport.max_wait(deadline)
-            return tokens.renew(lambda: self._read(send(), _wire.token), max_wait, always=always)
+            return tokens.renew(log_in, max_wait, always=always)
 
         return self._transport.retry(call, attempt, deadline)

@@ -1,3 +1,4 @@
+# Generated from aio/handles.py by sdk/generate.py. Edit that file.
 """Handles of a namespace and of a session."""
 
 from collections.abc import Iterator, Mapping
@@ -5,15 +6,15 @@ from copy import copy
 from datetime import timedelta
 from typing import Literal, Self
 
-from ccs_sdk import _find, _json, _paths, _wire
+from ccs_sdk import _find, _json, _paths, _queries, _wire
 from ccs_sdk._json import JSON
+from ccs_sdk._mapping import NamespaceTTLSyntax, SessionTTLSyntax
 from ccs_sdk._names import Names, check_properties, check_text
 from ccs_sdk._options import UNCHANGED, Unchanged, changes
 from ccs_sdk._pages import DEFAULT_PAGE_SIZE, Pages
 from ccs_sdk._retry import RetryPolicy
-from ccs_sdk._ttl import whole_seconds
+from ccs_sdk._ttl import refuse_none, whole_seconds
 from ccs_sdk._v1 import Account
-from ccs_sdk.errors import InvalidArgumentError
 from ccs_sdk.leases import Lease, OnLost
 from ccs_sdk.models import FOREVER, Hit, SessionProperties, SessionToken, SessionTTL
 from ccs_sdk.properties import PropertiesHandle
@@ -96,7 +97,7 @@ class _Handle(PropertiesHandle):
         return self._extension.post("/tokens", body, _wire.session_token, keyed=False)
 
 
-class SessionHandle(_Handle):
+class SessionHandle(_Handle, SessionTTLSyntax):
     """One session of a namespace, for example a conversation, a user or a task."""
 
     __slots__ = ()
@@ -108,22 +109,22 @@ class SessionHandle(_Handle):
         """The session's id."""
         return self._session_id
 
-    @property
-    def ttl(self) -> timedelta | None:
-        """The session's TTL, or None if it has none and the namespace's TTL is in force.
-
-        Set it to a timedelta or whole seconds; `FOREVER` (zero) means forever, even if the namespace
-        has a TTL. It applies from the next write of each property. None cannot be set, because
-        the service removes a session's TTL only together with the session.
-        """
+    def get_ttl(self) -> timedelta | None:
+        """Returns the session's TTL, or None if it has none and the namespace's TTL is in force."""
         for session in self._account.list_session_ttls(self._namespace):
             if session.session_id == self._session_id:
                 return session.ttl
         return None
 
-    @ttl.setter
-    def ttl(self, ttl: timedelta | int) -> None:
-        _refuse_none(ttl, "A session's TTL", "set FOREVER, or drop() the session")
+    def set_ttl(self, ttl: timedelta | int) -> None:
+        """Sets the session's TTL, which applies from the next write of each property.
+
+        Args:
+            ttl: A timedelta, or whole seconds; `FOREVER` (zero) means forever, even if the namespace
+                has a TTL. None cannot be set, because the service removes a session's TTL only
+                together with the session.
+        """
+        refuse_none(ttl, "A session's TTL", "set FOREVER, or drop() the session")
         self._account.set_session_ttl(self._namespace, self._session_id, ttl)
 
     def drop(self) -> None:
@@ -132,7 +133,7 @@ class SessionHandle(_Handle):
         self._account.write("DELETE", f"{path}/{_paths.segment(self._session_id)}")
 
 
-class NamespaceHandle(_Handle):
+class NamespaceHandle(_Handle, NamespaceTTLSyntax):
     """One namespace: its own properties, its sessions and its TTL."""
 
     __slots__ = ()
@@ -149,20 +150,20 @@ class NamespaceHandle(_Handle):
         """Returns a handle of a session, which need not exist yet, without sending a request."""
         return SessionHandle(self._account, self._namespace, session_id)
 
-    @property
-    def ttl(self) -> timedelta:
-        """The namespace's TTL, or `FOREVER` (zero) if it has none.
-
-        Set it to a timedelta or whole seconds. It applies from the next write of each property.
-        """
+    def get_ttl(self) -> timedelta:
+        """Returns the namespace's TTL, or `FOREVER` (zero) if it has none."""
         for namespace in self._account.list_namespaces():
             if namespace.name == self._namespace:
                 return namespace.ttl
         return FOREVER
 
-    @ttl.setter
-    def ttl(self, ttl: timedelta | int) -> None:
-        _refuse_none(ttl, "A namespace's TTL", "set FOREVER, which removes it")
+    def set_ttl(self, ttl: timedelta | int) -> None:
+        """Sets the namespace's TTL, which applies from the next write of each property.
+
+        Args:
+            ttl: A timedelta, or whole seconds; `FOREVER` (zero) removes it.
+        """
+        refuse_none(ttl, "A namespace's TTL", "set FOREVER, which removes it")
         self.register(ttl=ttl)
 
     def register(self, *, ttl: timedelta | int | None = None) -> None:
@@ -209,15 +210,15 @@ class NamespaceHandle(_Handle):
             limit: How many sessions are found at most; None for all.
             page_size: The number of sessions for each request, 1 to 1,000.
         """
-        body = {**_find.query(where, prefix), **_find.wanted(fields)}
+        body = {**_queries.query(where, prefix), **_queries.wanted(fields)}
         if limit is not None:
-            _find.check_limit(limit, "limit")
-        size = _find.check_limit(page_size, "page_size")
+            _queries.check_limit(limit, "limit")
+        size = _queries.check_limit(page_size, "page_size")
         return _find.hits(self._extension, self._namespace, body, limit, size)
 
     def count(self, *, where: Mapping[str, JSON] | None = None, prefix: str = "") -> int:
         """Returns how many sessions `find` would find. It sends a request for each 10,000 sessions."""
-        return _find.count(self._extension, self._namespace, _find.query(where, prefix))
+        return _find.count(self._extension, self._namespace, _queries.query(where, prefix))
 
     def list_session_ttls(self) -> list[SessionTTL]:
         """Returns the sessions that have a TTL."""
@@ -226,8 +227,3 @@ class NamespaceHandle(_Handle):
     def drop(self) -> None:
         """Deletes the namespace with its properties, sessions and TTLs."""
         self._account.write("DELETE", f"/{_paths.segment(self._namespace)}")
-
-
-def _refuse_none(ttl: object, whose: str, instead: str) -> None:
-    if ttl is None:
-        raise InvalidArgumentError(f"{whose} cannot be set to None; {instead}.")

@@ -1,3 +1,4 @@
+# Generated from aio/keys.py by sdk/generate.py. Edit that file.
 """The keys of an account: made, listed, replaced and deleted with a key of the scope `admin`."""
 
 import builtins

@@ -1,3 +1,4 @@
+# Generated from aio/leases.py by sdk/generate.py. Edit that file.
 """The lease of a session: while it is held, its writes take place, and those of earlier holders do not.
 
 A thread renews it at each third of its time. Locks are not used, so a process that is forked meanwhile
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import TypeAlias
 
 from ccs_sdk import _ops
+from ccs_sdk._concurrency import Background, cleanup
 from ccs_sdk._deadline import Deadline
 from ccs_sdk._ops import Op, Place, T
 from ccs_sdk._states import LeaseGrant
@@ -57,21 +59,22 @@ class Turn(PropertiesHandle):
         "_lasts_until",
         "_lost",
         "_process",
+        "_renewal",
         "_request",
-        "_stop",
         "_token",
     )
 
-    def __init__(self, request: _Request, grant: LeaseGrant, asked_at: float) -> None:
+    def __init__(
+        self, request: _Request, grant: LeaseGrant, asked_at: float, renewal: Background
+    ) -> None:
         super().__init__(request.account, request.place.namespace, request.place.session_id)
         self._request = request
         self._token = grant.fence
         self._process = os.getpid()
-        self._stop = threading.Event()
+        self._renewal = renewal
         self._first_to_lose = threading.Lock()  # taken once, and never waited for
         self._lost = False
         self._extend(grant, asked_at)
-        threading.Thread(target=self._renew, name="ccs-lease", daemon=True).start()
 
     @property
     def owner(self) -> str:
@@ -101,10 +104,10 @@ class Turn(PropertiesHandle):
         Raises:
             LeaseLostError: The lease was lost before.
         """
-        if os.getpid() != self._process or self._stop.is_set():
+        if os.getpid() != self._process or self._renewal.stopped:
             return
         # A renewal that is under way is not waited for: after the release, the service refuses it.
-        self._stop.set()
+        self._renewal.stop()
         if time.monotonic() >= self._lasts_until:
             self._lose()
         if self._lost:
@@ -112,7 +115,7 @@ class Turn(PropertiesHandle):
         self._extension.run(_ops.release(self._place, self._token))
 
     def _fence(self, fence: int | None) -> int | None:
-        if self._stop.is_set():
+        if self._renewal.stopped:
             raise LeaseLostError("The lease was released; take it again.")
         if self._lost:
             raise LeaseLostError(_LOST)
@@ -125,12 +128,12 @@ class Turn(PropertiesHandle):
             self._lose()
             raise
 
-    def _renew(self) -> None:
-        """Renews the lease until it is released or lost. It runs in its own thread."""
+    def renew(self) -> None:
+        """Renews the lease until it is released or lost. The lease's block runs it in the background."""
         seconds = self._request.seconds
         renewal = _ops.lease(self._place, seconds, self.owner, self._token)
         pause = seconds / 3
-        while not self._stop.wait(pause):
+        while not self._renewal.wait(pause):
             asked_at = time.monotonic()
             try:
                 grant = self._extension.run(renewal, Deadline(self._lasts_until))
@@ -143,7 +146,7 @@ class Turn(PropertiesHandle):
             else:
                 self._extend(grant, asked_at)
                 pause = seconds / 3
-        if not self._stop.is_set():
+        if not self._renewal.stopped:
             self._lose()
 
     def _extend(self, grant: LeaseGrant, asked_at: float) -> None:
@@ -170,15 +173,20 @@ class Lease:
     the end of the block raise `LeaseLostError`.
     """
 
-    __slots__ = ("_request", "_turn")
+    __slots__ = ("_renewal", "_request", "_turn")
 
     def __init__(
-        self, account: Account, place: Place, seconds: TTL, owner: str, on_lost: OnLost | None
+        self,
+        account: Account,
+        place: Place,
+        seconds: TTL,
+        owner: str,
+        on_lost: OnLost | None,
     ) -> None:
         _ops.lease(place, seconds, owner, None)  # refuses invalid arguments before the block begins
         if on_lost is not None and not callable(on_lost):
             raise InvalidArgumentError(
-                f"on_lost must be a function of a Turn, not {type(on_lost).__name__}."
+                f"on_lost must be a function of the turn, not {type(on_lost).__name__}."
             )
         self._request = _Request(account, place, whole_seconds(seconds), owner, on_lost)
         self._turn: Turn | None = None
@@ -195,7 +203,9 @@ class Lease:
         grant = request.account.extension.run(
             _ops.lease(request.place, request.seconds, request.owner, None)
         )
-        self._turn = Turn(request, grant, asked_at)
+        self._renewal = Background()
+        self._turn = Turn(request, grant, asked_at, self._renewal)
+        self._renewal.start(self._turn.renew)
         return self._turn
 
     def __exit__(
@@ -208,9 +218,12 @@ class Lease:
             return
         turn, self._turn = self._turn, None
         try:
-            turn.release()
+            with cleanup(error):
+                turn.release()
         except CCSError as failure:
             if error is None:
                 raise
             # The error of the block tells more. The lease ends by itself.
             error.add_note(f"The lease was not released: {failure}")
+        finally:
+            self._renewal.finish()

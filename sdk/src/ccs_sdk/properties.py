@@ -1,3 +1,4 @@
+# Generated from aio/properties.py by sdk/generate.py. Edit that file.
 """The properties of a session or a namespace: what both handles share."""
 
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
@@ -5,14 +6,15 @@ from typing import Final, TypeVar, overload
 
 from ccs_sdk import _json, _ops, _paths, _wire
 from ccs_sdk._json import JSON, JSONObject, Value
+from ccs_sdk._mapping import MappingSyntax
 from ccs_sdk._names import Names, check_namespace, check_properties, check_property, check_session
 from ccs_sdk._operations import Operations
 from ccs_sdk._ops import REQUIRED, Place
-from ccs_sdk._responses import is_envelope, property_not_found
+from ccs_sdk._responses import absent_or_elsewhere, property_not_found
 from ccs_sdk._ttl import TTLOrKeep
 from ccs_sdk._typed import as_type
 from ccs_sdk._v1 import Account
-from ccs_sdk.errors import InvalidArgumentError, NotFoundError, PropertyNotFoundError
+from ccs_sdk.errors import InvalidArgumentError, NotFoundError
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -20,18 +22,16 @@ D = TypeVar("D")
 _ABSENT: Final = object()
 
 
-class PropertiesHandle(Operations):
+class PropertiesHandle(Operations, MappingSyntax):
     """The properties of a session, or a namespace's own. Each use sends a request.
 
-    It can be used like a mapping:
-
     ```python
-    place["intent"] = "rebook"    # saves
-    place["intent"]               # reads, or raises PropertyNotFoundError, which is a KeyError
+    place["intent"] = "rebook"  # saves
+    place["intent"]  # reads, or raises PropertyNotFoundError, which is a KeyError
     "intent" in place
-    del place["intent"]           # no error if it does not exist, unlike a dict
+    del place["intent"]  # no error if it does not exist, unlike a dict
     for name in place: ...
-    place.items()                 # also keys() and values(): a snapshot at the time of the call
+    place.items()  # also keys() and values(): a snapshot at the time of the call
     ```
 
     `dict(place)` sends one request for each property; `all()` returns the same with one request. There
@@ -154,7 +154,8 @@ class PropertiesHandle(Operations):
         else:
             # The path of the property is not used: a 404 may also mean a wrong base_url, which must not
             # be treated as absence.
-            value = self.only([name]).get(name, _ABSENT)
+            found = self.only([name])
+            value = found.get(name, _ABSENT)
         if value is _ABSENT:
             return default
         return value if type is None else as_type(value, type, f"The property {name!r}")
@@ -210,15 +211,18 @@ class PropertiesHandle(Operations):
 
     def keys(self) -> KeysView[str]:
         """Returns the names of all properties, read at the time of the call."""
-        return self.all().keys()
+        everything = self.all()
+        return everything.keys()
 
     def values(self) -> ValuesView[Value]:
         """Returns the values of all properties, read at the time of the call."""
-        return self.all().values()
+        everything = self.all()
+        return everything.values()
 
     def items(self) -> ItemsView[str, Value]:
         """Returns all properties with their values, read at the time of the call."""
-        return self.all().items()
+        everything = self.all()
+        return everything.items()
 
     def pop(self, name: str, default: Value = REQUIRED) -> Value:
         """Deletes one property and returns its value, or `default` if it does not exist.
@@ -254,29 +258,16 @@ class PropertiesHandle(Operations):
         try:
             return self._account.read(self._property(name), _wire.anything)
         except NotFoundError as error:
-            failure = _property_not_found(error)
+            failure = absent_or_elsewhere(error)
         raise failure
 
-    def __setitem__(self, name: str, value: JSON) -> None:
-        self.set(name, value)
-
-    def __delitem__(self, name: str) -> None:
-        self.delete(name)
-
-    def __contains__(self, name: str) -> bool:
+    def has(self, name: str) -> bool:
+        """Returns whether a property exists."""
         return bool(self.only([name]))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.all())
+        for name in self.all():
+            yield name
 
     def _property(self, name: str) -> str:
         return f"{self._path}/{_paths.segment(name)}"
-
-
-def _property_not_found(error: NotFoundError) -> NotFoundError:
-    """Returns a PropertyNotFoundError if the 404 is the service's, and `error` if it is a proxy's."""
-    if not is_envelope(error.body):
-        return error
-    return PropertyNotFoundError(
-        error.message, body=error.body, request_id=error.request_id, retry_after=error.retry_after
-    )

@@ -1,3 +1,4 @@
+# Generated from aio/scopes.py by sdk/generate.py. Edit that file.
 """The three usual scopes of bots: global, user and conversation.
 
 They are a convention for session ids, shared by all programs that use a namespace:

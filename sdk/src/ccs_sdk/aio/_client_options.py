@@ -1,0 +1,28 @@
+"""The options of clients as a type, for functions that pass them on."""
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+import httpx2
+
+from ccs_sdk._events import OnRequest, OnResponse
+from ccs_sdk._json import Default
+from ccs_sdk._retry import OnRetry, RetryPolicy
+
+
+class AsyncClientOptions(TypedDict, total=False):
+    """The options of both clients, for functions that pass them on. `AsyncContextClient` describes each."""
+
+    timeout: float | tuple[float, float]
+    retry: RetryPolicy | None
+    on_retry: OnRetry | None
+    on_request: OnRequest | None
+    on_response: OnResponse | None
+    pool_size: int
+    decimals: bool
+    default: Default | None
+    user_agent: str | None
+    verify: bool | str
+    cert: str | tuple[str, str] | None
+    proxies: Mapping[str, str] | None
+    http_client: httpx2.AsyncClient | None

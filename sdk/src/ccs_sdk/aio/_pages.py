@@ -1,0 +1,54 @@
+"""Listings that fetch their pages as needed."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+DEFAULT_PAGE_SIZE = 100
+
+
+class AsyncPages(Generic[T]):
+    """A lazy listing: `async for item in listing` requests a page when the previous one is used up.
+
+    Each loop starts from the beginning. A service without the parameter `after` finds a page by its
+    position in the list, so sessions may be missed or repeated if others are saved or deleted
+    during the loop. To delete sessions in the loop, make a list of it first.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[int, int, str | None], Awaitable[list[T]]],
+        page_size: int,
+        session_id: Callable[[T], str],
+        path: str,
+    ) -> None:
+        self._fetch = fetch
+        self._session_id = session_id
+        self._page_size = page_size
+        self._path = path
+
+    def __repr__(self) -> str:
+        return f"<AsyncPages of {self._path}, page_size={self._page_size!r}>"
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        async for page in self.pages():
+            for item in page:
+                yield item
+
+    async def page(self, number: int) -> list[T]:
+        """Returns the page with this number, counted from 0. Past the end it is empty."""
+        return await self._fetch(number, self._page_size, None)
+
+    async def pages(self) -> AsyncIterator[list[T]]:
+        """Iterates over all non-empty pages, lazily."""
+        after = None
+        for number in count():
+            # The number is for a service that ignores `after`. With `after`, all pages cost the same.
+            page = await self._fetch(number, self._page_size, after)
+            if page:
+                yield page
+            if len(page) < self._page_size:
+                return
+            after = self._session_id(page[-1])

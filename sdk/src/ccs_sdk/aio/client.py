@@ -1,0 +1,360 @@
+"""`AsyncContextClient`: version 1 of the service, one method for each of its operations."""
+
+from collections.abc import Mapping
+from copy import copy
+from datetime import timedelta
+from typing import Self, TypeVar, overload
+
+import httpx2
+
+from ccs_sdk._auth import api_key_auth
+from ccs_sdk._events import OnRequest, OnResponse
+from ccs_sdk._json import JSON, Default, JSONObject, Value
+from ccs_sdk._names import Names, check_namespace, check_segment, check_session
+from ccs_sdk._options import (
+    DEFAULT_POOL_SIZE,
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUT,
+    UNCHANGED,
+    Unchanged,
+    call_options,
+    changes,
+    connecting,
+    option,
+    setting,
+)
+from ccs_sdk._retry import OnRetry, RetryPolicy
+from ccs_sdk._typed import as_type
+from ccs_sdk.aio._http import AsyncHTTP
+from ccs_sdk.aio._pages import DEFAULT_PAGE_SIZE, AsyncPages
+from ccs_sdk.aio._transport import AsyncTransport
+from ccs_sdk.aio._v1 import AsyncAccount
+from ccs_sdk.aio.batches import AsyncBatch
+from ccs_sdk.aio.handles import AsyncNamespaceHandle
+from ccs_sdk.aio.keys import AsyncKeys
+from ccs_sdk.aio.properties import AsyncPropertiesHandle
+from ccs_sdk.aio.scopes import AsyncScopes
+from ccs_sdk.models import Namespace, SessionProperties, SessionTTL
+
+T = TypeVar("T")
+
+
+class AsyncContextClient:
+    """A client of version 1, with the account's API key.
+
+    Tasks may share it, as long as they run in one event loop, of asyncio or trio; create one client for
+    each loop. Close it, or use it in an `async with` statement; later calls raise `ClientClosedError`. It
+    cannot be pickled, because it holds the key.
+
+    The methods of this class are the operations of the service. To work with one namespace or one
+    session, use the handles that `namespace()` and `scopes()` return:
+
+    ```python
+    async with AsyncContextClient("http://127.0.0.1:8000", "acme", api_key="…") as client:
+        call = client.namespace("airline").session("conv-1")
+        await call.set("intent", "rebook")
+    ```
+
+    If a method accepts `session_id`, omitting it means the namespace's own properties.
+
+    A method raises `InvalidArgumentError`, before it sends anything, if an argument cannot be sent as
+    the caller means it. It raises a `TransportError` if the service cannot be reached, and a
+    `StatusError` if the service refuses the request: for example `BadRequestError` if a name is
+    not allowed.
+
+    Args:
+        base_url: The URL of the service. The default is the environment variable `CCS_URL`.
+        account_id: The account. The default is `CCS_ACCOUNT`.
+        api_key: The account's key, or a session token (`AsyncSessionHandle.token`), which reaches its
+            session only. The default is `CCS_API_KEY`.
+        timeout: Seconds to wait for a connection and then for each part of the response: one number
+            for both, or a pair `(connect, read)`. Each is at most 86,400 (a day).
+        retry: The retry policy; None disables retries.
+        on_retry: Called with a `RetryEvent` before each retry, for logs and metrics.
+        on_request: Called with a `RequestEvent` before each attempt; it may add headers.
+        on_response: Called with a `ResponseEvent` for each response, also for those that are retried
+            or raised as errors.
+        pool_size: How many connections are kept open. Set it to the number of calls that run at
+            a time. Additional calls work too, but their connections are closed after use.
+        decimals: Whether to read numbers with a point or an exponent as `decimal.Decimal`, with all
+            digits, instead of as floats.
+        default: Called for each value that JSON does not know, for example a datetime or a dataclass;
+            returns what is stored instead. Without it, such values are refused.
+        user_agent: Added to the header `User-Agent`: `airline-bot/1.2`.
+        verify: Whether certificates are verified, or the file of a CA bundle to verify them with.
+        cert: A client certificate: the file with its key, or a pair (certificate, key).
+        proxies: The proxy for each scheme: `{"https": "http://proxy:3128"}`; `all` is every scheme. The
+            default is that of the environment (`HTTPS_PROXY`, `NO_PROXY`).
+        http_client: An `httpx2.AsyncClient` to send with, for its transports and in tests. Its retries
+            and pool are not changed, and `close()` leaves it open. A client that was used before a
+            fork cannot be used after it.
+
+    Raises:
+        ConfigurationError: A setting is missing or invalid.
+    """
+
+    def __init__(  # noqa: PLR0913 - every option is written out
+        self,
+        base_url: str | None = None,
+        account_id: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float | tuple[float, float] = DEFAULT_TIMEOUT,
+        retry: RetryPolicy | None = DEFAULT_RETRY,
+        on_retry: OnRetry | None = None,
+        on_request: OnRequest | None = None,
+        on_response: OnResponse | None = None,
+        pool_size: int = DEFAULT_POOL_SIZE,
+        decimals: bool = False,
+        default: Default | None = None,
+        user_agent: str | None = None,
+        verify: bool | str = True,
+        cert: str | tuple[str, str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+        http_client: httpx2.AsyncClient | None = None,
+    ) -> None:
+        credential = api_key_auth(setting(api_key, "api_key", "CCS_API_KEY"))
+        self._transport = AsyncTransport(
+            AsyncHTTP(
+                connecting(
+                    setting(base_url, "base_url", "CCS_URL"),
+                    pool_size=pool_size,
+                    verify=verify,
+                    cert=cert,
+                    proxies=proxies,
+                ),
+                http_client,
+            ),
+            call_options(
+                timeout=timeout,
+                retry=retry,
+                on_retry=on_retry,
+                on_request=on_request,
+                on_response=on_response,
+                decimals=decimals,
+                default=default,
+                user_agent=user_agent,
+            ),
+        )
+        self._account_id = check_segment(
+            setting(account_id, "account_id", "CCS_ACCOUNT"), "account_id"
+        )
+        self._account = AsyncAccount.of(self._transport, self._account_id, credential)
+
+    def __repr__(self) -> str:
+        return f"AsyncContextClient({self._transport.base_url!r}, {self._account_id!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connections, except those of a given `http_client`."""
+        await self._transport.close()
+
+    def with_options(
+        self,
+        *,
+        timeout: float | tuple[float, float] | Unchanged = UNCHANGED,
+        retry: RetryPolicy | Unchanged | None = UNCHANGED,
+    ) -> Self:
+        """Returns a client with other options that shares the connections of this one.
+
+        ```python
+        await client.with_options(timeout=0.5, retry=None).get_property("airline", "hubs")
+        ```
+
+        Closing one of the two closes both.
+
+        Args:
+            timeout: The timeout; see `AsyncContextClient`.
+            retry: The retry policy; None disables retries.
+        """
+        other = copy(self)
+        other._account = self._account.with_options(changes(timeout, retry))  # noqa: SLF001 - of its own class
+        other._transport = other._account.transport  # noqa: SLF001 - of its own class
+        return other
+
+    # Handles
+
+    def namespace(self, namespace: str) -> AsyncNamespaceHandle:
+        """Returns a handle of the namespace, without sending a request."""
+        return AsyncNamespaceHandle(self._account, namespace)
+
+    def scopes(
+        self, namespace: str, *, user_id: str | None = None, conversation_id: str | None = None
+    ) -> AsyncScopes:
+        """Returns handles of the scopes global, user and conversation, without sending a request."""
+        return AsyncScopes(self.namespace(namespace), user_id, conversation_id)
+
+    # The extension
+
+    def batch(self, *, atomic: bool = True) -> AsyncBatch:
+        """Returns a batch, to send many operations in one request at the end of a `with` block.
+
+        ```python
+        async with client.batch() as batch:
+            batch.session("airline", "conv-1").set("intent", "rebook")
+            batch.session("airline", "conv-2").delete("intent")
+        ```
+
+        Args:
+            atomic: Whether all operations take place or none does. Otherwise each takes place by
+                itself.
+        """
+        return AsyncBatch(self._account.extension, atomic=option("atomic", atomic, bool))
+
+    @property
+    def keys(self) -> AsyncKeys:
+        """The keys of the account, for a client whose key has the scope `admin`."""
+        return AsyncKeys(self._account.extension)
+
+    # Namespaces
+
+    async def register_namespace(
+        self, namespace: str, *, ttl: timedelta | int | None = None
+    ) -> None:
+        """Registers a namespace, and sets its TTL if one is given.
+
+        Registering a namespace again is harmless. Registering it is optional: saving a property
+        creates its namespace.
+
+        Args:
+            namespace: The name of the namespace.
+            ttl: How long properties live after each future write, as a timedelta or in whole
+                seconds; 0 means forever. None keeps the current TTL.
+        """
+        await self.namespace(namespace).register(ttl=ttl)
+
+    async def list_namespaces(self) -> list[Namespace]:
+        """Returns all namespaces of the account."""
+        return await self._account.list_namespaces()
+
+    async def delete_namespace(self, namespace: str) -> None:
+        """Deletes a namespace with its properties, sessions and TTLs, if it exists."""
+        await self.namespace(namespace).drop()
+
+    # Properties
+
+    async def set_properties(
+        self, namespace: str, properties: JSONObject, *, session_id: str | None = None
+    ) -> None:
+        """Saves `properties` atomically. Other properties are not changed."""
+        await self._place(namespace, session_id).update(properties)
+
+    async def set_property(
+        self, namespace: str, name: str, value: JSON, *, session_id: str | None = None
+    ) -> None:
+        """Saves one property. None is stored as the value `null`."""
+        await self._place(namespace, session_id).set(name, value)
+
+    async def get_properties(
+        self, namespace: str, *, only: Names | None = None, session_id: str | None = None
+    ) -> dict[str, Value]:
+        """Returns all properties, or those named in `only` that exist, as values by name."""
+        place = self._place(namespace, session_id)
+        return await place.all() if only is None else await place.only(only)
+
+    @overload
+    async def get_property(
+        self, namespace: str, name: str, *, session_id: str | None = None
+    ) -> Value: ...
+
+    @overload
+    async def get_property(
+        self, namespace: str, name: str, *, session_id: str | None = None, type: type[T]
+    ) -> T: ...
+
+    async def get_property(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        session_id: str | None = None,
+        type: type[T] | None = None,  # noqa: A002 - reads well where it is called
+    ) -> Value:
+        """Returns the value of one property.
+
+        Args:
+            namespace: The name of the namespace.
+            name: The name of the property.
+            session_id: The session.
+            type: The type of the value; see `AsyncPropertiesHandle.get`.
+
+        Raises:
+            PropertyNotFoundError: It does not exist, or has expired.
+            UnexpectedValueError: The value is not of this type.
+        """
+        value = await self._place(namespace, session_id)[name]
+        return value if type is None else as_type(value, type, f"The property {name!r}")
+
+    async def delete_properties(self, namespace: str, *, session_id: str | None = None) -> None:
+        """Deletes all properties of the session, or the namespace's own, and keeps the TTL."""
+        await self._place(namespace, session_id).clear()
+
+    async def delete_property(
+        self, namespace: str, name: str, *, session_id: str | None = None
+    ) -> None:
+        """Deletes one property, if it exists.
+
+        Raises:
+            InvalidArgumentError: The name is invalid, or it is `.` or `..`. No path can contain these
+                two, and version 1 deletes by path. Use `AsyncDocumentClient.delete_properties`.
+        """
+        await self._place(namespace, session_id).delete(name)
+
+    # Sessions
+
+    def iter_sessions(
+        self, namespace: str, *, page_size: int = DEFAULT_PAGE_SIZE
+    ) -> AsyncPages[str]:
+        """Returns the ids of all sessions with live properties, in order.
+
+        `DEFAULT_SESSION` is included if the namespace has its own properties.
+
+        Args:
+            namespace: The name of the namespace.
+            page_size: The number of sessions for each request, 1 to 1,000.
+        """
+        return self.namespace(namespace).iter_sessions(page_size=page_size)
+
+    def iter_session_properties(
+        self, namespace: str, *, page_size: int = DEFAULT_PAGE_SIZE
+    ) -> AsyncPages[SessionProperties]:
+        """Returns all sessions with their live properties, in the order of their ids.
+
+        Args:
+            namespace: The name of the namespace.
+            page_size: The number of sessions for each request, 1 to 1,000. A session may have
+                800,000 characters.
+        """
+        return self.namespace(namespace).iter_session_properties(page_size=page_size)
+
+    async def set_session_ttl(
+        self, namespace: str, session_id: str, ttl: timedelta | int | None = None
+    ) -> None:
+        """Sets the TTL of a session, which takes precedence over the namespace's.
+
+        Args:
+            namespace: The name of the namespace.
+            session_id: The session, which need not exist yet.
+            ttl: How long its properties live after each future write, as a timedelta or in whole
+                seconds; 0 means forever, even if the namespace has a TTL. None keeps the current
+                TTL.
+        """
+        await self._account.set_session_ttl(
+            check_namespace(namespace), check_session(session_id), ttl
+        )
+
+    async def list_session_ttls(self, namespace: str) -> list[SessionTTL]:
+        """Returns the sessions that have a TTL."""
+        return await self.namespace(namespace).list_session_ttls()
+
+    async def delete_session(self, namespace: str, session_id: str) -> None:
+        """Deletes a session's properties and its TTL, if it exists."""
+        await self.namespace(namespace).session(session_id).drop()
+
+    def _place(self, namespace: str, session_id: str | None) -> AsyncPropertiesHandle:
+        return AsyncPropertiesHandle(self._account, namespace, session_id)
