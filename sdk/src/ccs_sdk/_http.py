@@ -9,6 +9,7 @@ from ccs_sdk._call import REQUEST_ID, Call, RawResponse
 from ccs_sdk._connections import ForkableAdapter
 from ccs_sdk._options import Connecting, option
 from ccs_sdk._process import PerProcess
+from ccs_sdk._tracing import traced
 from ccs_sdk.errors import (
     ClientClosedError,
     ConfigurationError,
@@ -50,6 +51,7 @@ class HTTP:
                 "Set verify, cert and proxies of the http_session itself, not as arguments too."
             )
         self._http = PerProcess(self._new_session)
+        self._send = traced(self._send_once, self.base_url)
         self._closed = False
 
     def close(self) -> None:
@@ -89,7 +91,7 @@ class HTTP:
         # contains the request and its headers.
         raise failure
 
-    def _send(
+    def _send_once(
         self, call: Call, headers: dict[str, str], timeouts: tuple[float, float]
     ) -> requests.Response:
         http = self._http.get()

@@ -1,5 +1,6 @@
 """The WSGI application: wiring only."""
 
+import os
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,12 @@ from ccs_server.api import docs, ext, health, openapi, v1, v2
 from ccs_server.api.accounts import AccountRequest
 from ccs_server.api.policy import RequestPolicy
 from ccs_server.api.services import Services, services_of
-from ccs_server.http import access_log, log, metrics
+from ccs_server.http import access_log, log, metrics, tracing
 from ccs_server.http.application import Application
 from ccs_server.http.errors import Api, register_error_handlers
-from ccs_server.http.exchanges import Exchanges, Recorded
+from ccs_server.http.exchanges import Consumer, Exchanges, Recorded
 from ccs_server.http.headers import CrossOrigin
+from ccs_server.http.statements import Statements, TracedStatements
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store.database import Database
 
@@ -45,7 +47,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         API_VERSION=version("ccs-server"),
         OPENAPI_VERSION="3.1.0",
     )
-    Services.of(settings, Database(settings.database_url, settings)).attach_to(app)
+    sampler = tracing.sampler_of(os.environ)
+    statements = Statements() if sampler is None else TracedStatements()
+    database = Database(settings.database_url, settings, observe=statements.add)
+    Services.of(settings, database).attach_to(app)
     register_error_handlers(app)
     api = Api(app, spec_kwargs=openapi.OPTIONS)
     openapi.describe(api.spec)
@@ -64,7 +69,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["openapi"] = openapi.with_security(api.spec.to_dict())
     # Routes that clash are an error now, not at the first request.
     app.route_table()
-    wsgi_app: WSGIApplication = Recorded(app.wsgi_app, _exchanges(settings), pages=docs.PAGES)
+    exchanges = _exchanges(settings, statements, is_traced=sampler is not None)
+    wsgi_app: WSGIApplication = Recorded(app.wsgi_app, exchanges, pages=docs.PAGES)
+    if sampler is not None:
+        wsgi_app = tracing.Traced(wsgi_app, sampler)
     if settings.cors_origins:
         wsgi_app = CrossOrigin(wsgi_app, settings.cors_origins)
     # Flask's way to put something around an application.
@@ -72,16 +80,35 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def _exchanges(settings: Settings) -> Exchanges:
-    if not settings.access_log:
-        return Exchanges(metrics.count)
-    # `ccs serve` has set up logging; another server may leave that to its applications.
-    if not access_log.logger.hasHandlers():
-        access_log.logger.addHandler(log.stderr_handler())
-    return Exchanges(metrics.count, access_log.write)
+def _exchanges(settings: Settings, statements: Statements, *, is_traced: bool) -> Exchanges:
+    consumers: list[Consumer] = [metrics.count, statements.count]
+    if settings.access_log:
+        # `ccs serve` has set up logging; another server may leave that to its applications.
+        if not access_log.logger.hasHandlers():
+            access_log.logger.addHandler(log.stderr_handler())
+        consumers.append(access_log.write)
+    if not is_traced:
+        return Exchanges(*consumers)
+    # Imported here because its packages are optional.
+    from ccs_server.http import otlp  # noqa: PLC0415
+
+    sender = otlp.sender_of(os.environ, version("ccs-server"))
+    return Exchanges(*consumers, otlp.Spans(sender).record, at_end=sender.end)
 
 
 def create_service(settings: Settings) -> tuple[Flask, RequestPolicy]:
     """The application with the policy that `serving` asks before it."""
     app = create_app(settings)
     return app, RequestPolicy(app, services_of(app))
+
+
+def check_tracing() -> None:
+    """Ensures that traces can be exported if they are on, and imports what exports them: workers share it.
+
+    Raises:
+        SettingError: they are on, but cannot be exported as the environment says.
+    """
+    if tracing.sampler_of(os.environ) is not None:
+        from ccs_server.http import otlp  # noqa: PLC0415 - as above
+
+        otlp.sender_of(os.environ, version("ccs-server"))

@@ -15,6 +15,7 @@ import click
 
 from ccs_server.cli.common import Store, as_json_option, opened_store
 from ccs_server.http.log import logging_of
+from ccs_server.http.tracing import sampler_of
 from ccs_server.serving.counting import Counting
 from ccs_server.serving.ending import Ending
 from ccs_server.serving.first_process import leave_reaping_to_parent
@@ -66,6 +67,8 @@ def serve(
     # Until the workers run, a signal raises SystemExit, which unwinds the stack and stops everything that was started.
     signal.signal(signal.SIGTERM, _end)
     settings = Settings.from_environment()
+    # An error is said before the database is started.
+    sampler_of(os.environ)
     dictConfig(logging_of(settings.log_level))
     with ExitStack() as stack:
         address = host or settings.host, settings.port if port is None else port
@@ -127,10 +130,11 @@ def _run(
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         # Imported here because the Prometheus client reads PROMETHEUS_MULTIPROC_DIR at import.
         from ccs_server.api.quota_metrics import QuotaMetrics  # noqa: PLC0415
-        from ccs_server.app import create_service  # noqa: PLC0415
+        from ccs_server.app import check_tracing, create_service  # noqa: PLC0415
         from ccs_server.serving.operations import create_operations_app, serving  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
 
+        check_tracing()
         settings = opened.settings
         ending = Ending(settings.drain_time + settings.shutdown_timeout)
         if embedded := opened.embedded:

@@ -15,6 +15,7 @@ from ccs_server.http import log
 from ccs_server.http.headers import API_HEADERS, PAGE_HEADERS, Headers
 from ccs_server.http.request_id import REQUEST_ID, request_id_of
 from ccs_server.http.routing import RULE
+from ccs_server.http.tracing import TRACE, Trace
 
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
@@ -43,41 +44,61 @@ class Exchange(NamedTuple):
     """In seconds since the epoch."""
     duration: float
     """In seconds."""
+    trace: Trace | None = None
+    """None if the request is not traced."""
+
+
+Consumer = Callable[[Sequence[Exchange]], None]
+
+
+class _Batch:
+    """The exchanges that wait, and what they are handed to."""
+
+    def __init__(self, consumers: Sequence[Consumer], at_end: Callable[[], None]) -> None:
+        self.waiting: deque[Exchange] = deque()
+        self.lock = Lock()
+        self.at_end = at_end
+        self._consumers = consumers
+
+    def flush(self) -> None:
+        """Hands over the exchanges that wait."""
+        with self.lock:
+            batch = [self.waiting.popleft() for _ in range(len(self.waiting))]
+            if batch:
+                for consume in self._consumers:
+                    consume(batch)
 
 
 class Exchanges:
     """Hands exchanges to `consumers` in batches.
 
-    An exchange waits a tenth of a second at most. The last ones are handed over before the process ends.
+    An exchange waits a tenth of a second at most. The last ones are handed over before the process ends, or when this
+    object is no longer used; then `at_end` is called.
     """
 
-    def __init__(self, *consumers: Callable[[Sequence[Exchange]], None]) -> None:
-        self._consumers = consumers
-        self._waiting: deque[Exchange] = deque()
-        self._flushing = Lock()
+    def __init__(self, *consumers: Consumer, at_end: Callable[[], None] = lambda: None) -> None:
+        self._batch = _Batch(consumers, at_end)
         self._flusher: Thread | None = None
 
     def add(self, exchange: Exchange) -> None:
         """Adds an exchange that has just come to its end."""
-        self._waiting.append(exchange)
-        if len(self._waiting) >= _BATCH:
-            self.flush()
+        batch = self._batch
+        batch.waiting.append(exchange)
+        if len(batch.waiting) >= _BATCH:
+            batch.flush()
         if self._flusher is None:
             self._start_flusher()
 
-    def flush(self) -> None:
-        """Hands over the exchanges that wait."""
-        with self._flushing:
-            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            if batch:
-                for consume in self._consumers:
-                    consume(batch)
-
     def _start_flusher(self) -> None:
         # Not before the first request: there may have been a fork since the app was made.
-        with self._flushing:
+        with self._batch.lock:
             if self._flusher is None:
-                self._flusher = Thread(target=_keep_flushing, args=(ref(self),), name="exchanges")
+                # The worker's application may be gone before the thread has handed over the last exchanges.
+                arguments = ref(self), self._batch
+                # A thread that is started by one of the HTTP server's would otherwise be a daemon, as those are.
+                self._flusher = Thread(
+                    target=_keep_flushing, args=arguments, name="exchanges", daemon=False
+                )
                 self._flusher.start()
 
 
@@ -117,20 +138,26 @@ class Recorded:
         method = environ["REQUEST_METHOD"][:_METHOD_LENGTH]
         took = perf_counter() - began
         self._exchanges.add(
-            Exchange(request_id, method, path, environ.get(RULE, ""), code, time(), took)
+            Exchange(
+                request_id,
+                method,
+                path,
+                environ.get(RULE, ""),
+                code,
+                time(),
+                took,
+                environ.get(TRACE),
+            )
         )
         return body
 
 
-def _keep_flushing(exchanges: ref[Exchanges]) -> None:
+def _keep_flushing(exchanges: ref[Exchanges], batch: _Batch) -> None:
     """Flushes until the exchanges are gone, or the process ends: it waits for this thread, which flushes once more."""
     is_last = False
     while not is_last:
         main_thread().join(_LATEST_SECONDS)
-        is_last = not main_thread().is_alive()
-        found = exchanges()
-        if found is None:
-            return
-        found.flush()
-        del found
+        is_last = not main_thread().is_alive() or exchanges() is None
+        batch.flush()
+    batch.at_end()
     log.flush()

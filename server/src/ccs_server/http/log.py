@@ -209,7 +209,7 @@ class LineWriter:
         try:
             writer.start()
             # The process does not wait for a daemon, which may never end; but for this one, which does.
-            Thread(target=self._flush_at_end, name="log-flush").start()
+            Thread(target=self._flush_at_end, name="log-flush", daemon=False).start()
         except RuntimeError:
             return False
         self._writer = writer

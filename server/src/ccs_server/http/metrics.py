@@ -39,13 +39,19 @@ def count(exchanges: Sequence[Exchange]) -> None:
     for exchange in exchanges:
         durations[exchange.method, exchange.rule, exchange.status].append(exchange.duration)
     for labels, those in durations.items():
-        _observe(_series.get(labels) or _new_series(*labels), those)
+        observe_all(_series.get(labels) or _new_series(*labels), _BUCKETS, those)
 
 
-def _observe(series: Histogram, durations: Sequence[float]) -> None:
-    """Does what `series.observe` does with each duration, in a tenth of the time: each value is written once."""
-    series._sum.inc(sum(durations))  # noqa: SLF001 - tests/http/test_metrics.py compares it with `observe`
-    for bucket, number in Tally(bisect_left(_BUCKETS, each) for each in durations).items():
+def observe_all(series: Histogram, buckets: Sequence[float], values: Sequence[float]) -> None:
+    """Does what `series.observe` does with each value, in a tenth of the time: what changes is written once.
+
+    Args:
+        series: the histogram, with its labels.
+        buckets: those that the histogram was made with.
+        values: what to observe.
+    """
+    series._sum.inc(sum(values))  # noqa: SLF001 - tests/http/test_metrics.py compares it with `observe`
+    for bucket, number in Tally(bisect_left(buckets, each) for each in values).items():
         series._buckets[bucket].inc(number)  # noqa: SLF001
 
 

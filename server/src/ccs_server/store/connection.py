@@ -63,21 +63,35 @@ Params = Sequence[bytes | None]
 Step = tuple[Statement, Params]
 """A statement of a pipeline, with its parameters."""
 
+Observer = Callable[[Sequence[bytes], float, str | None], None]
+"""Is told of each round trip: the names of its statements, when it began (monotonic clock), and the class of its error.
+
+It must be quick.
+"""
+
 Args = TypeVarTuple("Args")
 Result = TypeVar("Result")
+
+
+def _ignore(_statements: Sequence[bytes], _began: float, _error: str | None) -> None:
+    """The observer of a connection without one."""
 
 
 class LibpqConnection:
     """A libpq connection on which every wait ends soon after `timeout` seconds.
 
     If `prepare` is false, each statement is parsed anew, so that the connection works through any transaction pooler.
+    `observe` is told of each round trip, if given.
 
     Attributes:
         has_timed_out: whether a wait has exceeded the timeout; the connection is then shut down.
     """
 
-    def __init__(self, pgconn: PGconn, *, timeout: float, prepare: bool) -> None:
+    def __init__(
+        self, pgconn: PGconn, *, timeout: float, prepare: bool, observe: Observer | None = None
+    ) -> None:
         self._pgconn = pgconn
+        self._observe = observe or _ignore
         self._timeout = timeout
         self._prepare = prepare
         self._prepared: set[bytes] = set()
@@ -105,7 +119,13 @@ class LibpqConnection:
             InvalidInput: the database cannot store a value.
             StoreFault: the database refused the statement.
         """
-        return self._checked(self._run_bounded(self._execute, statement, params))
+        try:
+            result = self._checked(self._run_bounded(self._execute, statement, params))
+        except BaseException as error:
+            self._observe((statement.name,), self._used_at, type(error).__name__)
+            raise
+        self._observe((statement.name,), self._used_at, None)
+        return result
 
     def pipeline(self, *steps: Step) -> list[PGresult]:
         """Runs statements in one round trip, as one transaction unless one is open; returns their results.
@@ -117,8 +137,14 @@ class LibpqConnection:
             InvalidInput: the database cannot store a value; no statement took effect.
             StoreFault: the database refused a statement; no statement took effect.
         """
-        results = self._run_bounded(self._pipeline, *steps)
-        self._checked(results[-1])
+        names = [statement.name for statement, _ in steps]
+        try:
+            results = self._run_bounded(self._pipeline, *steps)
+            self._checked(results[-1])
+        except BaseException as error:
+            self._observe(names, self._used_at, type(error).__name__)
+            raise
+        self._observe(names, self._used_at, None)
         return results
 
     def _run_bounded(self, run: Callable[[*Args], Result], *args: *Args) -> Result:

@@ -1,0 +1,80 @@
+"""The statements that requests execute: counted and timed for the metrics, and noted in their requests' traces."""
+
+from collections import Counter as Tally
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from time import monotonic
+
+from prometheus_client import Counter, Histogram
+
+from ccs_server.http.exchanges import Exchange
+from ccs_server.http.metrics import observe_all
+from ccs_server.http.tracing import RoundTrip, current
+
+_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5)
+
+_PIPELINE = b"pipeline"
+"""The label of round trips with several statements: clients of the extension choose which, so any may come together."""
+
+# A statement's name is a constant of the store, so the series are as many as its statements.
+_executed = Counter(
+    "ccs_statements_total",
+    "Statements sent to the database, by the names that they are prepared under.",
+    ["statement"],
+)
+_durations = Histogram(
+    "ccs_statement_duration_seconds",
+    "Time of a round trip to the database, by its statement, or 'pipeline' if it has several.",
+    ["statement"],
+    buckets=_BUCKETS,
+)
+_failures = Counter(
+    "ccs_statement_failures_total",
+    "Round trips to the database that failed, by the kind of error.",
+    ["error"],
+)
+
+
+class Statements:
+    """Counts the round trips to the database, in batches as requests are counted."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[RoundTrip] = deque()
+
+    def add(self, statements: Sequence[bytes], began: float, error: str | None) -> None:
+        """Adds a round trip that has just come to its end.
+
+        Args:
+            statements: the names of its statements.
+            began: when it began, on the monotonic clock.
+            error: the class of the exception, if it failed.
+        """
+        self._waiting.append((statements, began, monotonic(), error))
+
+    def count(self, _exchanges: Sequence[Exchange] = ()) -> None:
+        """Counts the round trips that wait: those of the exchanges, which have ended, are among them."""
+        counts: Tally[bytes] = Tally()
+        durations: defaultdict[bytes, list[float]] = defaultdict(list)
+        waiting = self._waiting
+        for _ in range(len(waiting)):
+            names, began, ended, error = waiting.popleft()
+            counts.update(names)
+            durations[names[0] if len(names) == 1 else _PIPELINE].append(ended - began)
+            if error is not None:
+                _failures.labels(error).inc()
+        for name, number in counts.items():
+            _executed.labels(name.decode()).inc(number)
+        for name, those in durations.items():
+            observe_all(_durations.labels(name.decode()), _BUCKETS, those)
+
+
+class TracedStatements(Statements):
+    """The same, which also adds each round trip to the trace of the request that waits for it."""
+
+    def add(self, statements: Sequence[bytes], began: float, error: str | None) -> None:
+        """Adds a round trip that has just come to its end."""
+        round_trip = statements, began, monotonic(), error
+        self._waiting.append(round_trip)
+        trace = current.trace
+        if trace is not None:
+            trace.round_trips.append(round_trip)
