@@ -64,3 +64,13 @@ def test_it_never_exceeds_its_limit() -> None:
         known.put(b"%d" % number, number)
         assert known.get(b"%d" % number) == number
         assert sum(known.get(b"%d" % earlier) is not None for earlier in range(10)) <= 3
+
+
+def test_hits_and_misses_are_counted(now: list[float]) -> None:
+    known = TTLCache[str](SECONDS)
+    assert known.get(b"key") is None
+    known.put(b"key", "value")
+    assert known.get(b"key") == known.get(b"key") == "value"
+    now[0] += SECONDS
+    assert known.get(b"key") is None
+    assert (known.hits, known.misses) == (2, 2)

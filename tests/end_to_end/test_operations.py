@@ -5,17 +5,34 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from time import time
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
+from ccs_server import store
 from ccs_server.cli.serve import OPERATIONS_PORT
+from ccs_server.store import operations
+from ccs_server.store.connection import Statement
+from ccs_server.store.database import Database
+from ccs_server.store.purge import Purged
 from tests.support import raw_http
 from tests.support.proxy import proxied
-from tests.support.service import TIMEOUT_SECONDS, Server, ccs, environment, serving
+from tests.support.service import (
+    TIMEOUT_SECONDS,
+    Account,
+    Server,
+    ccs,
+    environment,
+    new_account,
+    serving,
+)
 from tests.support.waiting import wait_until
 
 HEADERS = {
@@ -220,3 +237,86 @@ def test_it_can_be_switched_off(database_url: str) -> None:
         assert "operations" not in server.said
         assert get(f"{server.url}/readyz").status_code == 200
         assert server.stop() == 0
+
+
+def series(server: Server, name: str) -> dict[tuple[tuple[str, str], ...], float]:
+    """The samples of a metric, by their labels."""
+    return {
+        tuple(sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics(server))
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def store_statements() -> set[str]:
+    """The names of all statements of the store, and of their forms that are executed after waiting."""
+    packages = [store, operations]
+    modules = [
+        import_module(f"{package.__name__}.{each.name}")
+        for package in packages
+        for each in iter_modules(package.__path__)
+        if not each.ispkg
+    ]
+    names = {
+        each.name.decode()
+        for module in modules
+        for each in vars(module).values()
+        if isinstance(each, Statement)
+    }
+    return names | {f"{name}_after_waiting" for name in names}
+
+
+def test_the_series_are_bounded_whatever_clients_send(server: Server, account: Account) -> None:
+    """Paths, methods, names and operations that clients make up become no labels."""
+
+    def send(number: int) -> None:
+        there = f"/n{number}/s{number}/properties"
+        account.v1("PUT", f"{there}/p{number}", json=number)
+        account.v1("GET", f"{there}?what{number}=1")
+        account.v1(f"M{number}", there)
+        account.v1("GET", f"/{number}/x/y/z/a/b")
+        requests.get(f"{server.url}/p{number}", headers={"maven-api-key": str(number)}, timeout=30)
+        account.ops(
+            *({"op": "set", "name": f"p{each}", "value": 1} for each in range(number % 7 + 1)),
+            {"op": "get", "name": "p"},
+        )
+
+    for number in range(5):
+        send(number)
+    wait_until(lambda: 'ccs_statements_total{statement="save"}' in metrics(server))
+    for number in range(5, 40):
+        send(number)
+    wait_until(lambda: series(server, "ccs_slots_busy") == {(): 0})
+    statements = series(server, "ccs_statements_total")
+    names = {dict(labels)["statement"] for labels in statements}
+    assert names <= store_statements()
+    timed = series(server, "ccs_statement_duration_seconds_count")
+    assert {dict(labels)["statement"] for labels in timed} <= names | {"pipeline"}
+    page = metrics(server)
+    assert len(page.splitlines()) < 5000
+    for made_up in ("n39", "s39", "p39", "M39", "what39", account.id):
+        assert made_up not in page
+
+
+def test_a_dead_worker_is_not_counted(database_url: str) -> None:
+    env = environment(CCS_DATABASE_URL=database_url, CCS_ACCESS_LOG="off")
+    with serving("--workers", "2", env=env) as server:
+        wait_until(lambda: series(server, "ccs_slots") == {(): 6})
+        assert series(server, "ccs_workers") == {(): 2}
+        [first, _] = psutil.Process(server.process.pid).children()
+        first.kill()
+        wait_until(lambda: first not in psutil.Process(server.process.pid).children())
+        wait_until(lambda: series(server, "ccs_slots") == {(): 6})
+        wait_until(lambda: series(server, "ccs_connection_limit") == {(): 2000})
+
+
+def test_the_purge_is_counted(database_url: str, database: Database) -> None:
+    env = environment(CCS_DATABASE_URL=database_url, CCS_PURGE_INTERVAL="0.1")
+    with serving("--workers", "1", env=env) as server, new_account(server, database) as account:
+        account.v1("PUT", "/orders/s1/properties/p?ttlSecond=1", json=1)
+        wait_until(lambda: series(server, "ccs_purge_duration_seconds_count")[()] > 2)
+        kinds = {dict(labels)["kind"] for labels in series(server, "ccs_purged_rows_total")}
+        assert kinds == set(Purged._fields)
+        [at] = series(server, "ccs_purge_last_success_timestamp_seconds").values()
+        assert abs(at - time()) < 60

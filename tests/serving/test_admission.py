@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccs_server.serving.admission import LISTINGS, STANDING_SECONDS, Admission
+from ccs_server.serving.admission import LISTINGS, STANDING_SECONDS, Admission, Occupancy
 
 SLOTS = 4
 SHARE = 3
@@ -33,6 +33,15 @@ def test_an_account_leaves_a_slot_to_others() -> None:
     admitted = admission()
     assert len(flood(admitted, "flooding", 10)) == SHARE
     assert admitted.arrive(Request("other"), 0)
+
+
+def test_it_tells_how_full_it_is_and_how_long_requests_have_waited() -> None:
+    admitted = admission()
+    running = flood(admitted, "a", 5, now=1.0)
+    assert admitted.look() == (Occupancy(SHARE, 5 - SHARE), [])
+    admitted.leave(running[0], 1.25)
+    assert admitted.look() == (Occupancy(SHARE, 1), [0.25])
+    assert admitted.look() == (Occupancy(SHARE, 1), [])
 
 
 def test_accounts_that_wait_take_turns() -> None:

@@ -9,6 +9,7 @@ from flask import Flask
 from ccs_server.api import docs, ext, health, openapi, v1, v2
 from ccs_server.api.accounts import AccountRequest
 from ccs_server.api.policy import RequestPolicy
+from ccs_server.api.service_metrics import ServiceMetrics
 from ccs_server.api.services import Services, services_of
 from ccs_server.http import access_log, log, metrics, tracing
 from ccs_server.http.application import Application
@@ -20,6 +21,7 @@ from ccs_server.settings import SettingError, Settings
 from ccs_server.store.database import Database
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from wsgiref.types import WSGIApplication
 
 
@@ -96,10 +98,11 @@ def _exchanges(settings: Settings, statements: Statements, *, is_traced: bool) -
     return Exchanges(*consumers, otlp.Spans(sender).record, at_end=sender.end)
 
 
-def create_service(settings: Settings) -> tuple[Flask, RequestPolicy]:
-    """The application with the policy that `serving` asks before it."""
+def create_service(settings: Settings) -> "tuple[Flask, RequestPolicy, Callable[[], None]]":
+    """The application with the policy that `serving` asks before it, and what updates its metrics."""
     app = create_app(settings)
-    return app, RequestPolicy(app, services_of(app))
+    services = services_of(app)
+    return app, RequestPolicy(app, services), ServiceMetrics(services).update
 
 
 def check_tracing() -> None:

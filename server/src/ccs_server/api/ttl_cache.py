@@ -8,17 +8,28 @@ Value = TypeVar("Value")
 
 
 class TTLCache(Generic[Value]):
-    """Values by a hash, each kept for `seconds`. Safe to share between threads."""
+    """Values by a hash, each kept for `seconds`. Safe to share between threads.
+
+    Attributes:
+        hits: how often a value was found.
+        misses: how often none was. Both are for metrics: two threads that count at the same instant may count once.
+    """
 
     def __init__(self, seconds: float, most: int = 10_000) -> None:
         self._seconds = seconds
         self._most = most
         self._known: dict[bytes, tuple[float, Value]] = {}
+        self.hits = 0
+        self.misses = 0
 
     def get(self, key: bytes) -> Value | None:
         """The value, unless it is unknown or too old."""
         known = self._known.get(key)
-        return known[1] if known is not None and known[0] > monotonic() else None
+        if known is not None and known[0] > monotonic():
+            self.hits += 1
+            return known[1]
+        self.misses += 1
+        return None
 
     def get_expired(self, key: bytes) -> Value | None:
         """The value, even if it is too old; for uses where an outdated one does no harm."""

@@ -28,7 +28,6 @@ from ccs_server.serving.listener import (
     listen,
 )
 from ccs_server.serving.metrics_directory import metrics_directory
-from ccs_server.serving.upkeep import Upkeep
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.credentials import ApiKey, create_first_key
@@ -132,6 +131,7 @@ def _run(
         from ccs_server.api.quota_metrics import QuotaMetrics  # noqa: PLC0415
         from ccs_server.app import check_tracing, create_service  # noqa: PLC0415
         from ccs_server.serving.operations import create_operations_app, serving  # noqa: PLC0415
+        from ccs_server.serving.upkeep import Upkeep  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
 
         check_tracing()

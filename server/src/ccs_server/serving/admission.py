@@ -16,6 +16,9 @@ STANDING_SECONDS = 0.2
 MOVING_SECONDS = 0.01
 """Requests make progress if one has ended within this time: ten times what one takes."""
 
+MOST_WAITS = 100_000
+"""Waiting times that are kept until `look` returns them."""
+
 LISTINGS = 1
 """Listings of an account that run at once: each may keep a processor of the database busy for a while."""
 
@@ -40,6 +43,13 @@ class Waiting(NamedTuple, Generic[R]):
 
     request: R
     since: float
+
+
+class Occupancy(NamedTuple):
+    """How many requests run, and how many wait."""
+
+    running: int
+    waiting: int
 
 
 class _Account(Generic[R]):
@@ -92,6 +102,7 @@ class Admission(Generic[R]):
         self._accounts: dict[str, _Account[R]] = {}
         # Accounts with waiting requests, in the order of their turns.
         self._turns: deque[_Account[R]] = deque()
+        self._waits: deque[float] = deque(maxlen=MOST_WAITS)
         self._lock = Lock()
 
     def arrive(self, request: R, now: float) -> bool:
@@ -113,6 +124,12 @@ class Admission(Generic[R]):
                 self._turns.append(account)
             queue.append(Waiting(request, now))
             return False
+
+    def look(self) -> tuple[Occupancy, list[float]]:
+        """How full it is, and the seconds that requests have waited that had to and have begun since the last look."""
+        with self._lock:
+            waits, self._waits = self._waits, deque(maxlen=MOST_WAITS)
+            return Occupancy(self._running, sum(map(len, self._turns))), list(waits)
 
     def is_moving(self, now: float) -> bool:
         """Whether requests make progress."""
@@ -152,6 +169,7 @@ class Admission(Generic[R]):
                     refused.append(waiting.request)
                 else:
                     found = waiting.request
+                    self._waits.append(now - waiting.since)
             if account:
                 self._turns.append(account)
             if found is not None:

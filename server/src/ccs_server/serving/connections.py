@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Event, Thread
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 # <linux/tcp.h>, struct tcp_info: eight bytes, then numbers of four, of which tcpi_last_data_sent (milliseconds) is the
 # tenth and tcpi_last_data_recv the twelfth; after twenty-four of them, numbers of eight: the third and the fourth are
@@ -38,6 +38,16 @@ _SILENT_SECONDS = 1.0
 _log = logging.getLogger("ccs.connections")
 
 
+class Watcher(Protocol):
+    """Is told of a worker's connections."""
+
+    def open(self, count: int) -> None:
+        """There are so many."""
+
+    def closed(self, reason: str, count: int) -> None:
+        """So many were closed, because they had stalled (`stalled`) or there was no room (`full`)."""
+
+
 class Connection(NamedTuple):
     """A connection, as a handle of its own, and what the kernel knows of it; times in seconds."""
 
@@ -56,7 +66,9 @@ class Connection(NamedTuple):
         return not self.bytes_received or self.bytes_sent > 0
 
 
-def keep_closing(listener: socket.socket, *, limit: int, request_time: float, stop: Event) -> None:
+def keep_closing(
+    listener: socket.socket, *, limit: int, request_time: float, stop: Event, watcher: Watcher
+) -> None:
     """Closes this process's stalled connections of `listener`, and makes room when there are `limit`, until `stop`.
 
     A connection may lie idle for `request_time` seconds and then take as long to send a request: one that was sent
@@ -70,21 +82,30 @@ def keep_closing(listener: socket.socket, *, limit: int, request_time: float, st
         per_stall = max(1, round(request_time / _STALL_LOOKS / _LOOK_SECONDS))
         while not stop.wait(min(_LOOK_SECONDS, request_time / _STALL_LOOKS)):
             looks += 1
-            if looks % per_stall == 0 and (count := close_stalled(listener, 2 * request_time)):
-                _log.warning("Closed %d connections that had stalled.", count)
+            if looks % per_stall == 0:
+                closed, remaining = close_stalled(listener, 2 * request_time)
+                watcher.open(remaining)
+                if closed:
+                    watcher.closed("stalled", closed)
+                    _log.warning("Closed %d connections that had stalled.", closed)
             # There are more files than connections, so this costs next to nothing while there is room.
             if len(os.listdir("/proc/self/fd")) < limit:  # noqa: PTH208 - numbers, not paths
                 continue
             if count := make_room(listener, limit, request_time / 2):
+                watcher.closed("full", count)
                 _log.warning("Closed %d silent or idle connections: there was no room.", count)
 
     Thread(target=run, name="connections", daemon=True).start()
 
 
-def close_stalled(listener: socket.socket, seconds: float) -> int:
-    """Closes the connections accepted from `listener` that were sent nothing for `seconds`; returns how many."""
+def close_stalled(listener: socket.socket, seconds: float) -> tuple[int, int]:
+    """Closes the connections accepted from `listener` that were sent nothing for `seconds`.
+
+    Returns how many they were, and how many remain.
+    """
     with _opened(listener) as connections:
-        return _close([each for each in connections if each.nothing_sent_for > seconds])
+        closed = _close([each for each in connections if each.nothing_sent_for > seconds])
+        return closed, len(connections) - closed
 
 
 def make_room(listener: socket.socket, limit: int, patience: float) -> int:

@@ -19,7 +19,7 @@ from ccs_server.domain.limits import MAX_BODY_BYTES
 from ccs_server.http.body import UNREAD, is_readable
 from ccs_server.http.errors import FAILED, plain_response
 from ccs_server.http.request_id import request_id_of
-from ccs_server.serving.admission import Admission
+from ccs_server.serving.admission import Admission, Occupancy
 from ccs_server.serving.bodies import Bodies
 from ccs_server.serving.exchange import (
     Channel,
@@ -99,6 +99,10 @@ class Dispatcher:
             slots=SLOTS, share=SHARE, queue_length=queue_length, queue_time=queue_time
         )
         self.bodies = Bodies(self, longest=request_time, largest=MAX_BODY_BYTES + 1)
+
+    def look(self) -> tuple[Occupancy, list[float]]:
+        """How full the worker is; see `Admission.look`."""
+        return self._admission.look()
 
     def __call__(self, scope: dict[str, Any], channel: Channel) -> None:
         """Takes a request. Another thread may send its response later."""

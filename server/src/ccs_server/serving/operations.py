@@ -9,12 +9,15 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Generic, Protocol, TypeVar
 from wsgiref.types import WSGIApplication
 
 from flask import Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from waitress import create_server, wasyncore
@@ -91,6 +94,46 @@ class Shared(Generic[T]):
         return future.result()
 
 
+class _InstanceMetrics(Collector):
+    """What the supervising process knows of its instance."""
+
+    def __init__(self, workers: Supervised, version: str) -> None:
+        self._workers = workers
+        self._version = version
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The metrics."""
+        yield GaugeMetricFamily(
+            "ccs_workers", "Workers that are alive.", self._workers.count_alive()
+        )
+        info = GaugeMetricFamily("ccs_build_info", "1; the release is a label.", labels=["version"])
+        info.add_metric([self._version], 1)
+        yield info
+
+
+def _forget_dead_workers() -> None:
+    """Removes the gauges of workers that have died: their sum is of those that live."""
+    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*_*.db"):
+        process = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            file.unlink(missing_ok=True)
+
+
+def _metrics_page(collectors: Iterable[Collector]) -> Shared[bytes]:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    for collector in collectors:
+        registry.register(collector)
+
+    def collect() -> bytes:
+        _forget_dead_workers()
+        return generate_latest(registry)
+
+    return Shared(collect)
+
+
 def create_operations_app(
     workers: Supervised, database: Database, collectors: Iterable[Collector] = ()
 ) -> Flask:
@@ -101,11 +144,7 @@ def create_operations_app(
         database: the supervising process's.
         collectors: metrics beside those of the workers, collected at each scrape.
     """
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    for collector in collectors:
-        registry.register(collector)
-    page = Shared(lambda: generate_latest(registry))
+    page = _metrics_page([_InstanceMetrics(workers, version("ccs-server")), *collectors])
     check = Shared(lambda: schema.check(database))
 
     app = Flask("ccs_operations", static_folder=None)

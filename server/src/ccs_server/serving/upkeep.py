@@ -3,6 +3,8 @@
 import logging
 from time import monotonic
 
+from prometheus_client import Counter, Gauge, Summary
+
 from ccs_server.embedded import EmbeddedPostgres
 from ccs_server.serving.background import Background
 from ccs_server.serving.ending import Ending
@@ -13,6 +15,15 @@ from ccs_server.store.purge import purge
 _log = logging.getLogger("ccs.upkeep")
 
 _TICK_SECONDS = 1.0
+
+_purges = Summary("ccs_purge_duration_seconds", "How long purges took, their pauses included.")
+_failed_purges = Counter("ccs_purge_failures_total", "Purges that failed, as without a database.")
+_purged = Counter("ccs_purged_rows_total", "Rows that this instance has purged, by kind.", ["kind"])
+_purged_at = Gauge(
+    "ccs_purge_last_success_timestamp_seconds",
+    "When this instance has last finished a purge, or has started.",
+    multiprocess_mode="max",
+)
 
 
 class Upkeep(Background):
@@ -30,6 +41,7 @@ class Upkeep(Background):
         self._interval = settings.purge_interval
         self._embedded = embedded
         self._purge_at = monotonic() + self._interval
+        _purged_at.set_to_current_time()
 
     def _work(self) -> None:
         self._revive()
@@ -42,7 +54,11 @@ class Upkeep(Background):
             _log.warning("The embedded PostgreSQL had ended; it runs again.")
 
     def _purge(self) -> None:
-        purged = purge(self._database, wait=self._wait)
+        with _purges.time(), _failed_purges.count_exceptions():
+            purged = purge(self._database, wait=self._wait)
+        _purged_at.set_to_current_time()
+        for kind, count in purged._asdict().items():
+            _purged.labels(kind).inc(count)
         if any(purged):
             _log.info(
                 "Purged %s.", ", ".join(f"{n} {name}" for name, n in purged._asdict().items())

@@ -42,9 +42,10 @@ from granian.server.mp import MPServer, WorkerProcess
 from ccs_server.http.draining import Drainable
 from ccs_server.http.log import logging_of
 from ccs_server.serving.connections import keep_closing
-from ccs_server.serving.dispatcher import THREADS, Dispatcher, Policy
+from ccs_server.serving.dispatcher import SLOTS, THREADS, Dispatcher, Policy
 from ccs_server.serving.ending import Ending
 from ccs_server.serving.listener import BACKLOG, address_of, stop_accepting
+from ccs_server.serving.worker_metrics import ConnectionMetrics, OccupancyMetrics, keep_updating
 from ccs_server.settings import LogLevel, SettingError, Settings
 
 # Ignored by processes that have no handler for it (yet), as a new worker.
@@ -75,7 +76,7 @@ _OTHER_FILES = 100
 class Workers(MPServer):
     """Worker processes, one for each listener, that serve the application that `load` makes in each of them.
 
-    `load` returns the WSGI application and the policy that goes with it.
+    `load` returns the WSGI application, the policy that goes with it, and what updates its metrics.
 
     A listener stays open when its worker fails: connections wait in its queue for the worker's successor.
 
@@ -85,7 +86,7 @@ class Workers(MPServer):
 
     def __init__(
         self,
-        load: Callable[[], tuple[WSGIApplication, Policy]],
+        load: Callable[[], tuple[WSGIApplication, Policy, Callable[[], None]]],
         listeners: Sequence[socket.socket],
         settings: Settings,
         ending: Ending,
@@ -161,11 +162,12 @@ class Workers(MPServer):
             limit=settings.connection_limit,
             request_time=settings.request_time,
             stop=Event(),
+            watcher=ConnectionMetrics(settings.connection_limit),
         )
-        app, policy = self._load()
+        app, policy, update_metrics = self._load()
         drainable = Drainable(app)
         signal.signal(_DRAIN_SIGNAL, drainable.drain)
-        return Dispatcher(
+        dispatcher = Dispatcher(
             drainable,
             policy,
             queue_length=settings.queue_length,
@@ -173,6 +175,9 @@ class Workers(MPServer):
             request_time=settings.request_time,
             header_limit=settings.header_limit,
         )
+        occupancy = OccupancyMetrics(SLOTS, dispatcher.look)
+        keep_updating(occupancy.update, update_metrics, stop=Event())
+        return dispatcher
 
     def _init_shared_socket(self) -> None:
         # Granian's stubs do not know this attribute's type.

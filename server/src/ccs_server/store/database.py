@@ -52,6 +52,18 @@ def read_url(url: str) -> URL:
     return location.set(drivername="postgresql+psycopg")
 
 
+class Usage(NamedTuple):
+    """The connections of a `Database`."""
+
+    used: int
+    """Those that a statement or a transaction has now."""
+    idle: int
+    opened: int
+    """Those that were ever opened."""
+    failed: int
+    """How often that failed."""
+
+
 class _PooledConnection(NamedTuple):
     pooled: PoolProxiedConnection
     libpq: LibpqConnection
@@ -79,10 +91,14 @@ class Database:
         )
         self._transactional = self.engine.execution_options(isolation_level="READ COMMITTED")
         event.listen(self.engine, "connect", self._attach_libpq)
-        event.listen(self.engine, "close", _close_libpq)
+        event.listen(self.engine, "close", self._close_libpq)
         self._idle: deque[_PooledConnection] = deque()
         self._is_down = False
         self._connecting = Lock()
+        self._counting = Lock()
+        self._opened = 0
+        self._closed = 0
+        self._failed = 0
 
     def execute(self, statement: Statement, *params: bytes | None) -> PGresult:
         """Runs one statement in its own transaction, in one round trip.
@@ -174,6 +190,12 @@ class Database:
         self._idle.append(connection)
         return result
 
+    def usage(self) -> Usage:
+        """The connections of now."""
+        with self._counting:
+            count, idle = self._opened - self._closed, len(self._idle)
+            return Usage(max(0, count - idle), idle, self._opened, self._failed)
+
     def release(self) -> None:
         """Closes the idle connections; the next statement opens a new one."""
         while True:
@@ -220,6 +242,8 @@ class Database:
             pooled = self.engine.raw_connection()
         except OperationalError as error:
             self._is_down = True
+            with self._counting:
+                self._failed += 1
             raise Unavailable(UNREACHABLE) from error
         self._is_down = False
         return _PooledConnection(pooled, pooled.info["libpq"])
@@ -246,10 +270,13 @@ class Database:
             prepare=not self.settings.transaction_pooler,
             observe=self._observe,
         )
+        with self._counting:
+            self._opened += 1
 
-
-def _close_libpq(_connection: Connection, entry: ConnectionPoolEntry) -> None:
-    entry.info["libpq"].close()
+    def _close_libpq(self, _connection: Connection, entry: ConnectionPoolEntry) -> None:
+        entry.info["libpq"].close()
+        with self._counting:
+            self._closed += 1
 
 
 def _close(connection: _PooledConnection) -> None:

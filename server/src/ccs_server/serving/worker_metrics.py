@@ -1,0 +1,96 @@
+"""The metrics of a worker that show a state: slots, queue, connections, and what the application tells of itself.
+
+They are set once a second, by a thread, so that requests do not pay for them. Prometheus sees the workers' sum, in
+which only living workers count.
+"""
+
+from collections.abc import Callable, Sequence
+from threading import Event, Thread
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from ccs_server.http.metrics import observe_all
+from ccs_server.serving.admission import Occupancy
+
+_INTERVAL_SECONDS = 1.0
+
+_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+_slots = Gauge(
+    "ccs_slots", "Requests that the workers run at once, at most.", multiprocess_mode="livesum"
+)
+_busy = Gauge("ccs_slots_busy", "Requests that run now.", multiprocess_mode="livesum")
+_queued = Gauge(
+    "ccs_queued_requests", "Requests that wait for a slot.", multiprocess_mode="livesum"
+)
+_waits = Histogram(
+    "ccs_queue_wait_seconds",
+    "How long requests that had to wait for a slot have waited.",
+    buckets=_BUCKETS,
+)
+_connections = Gauge(
+    "ccs_connections",
+    "Open connections of clients, counted every quarter of CCS_REQUEST_TIME (Linux).",
+    multiprocess_mode="livesum",
+)
+_connection_limit = Gauge(
+    "ccs_connection_limit",
+    "Connections of clients that the workers accept at most.",
+    multiprocess_mode="livesum",
+)
+_closed = Counter(
+    "ccs_connections_closed_total",
+    "Connections that a worker has closed: stalled ones, and silent or idle ones when there was no room.",
+    ["reason"],
+)
+
+
+class ConnectionMetrics:
+    """Counts the connections of a worker, for `connections.keep_closing`."""
+
+    def __init__(self, limit: int) -> None:
+        _connection_limit.set(limit)
+
+    @staticmethod
+    def open(count: int) -> None:
+        """There are so many connections."""
+        _connections.set(count)
+
+    @staticmethod
+    def closed(reason: str, count: int) -> None:
+        """So many connections were closed."""
+        _closed.labels(reason).inc(count)
+
+
+class OccupancyMetrics:
+    """Shows how full a worker is.
+
+    Args:
+        slots: how many requests it may run at once.
+        look: looks at it; returns also how long requests have waited that it let run since the last look.
+    """
+
+    def __init__(self, slots: int, look: Callable[[], tuple[Occupancy, Sequence[float]]]) -> None:
+        self._look = look
+        _slots.set(slots)
+
+    def update(self) -> None:
+        """Sets the metrics."""
+        occupancy, waits = self._look()
+        _busy.set(occupancy.running)
+        _queued.set(occupancy.waiting)
+        if waits:
+            observe_all(_waits, _BUCKETS, waits)
+
+
+def keep_updating(*updates: Callable[[], None], stop: Event) -> None:
+    """Calls `updates` every second until `stop`, in a thread of its own."""
+
+    def run() -> None:
+        while True:
+            for update in updates:
+                update()
+            if stop.wait(_INTERVAL_SECONDS):
+                return
+
+    Thread(target=run, name="worker-metrics", daemon=True).start()
