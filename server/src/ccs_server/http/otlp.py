@@ -60,6 +60,8 @@ _spans = Counter(
     "Spans by what became of them: exported, refused by the collector, or dropped because the buffer was full.",
     ["outcome"],
 )
+for _outcome in ("exported", "refused", "dropped"):
+    _spans.labels(_outcome)  # a rate sees the first one only if there was a 0 before
 
 # Fields of the message Span that differ from span to span. Their order on the wire does not matter.
 _TRACE_ID = b"\x0a\x10"

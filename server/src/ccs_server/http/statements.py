@@ -33,6 +33,7 @@ _failures = Counter(
     "Round trips to the database that failed, by the kind of error.",
     ["error"],
 )
+_failures.labels("Unavailable")  # a rate sees the first one only if there was a 0 before
 
 
 class Statements:

@@ -57,6 +57,8 @@ _refused = Counter(
     "Requests refused before the application saw them, by reason.",
     ["reason"],
 )
+for _reason in ("head", "bodies", "slow body", "busy"):
+    _refused.labels(_reason)  # a rate sees the first refusal only if there was a 0 before
 
 
 class Policy(Protocol):

@@ -43,6 +43,8 @@ _closed = Counter(
     "Connections that a worker has closed: stalled ones, and silent or idle ones when there was no room.",
     ["reason"],
 )
+for _reason in ("stalled", "full"):
+    _closed.labels(_reason)  # a rate sees the first one only if there was a 0 before
 
 
 class ConnectionMetrics:
