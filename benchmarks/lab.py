@@ -1,7 +1,7 @@
 """The resources of a run: one PostgreSQL and the services on it, which are stopped at the end."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,10 +36,16 @@ class Lab:
     missing: dict[str, str] = field(default_factory=dict)
     _instances: dict[str, Instance] = field(default_factory=dict)
 
-    def instance(self, name: str, version: Installed | None = None) -> Instance:
+    def instance(
+        self,
+        name: str,
+        version: Installed | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Instance:
         """Returns a running service with a database of this name, and creates both at the first call.
 
-        The service is the installed one of this environment, unless a version is given.
+        The service is the installed one of this environment, unless a version is given. `variables` are added to its
+        environment.
         """
         if name not in self._instances:
             url = self.postgres.create(name)
@@ -52,7 +58,10 @@ class Lab:
             }
             command, environment = (version.command, version.environment) if version else (CCS, {})
             self._instances[name] = Instance(
-                name, self.directory, settings | environment, command=command
+                name,
+                self.directory,
+                {**settings, **environment, **(variables or {})},
+                command=command,
             )
         return self._instances[name]
 

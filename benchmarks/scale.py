@@ -48,6 +48,7 @@ FULL = Scale(
         "find",
         "flood",
         "extension",
+        "tracing",
         "deletion",
         "purge",
         "limits",

@@ -15,6 +15,7 @@ from benchmarks.parts import (
     limits,
     sessions,
     startup,
+    tracing,
 )
 
 PARTS: Mapping[str, Callable[[Lab], dict[str, Any]]] = {
@@ -26,6 +27,7 @@ PARTS: Mapping[str, Callable[[Lab], dict[str, Any]]] = {
     "find": find.run,
     "flood": flood.run,
     "extension": extension.run,
+    "tracing": tracing.run,
     "deletion": background.deletion,
     "purge": background.purge,
     "limits": limits.run,

@@ -57,6 +57,7 @@ def targets(parts: Mapping[str, Any]) -> list[Target]:
         "find": _find,
         "flood": _flood,
         "extension": _extension,
+        "tracing": _tracing,
         "deletion": _deletion,
         "purge": _purge,
         "limits": _limits,
@@ -144,6 +145,17 @@ def _extension(figures: Mapping[str, Any]) -> Iterator[Target]:
             ratio = times * pair_ratio(pair["rounds"]).median
             what = f"{titles[operation]}, against: {titles[pair['base']]}"
             yield Target(what, _EXTENSION[operation], ratio, "×")
+
+
+def _tracing(figures: Mapping[str, Any]) -> Iterator[Target]:
+    for operation, rounds in figures["rounds"].items():
+        for traced, title in figures["titles"].items():
+            ratio = median(
+                round_[traced]["operations_per_second"] / round_["none"]["operations_per_second"]
+                for round_ in rounds
+            )
+            what = f"{TITLES[operation]}, {title} against none"
+            yield Target(what, 0.9, ratio, "×")
 
 
 def _disturbed(
