@@ -18,8 +18,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+def collector(port: int) -> ThreadingHTTPServer:
+    """Returns a collector that serves when it is told to."""
+    return ThreadingHTTPServer(("127.0.0.1", port), _Handler)
+
+
 def main() -> None:
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), _Handler).serve_forever()
+    collector(int(sys.argv[1])).serve_forever()
 
 
 if __name__ == "__main__":
