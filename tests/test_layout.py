@@ -62,6 +62,7 @@ ELSEWHERE = {
     "cli/audit": COMMAND_LINE,
     "cli/backup": "trust/test_backup.py",
     "cli/common": COMMAND_LINE,
+    "cli/distribution": "store/test_distribution.py",
     "cli/quotas": COMMAND_LINE,
     "cli/serve": "end_to_end/test_serve.py",
     "cli/upkeep": COMMAND_LINE,

@@ -15,6 +15,12 @@ from ccs_server.store.faults import (
 SAID = 'ERROR: relation "property", value "secret"'
 
 
+def test_a_node_that_citus_cannot_reach_is_unavailable() -> None:
+    lost = fault_from_sqlstate("XX000", "server closed the connection unexpectedly")
+    assert isinstance(lost, Unavailable)
+    assert isinstance(fault_from_sqlstate("XX000", SAID), StoreFault)
+
+
 @pytest.mark.parametrize(
     ("sqlstate", "sentence"),
     [

@@ -1,6 +1,6 @@
 """The tables can be partitioned, or distributed over machines, by account: each statement reads one partition.
 
-The tests partition the tables of PostgreSQL itself, which needs no extension. benchmarks/citus.py runs the service on a
+The tests partition the tables of PostgreSQL itself, which needs no extension. `benchmarks.citus` runs the service on a
 distributed database.
 """
 

@@ -42,7 +42,7 @@ IN_STEPS = {
 # A queue of rows to purge, which is read from its beginning, one batch at a time.
 QUEUE = "deleted_namespace"
 # Tables that never have more than a few rows.
-SMALL = {"alembic_version", "signing_key"}
+SMALL = {"alembic_version", "pg_extension", "signing_key"}
 
 
 def statements() -> Iterator[Statement]:

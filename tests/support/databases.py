@@ -1,14 +1,20 @@
-"""The PostgreSQL of a test run and its databases. It is the embedded one, unless another is configured."""
+"""The PostgreSQL of a test run and its databases. It is the embedded one, unless another is configured.
+
+`CCS_TEST_DATABASE_URL` is a migrated database which all tests then use. Tests that move the clock, or need a database
+of their own, are skipped. `benchmarks.citus` runs tests so on a distributed database.
+"""
 
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from secrets import token_hex
 
+import pytest
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 
 from ccs_server.embedded import EmbeddedPostgres
@@ -18,7 +24,18 @@ from tests.support.other_postgres import OtherPostgres
 
 _DIRECTORY = "CCS_TESTS_DIRECTORY"
 
-Cluster = EmbeddedPostgres | OtherPostgres
+GIVEN = os.environ.get("CCS_TEST_DATABASE_URL", "")
+"""The URL of the database to use, if one is given."""
+
+
+@dataclass(frozen=True)
+class GivenPostgres:
+    """The cluster of the given database."""
+
+    url: str = GIVEN
+
+
+Cluster = EmbeddedPostgres | OtherPostgres | GivenPostgres
 """A PostgreSQL cluster. Tests only use its `url`."""
 
 
@@ -48,6 +65,9 @@ def running_cluster() -> Iterator[Cluster]:
     It does not sync its files. Only a crash of the whole machine could tell: what becomes of writes when processes are
     killed is the same, and tests/trust/test_crash.py has a cluster of its own that syncs.
     """
+    if GIVEN:
+        yield GivenPostgres()
+        return
     with ExitStack() as stack:
         cluster = _other() or stack.enter_context(EmbeddedPostgres(Path(os.environ[_DIRECTORY])))
         _execute(cluster.url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
@@ -63,6 +83,8 @@ def _other() -> OtherPostgres | None:
 
 def create_database(cluster: Cluster, name: str, *, movable_clock: bool = False) -> str:
     """Creates an empty database, optionally with a movable clock. Returns its URL."""
+    if GIVEN:
+        pytest.skip("This test needs a database of its own.")
     _execute(cluster.url, f'CREATE DATABASE "{name}"')
     url = _rendered(make_url(cluster.url).set(database=name))
     if not movable_clock:
@@ -73,6 +95,8 @@ def create_database(cluster: Cluster, name: str, *, movable_clock: bool = False)
 
 def create_migrated_database(cluster: Cluster, name: str) -> str:
     """Creates a database with the current schema and a movable clock. Returns its URL."""
+    if GIVEN and name.startswith("tests_"):
+        return GIVEN
     template = make_url(_migrated_database(cluster))
     _execute(
         cluster.url, f'CREATE DATABASE "{name}" TEMPLATE "{template.database}" STRATEGY file_copy'

@@ -1,8 +1,12 @@
-"""Partitions the tables of accounts by account, so that tests can see which rows a statement reads."""
+"""Partitions the tables of accounts by account, so that tests can see which rows a statement reads.
+
+It also declares functions as `ccs distribute` does.
+"""
 
 from psycopg.sql import SQL, Identifier, Literal
 from sqlalchemy import NullPool, create_engine, make_url
 
+from ccs_server.store.distribution import FUNCTIONS
 from ccs_server.store.tables import ACCOUNT_TABLES
 
 COUNT = 4
@@ -14,6 +18,8 @@ def partition(url: str) -> None:
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
     with engine.begin() as connection:
         cursor = connection.connection.cursor()
+        for function in FUNCTIONS:
+            cursor.execute(f"ALTER FUNCTION {function} IMMUTABLE")
         for name in ACCOUNT_TABLES:
             names = {"table": Identifier(name), "old": Identifier(f"{name}_before")}
             cursor.execute(SQL("ALTER TABLE {table} RENAME TO {old}").format(**names))

@@ -18,11 +18,15 @@ from ccs_server.store import schema
 from ccs_server.store.audit import OPERATOR
 from ccs_server.store.backup import BackupError
 from ccs_server.store.database import Database
+from ccs_server.store.distribution import DistributionError
 from ccs_server.store.faults import StoreFault
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+_KNOWN = (SettingError, EmbeddedError, ContextError, StoreFault, BackupError, DistributionError)
 
 
 class Commands(click.Group):
@@ -32,7 +36,7 @@ class Commands(click.Group):
         """Runs the command, and converts known errors to click's."""
         try:
             return super().invoke(ctx)
-        except (SettingError, EmbeddedError, ContextError, StoreFault, BackupError) as error:
+        except _KNOWN as error:
             raise click.ClickException(_sentence(error)) from error
 
 

@@ -31,6 +31,12 @@ _PLANNER = {
     "jit": "off",
 }
 
+# Citus plans a statement for the node that has the account, so it needs the value of each parameter.
+_PLAN_FOR_CITUS = Statement.of(
+    "plan_for_citus",
+    "SELECT set_config('plan_cache_mode', 'auto', false) FROM pg_extension WHERE extname = 'citus'",
+)
+
 # The server's own timeout comes first, so that its error reaches the client. Ours is for a server that hangs.
 _GRACE_SECONDS = 1.0
 
@@ -264,14 +270,17 @@ class Database:
         }
 
     def _attach_libpq(self, connection: Connection, entry: ConnectionPoolEntry) -> None:
-        entry.info["libpq"] = LibpqConnection(
+        libpq = LibpqConnection(
             connection.pgconn,
             timeout=self.settings.statement_timeout + _GRACE_SECONDS,
             prepare=not self.settings.transaction_pooler,
             observe=self._observe,
         )
+        entry.info["libpq"] = libpq
         with self._counting:
             self._opened += 1
+        if not self.settings.transaction_pooler:
+            libpq.execute(_PLAN_FOR_CITUS)
 
     def _close_libpq(self, _connection: Connection, entry: ConnectionPoolEntry) -> None:
         entry.info["libpq"].close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import Unavailable
@@ -48,15 +49,22 @@ def migrate(url: str, revision: str = "head") -> None:
 
 
 @contextmanager
-def transaction(url: str) -> Iterator[Connection]:
+def transaction(
+    url: str, isolation_level: IsolationLevel = "READ COMMITTED"
+) -> Iterator[Connection]:
     """Runs the block in a transaction on the database at `url`, without the timeouts of requests.
+
+    With `AUTOCOMMIT`, each statement is a transaction of its own instead.
 
     Raises:
         Unavailable: the database cannot be used now.
         StoreFault: the database refused a statement, for example because a privilege is missing.
     """
     engine = create_engine(
-        read_url(url), poolclass=NullPool, connect_args={"connect_timeout": _CONNECT_SECONDS}
+        read_url(url),
+        poolclass=NullPool,
+        isolation_level=isolation_level,
+        connect_args={"connect_timeout": _CONNECT_SECONDS},
     )
     try:
         with engine.begin() as connection:

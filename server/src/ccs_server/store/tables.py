@@ -246,9 +246,9 @@ $$
 """
 )
 
-# PostgreSQL replaces a call of either by its expression when it plans a statement, so a call costs nothing. Citus accepts
-# neither expression where a save changes a row. It accepts the functions once `ccs distribute` has declared them
-# immutable. They are called with columns, so nothing is computed before there is a row.
+# PostgreSQL replaces a call of either by its expression when it plans a statement, so a call costs nothing. Citus
+# accepts neither expression where a save changes a row. It accepts the functions once `ccs distribute` has declared
+# them immutable. They are called with columns, so nothing is computed before there is a row.
 _HAS_EXPIRED: DDL = DDL(  # type: ignore[no-untyped-call]
     """
 CREATE FUNCTION ccs_has_expired(moment timestamptz) RETURNS boolean

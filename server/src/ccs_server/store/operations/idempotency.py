@@ -159,7 +159,8 @@ def run_once(
         }
         upsert = insert(idempotent_response).values(row)
         keys = idempotent_response.primary_key.columns
-        connection.execute(upsert.on_conflict_do_update(index_elements=keys, set_=row))
+        set_ = {name: upsert.excluded[name] for name in row}
+        connection.execute(upsert.on_conflict_do_update(index_elements=keys, set_=set_))
         return made
 
 

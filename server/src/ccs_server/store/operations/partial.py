@@ -24,8 +24,9 @@ from ccs_server.store.operations.base import (
 # The statements below have these parameters: $1 account, $2 namespace, $3 session id, $4 the name, $5 what is added, $6
 # TTL in seconds, 0 for never and NULL for the TTL in force, $7 fence, $8 is_locked: whether the transaction holds the
 # document's exclusive lock. Without it they take the lock in shared mode, and refuse as `SAVE` does if the document may
-# become too large. They return the new value, or no row if they have changed nothing: also if the stored value is not
-# of the type that they need.
+# become too large. They return the new value, or APPEND its length; or no row if they have changed nothing, also if the
+# stored value is not of the type that they need. The insertion is not the outermost part, because Citus would then
+# execute it in several steps.
 #
 # The expiry of the row, which they may have waited for, is judged by the time of that moment (`ccs_has_expired`).
 # `now()` is when they began. An `excluded.size` less the length of its value is what the name adds to the document.
@@ -58,25 +59,27 @@ INCREMENT = Statement.of(
                 WHERE p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
                     AND p.expires_at > now()
             ) < 800000)
+    ), saved AS (
+        INSERT INTO property
+            (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
+        SELECT $1, place.id, $3, $4, ($5::numeric)::text::json,
+            char_length(to_json($4::text)::text) + char_length(($5::numeric)::text) + 2,
+            expires_at, nullif(expires_at, 'infinity'), now()
+        FROM place
+        ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
+        SET (value, size) = (
+                SELECT sum::json, excluded.size - char_length(excluded.value::text) + char_length(sum)
+                FROM (SELECT ($5::numeric + CASE WHEN NOT ccs_has_expired(property.expires_at)
+                    THEN property.value::text::numeric ELSE 0 END)::text AS sum) AS added
+            ),
+            expires_at = excluded.expires_at, updated_at = excluded.updated_at,
+            purge_at = least(property.purge_at, excluded.purge_at)
+        WHERE ccs_has_expired(property.expires_at)
+            OR property.value::text ~ '^-?[0-9]+([.][0-9]+)?([eE][+-]?0*(100|[0-9]{1,2}))?$'
+                AND char_length(regexp_replace(property.value::text, '[eE].*|[-.]', '', 'g')) <= 100
+        RETURNING value
     )
-    INSERT INTO property
-        (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
-    SELECT $1, place.id, $3, $4, ($5::numeric)::text::json,
-        char_length(to_json($4::text)::text) + char_length(($5::numeric)::text) + 2,
-        expires_at, nullif(expires_at, 'infinity'), now()
-    FROM place
-    ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
-    SET (value, size) = (
-            SELECT sum::json, excluded.size - char_length(excluded.value::text) + char_length(sum)
-            FROM (SELECT ($5::numeric + CASE WHEN NOT ccs_has_expired(property.expires_at)
-                THEN property.value::text::numeric ELSE 0 END)::text AS sum) AS added
-        ),
-        expires_at = excluded.expires_at, updated_at = excluded.updated_at,
-        purge_at = least(property.purge_at, excluded.purge_at)
-    WHERE ccs_has_expired(property.expires_at)
-        OR property.value::text ~ '^-?[0-9]+([.][0-9]+)?([eE][+-]?0*(100|[0-9]{1,2}))?$'
-            AND char_length(regexp_replace(property.value::text, '[eE].*|[-.]', '', 'g')) <= 100
-    RETURNING value
+    SELECT value FROM saved
     """,
 )
 
@@ -114,39 +117,41 @@ APPEND = Statement.of(
                 SELECT value, place FROM json_array_elements($5::json) WITH ORDINALITY AS e (value, place)
                 ORDER BY place DESC LIMIT $9::integer
             ) AS last) END AS elements
+    ), saved AS (
+        INSERT INTO property
+            (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
+        SELECT $1, place.id, $3, $4, elements::json,
+            char_length(to_json($4::text)::text) + char_length(elements) + 2,
+            expires_at, nullif(expires_at, 'infinity'), now()
+        FROM place, kept
+        ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
+        SET (value, size) = (
+                SELECT elements::json,
+                    excluded.size - char_length(excluded.value::text) + char_length(elements)
+                FROM (
+                    SELECT CASE
+                        WHEN ccs_has_expired(property.expires_at) OR json_array_length(property.value) = 0
+                            THEN excluded.value::text
+                        WHEN $9::integer IS NULL OR json_array_length(property.value)
+                            + json_array_length(excluded.value) <= $9::integer
+                            THEN left(property.value::text, -1) || ',' || substr(excluded.value::text, 2)
+                        WHEN json_array_length(excluded.value) >= $9::integer THEN excluded.value::text
+                        ELSE (SELECT '[' || string_agg(value::text, ',' ORDER BY place) || ','
+                            FROM (
+                                SELECT value, place
+                                FROM json_array_elements(property.value) WITH ORDINALITY AS e (value, place)
+                                OFFSET greatest(json_array_length(property.value)
+                                    + json_array_length(excluded.value) - $9::integer, 0)
+                            ) AS last) || substr(excluded.value::text, 2)
+                        END AS elements
+                ) AS joined
+            ),
+            expires_at = excluded.expires_at, updated_at = excluded.updated_at,
+            purge_at = least(property.purge_at, excluded.purge_at)
+        WHERE ccs_has_expired(property.expires_at) OR json_typeof(property.value) = 'array'
+        RETURNING value
     )
-    INSERT INTO property
-        (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
-    SELECT $1, place.id, $3, $4, elements::json,
-        char_length(to_json($4::text)::text) + char_length(elements) + 2,
-        expires_at, nullif(expires_at, 'infinity'), now()
-    FROM place, kept
-    ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
-    SET (value, size) = (
-            SELECT elements::json,
-                excluded.size - char_length(excluded.value::text) + char_length(elements)
-            FROM (
-                SELECT CASE
-                    WHEN ccs_has_expired(property.expires_at) OR json_array_length(property.value) = 0
-                        THEN excluded.value::text
-                    WHEN $9::integer IS NULL OR json_array_length(property.value)
-                        + json_array_length(excluded.value) <= $9::integer
-                        THEN left(property.value::text, -1) || ',' || substr(excluded.value::text, 2)
-                    WHEN json_array_length(excluded.value) >= $9::integer THEN excluded.value::text
-                    ELSE (SELECT '[' || string_agg(value::text, ',' ORDER BY place) || ','
-                        FROM (
-                            SELECT value, place
-                            FROM json_array_elements(property.value) WITH ORDINALITY AS e (value, place)
-                            OFFSET greatest(json_array_length(property.value)
-                                + json_array_length(excluded.value) - $9::integer, 0)
-                        ) AS last) || substr(excluded.value::text, 2)
-                    END AS elements
-            ) AS joined
-        ),
-        expires_at = excluded.expires_at, updated_at = excluded.updated_at,
-        purge_at = least(property.purge_at, excluded.purge_at)
-    WHERE ccs_has_expired(property.expires_at) OR json_typeof(property.value) = 'array'
-    RETURNING value, json_array_length(value)
+    SELECT json_array_length(value) FROM saved
     """,
 )
 
@@ -181,22 +186,24 @@ MERGE = Statement.of(
     ), made AS MATERIALIZED (
         SELECT CASE WHEN strpos($5, 'null') = 0 THEN $5::json
             ELSE ccs_merge(NULL, $5::json) END AS value
+    ), saved AS (
+        INSERT INTO property
+            (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
+        SELECT $1, place.id, $3, $4, value,
+            char_length(to_json($4::text)::text) + char_length(value::text) + 2,
+            expires_at, nullif(expires_at, 'infinity'), now()
+        FROM place, made
+        ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
+        SET (value, size) = (
+                SELECT merged, excluded.size - char_length(excluded.value::text) + char_length(merged::text)
+                FROM (SELECT CASE WHEN NOT ccs_has_expired(property.expires_at)
+                    THEN ccs_merge(property.value, $5::json) ELSE excluded.value END AS merged) AS m
+            ),
+            expires_at = excluded.expires_at, updated_at = excluded.updated_at,
+            purge_at = least(property.purge_at, excluded.purge_at)
+        RETURNING value
     )
-    INSERT INTO property
-        (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
-    SELECT $1, place.id, $3, $4, value,
-        char_length(to_json($4::text)::text) + char_length(value::text) + 2,
-        expires_at, nullif(expires_at, 'infinity'), now()
-    FROM place, made
-    ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
-    SET (value, size) = (
-            SELECT merged, excluded.size - char_length(excluded.value::text) + char_length(merged::text)
-            FROM (SELECT CASE WHEN NOT ccs_has_expired(property.expires_at)
-                THEN ccs_merge(property.value, $5::json) ELSE excluded.value END AS merged) AS m
-        ),
-        expires_at = excluded.expires_at, updated_at = excluded.updated_at,
-        purge_at = least(property.purge_at, excluded.purge_at)
-    RETURNING value
+    SELECT value FROM saved
     """,
 )
 
@@ -289,7 +296,7 @@ class Append(_Partial, frozen=True, kw_only=True):
         return APPEND, (*self._params(self.values, is_locked=is_locked), number(self.keep))
 
     def _outcome(self, result: PGresult) -> Outcome:
-        return {"length": int(result.get_value(0, 1) or 0)}
+        return {"length": int(result.get_value(0, 0) or 0)}
 
     def _conflict(self) -> Conflict:
         return Conflict("The property is no array, so nothing can be appended; set it first.")

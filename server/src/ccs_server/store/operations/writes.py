@@ -66,21 +66,24 @@ SAVE_FULL = Statement.of(
         SELECT key COLLATE "C" AS name, value,
             char_length(to_json(key)::text) + char_length(value::text) + 2 AS size
         FROM json_each($4)
+    ), saved AS (
+        INSERT INTO property
+            (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
+        SELECT $1, place.id, $3, name, value, size, expires_at, nullif(expires_at, 'infinity'), now()
+        FROM place, given
+        ORDER BY name
+        ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
+        SET value = excluded.value, size = excluded.size, updated_at = excluded.updated_at,
+            expires_at = CASE WHEN $5::integer = -1 AND NOT ccs_has_expired(property.expires_at)
+                THEN property.expires_at ELSE excluded.expires_at END,
+            purge_at = CASE WHEN $5::integer = -1 AND NOT ccs_has_expired(property.expires_at)
+                THEN property.purge_at ELSE least(property.purge_at, excluded.purge_at) END
+        WHERE $6::json IS NULL OR ccs_has_expired(property.expires_at)
+            OR ccs_etag(property.value) <> ALL (ARRAY(SELECT json_array_elements_text($6::json)))
+                AND $6::json->>0 <> '*'
+        RETURNING 1 AS one
     )
-    INSERT INTO property
-        (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
-    SELECT $1, place.id, $3, name, value, size, expires_at, nullif(expires_at, 'infinity'), now()
-    FROM place, given
-    ORDER BY name
-    ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
-    SET value = excluded.value, size = excluded.size, updated_at = excluded.updated_at,
-        expires_at = CASE WHEN $5::integer = -1 AND NOT ccs_has_expired(property.expires_at)
-            THEN property.expires_at ELSE excluded.expires_at END,
-        purge_at = CASE WHEN $5::integer = -1 AND NOT ccs_has_expired(property.expires_at)
-            THEN property.purge_at ELSE least(property.purge_at, excluded.purge_at) END
-    WHERE $6::json IS NULL OR ccs_has_expired(property.expires_at)
-        OR ccs_etag(property.value) <> ALL (ARRAY(SELECT json_array_elements_text($6::json)))
-            AND $6::json->>0 <> '*'
+    SELECT one FROM saved
     """,
 )
 
