@@ -1,10 +1,10 @@
 # The service as a container. It does not run as root, and only /tmp and, for the embedded PostgreSQL, /data need to be
-# writable. See docs/operations.md.
+# writable. See docs/operate/install.md.
 #
 #   docker build -t ccs .
 #   docker run --stop-timeout 60 --read-only --tmpfs /tmp -v ccs-data:/data -p 8000:8000 ccs
 
-# Pinned by digest, so that all builds have the same base. docs/operations.md describes how to choose a newer one.
+# Pinned by digest, so that all builds have the same base. docs/operate/install.md describes how to choose a newer one.
 ARG PYTHON_IMAGE=python:3.13.14-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8
 
 FROM ${PYTHON_IMAGE} AS build

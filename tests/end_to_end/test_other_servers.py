@@ -1,4 +1,4 @@
-"""The application under another WSGI server (docs/operations.md): gunicorn, with connections that are kept alive."""
+"""The application under another WSGI server (operate/service.md): gunicorn, with connections that are kept alive."""
 
 import http.client
 import subprocess

@@ -1,27 +1,23 @@
-"""Runs the commands of docs/operations.md, so that the tests check the document."""
+"""Runs the commands of the pages in docs/operate/, so that the tests check them."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks import pages
 from ccs_server.embedded import privileges
 
-_DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
+_PAGES = pages.DOCS / "operate"
 _SECONDS = 120
 
 
-def blocks(heading: str, replacements: Mapping[str, str], *, language: str = "sh") -> list[str]:
-    """Returns the code blocks of a section, with replaced paths and times, each of which must occur in the section."""
-    _, found, rest = _DOCUMENT.read_text().partition(f"\n{heading}\n")
-    assert found, heading
-    section = re.split(r"^#{2,3} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
-    for old, new in replacements.items():
-        assert old in section, old
-        section = section.replace(old, new)
-    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+def blocks(
+    page: str, heading: str, replacements: Mapping[str, str], *, language: str = "sh"
+) -> list[str]:
+    """Returns the code blocks of a section of `docs/operate/PAGE`, with replaced paths and times."""
+    return pages.blocks(_PAGES / page, heading, replacements, language=language)
 
 
 def run(script: str, directory: Path, env: Mapping[str, str], *, as_postgres: bool = False) -> str:

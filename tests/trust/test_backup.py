@@ -29,7 +29,7 @@ from tests.trust.conftest import Form, Record
 from tests.trust.ledger import Ledger
 from tests.trust.reliability import Topic
 
-DRILL = "### Backup and restore"
+DRILL = "backup.md", "## To a file"
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def test_writes_acknowledged_before_a_backup_exist_after_the_restore(
     directory, first, second = places
     workers = form(short="1", full="2")
     back_up, restore = drills.blocks(
-        DRILL,
+        *DRILL,
         {
             "/var/backups": str(directory),
             "CCS_DATA_DIR=/var/lib/ccs-restored": f"{second.variable}={quote(second.value)}",

@@ -1,4 +1,4 @@
-"""An external database that archives its WAL is restored to a point in time, by the commands of docs/operations.md."""
+"""An external database that archives its WAL is restored to a point in time, by the commands of backup.md."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.trust.postgres import Cluster
 from tests.trust.reliability import Topic
 from tests.trust.test_database_away import instance
 
-DRILL = "### Point-in-time recovery"
+DRILL = "backup.md", "## Point-in-time recovery"
 MOMENT = "'2026-11-20 14:03:00+00'"
 
 
@@ -44,7 +44,7 @@ def test_a_database_is_restored_to_a_point_in_time(
         "/var/lib/postgresql/main": str(main.data),
         "/var/lib/postgresql/restored": str(restored.data),
     }
-    (settings,) = drills.blocks(DRILL, paths, language="ini")
+    (settings,) = drills.blocks(*DRILL, paths, language="ini")
     archiving = dict(line.split(" = ", 1) for line in settings.splitlines())
     main.create(**place, **{name: text.strip("'") for name, text in archiving.items()})
     env = {"CCS_DATABASE_URL": main.url, "REPLICATION_URL": main.url}
@@ -54,7 +54,7 @@ def test_a_database_is_restored_to_a_point_in_time(
             ledger = Ledger(service.client, clients)
             with ledger.crowd:
                 ledger.await_writes(form(short=50, full=500))
-                base, _ = drills.blocks(DRILL, paths)
+                base, _ = drills.blocks(*DRILL, paths)
                 drills.run(base, directory, env, as_postgres=True)
                 ledger.await_writes(form(short=100, full=5000))
                 before = monotonic()
@@ -62,7 +62,7 @@ def test_a_database_is_restored_to_a_point_in_time(
                 after = monotonic()
                 ledger.await_writes(form(short=100, full=1000))
                 main.kill()
-        _, recovery = drills.blocks(DRILL, paths | {MOMENT: f"'{moment}'"})
+        _, recovery = drills.blocks(*DRILL, paths | {MOMENT: f"'{moment}'"})
         began = monotonic()
         drills.run(recovery, directory, env, as_postgres=True)
         seconds = monotonic() - began

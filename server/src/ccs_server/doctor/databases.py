@@ -55,7 +55,7 @@ def _unreachable(reason: str) -> Finding:
         return Finding(
             f"The database is behind a pooler, which refuses the connection: {reason}",
             "A pooler that gives each transaction another connection allows no settings of a connection.",
-            "Set CCS_TRANSACTION_POOLER=on, and the settings of the role as docs/operations.md says.",
+            "Set CCS_TRANSACTION_POOLER=on, and the settings of the role as docs/operate/database.md says.",
         )
     return Finding(
         f"The database cannot be used: {reason}",

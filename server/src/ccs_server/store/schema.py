@@ -1,7 +1,7 @@
 """Checks and migrates the schema of a database.
 
 Revisions are numbers with leading zeros, so a later one compares greater. A database may be ahead of the code: during a
-rolling upgrade, old instances run on a schema that a new instance has migrated (docs/operations.md).
+rolling upgrade, old instances run on a schema that a new instance has migrated (docs/operate/upgrade.md).
 """
 
 from collections.abc import Iterator
