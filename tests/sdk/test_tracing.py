@@ -1,5 +1,6 @@
 """The SDK's spans: none without OpenTelemetry, and no more in them than is safe to export."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from ccs_sdk import BadRequestError, ConnectionFailedError, ContextClient
+from ccs_sdk.aio import AsyncContextClient
 from tests.support.service import Account
 
 
@@ -98,3 +100,23 @@ def test_without_opentelemetry_nothing_is_added(
         client.namespace("orders").session("s1")["p"] = 1
     assert "traceparent" not in http.sent[0]
     assert not exporter.get_finished_spans()
+
+
+def test_requests_of_asynchronous_clients_are_spans_too(
+    account: Account, exporter: InMemorySpanExporter
+) -> None:
+    async def save() -> None:
+        client = AsyncContextClient(account.server_url, account.id, api_key=account.key)
+        async with client:
+            with trace.get_tracer("app").start_as_current_span("turn"):
+                await client.namespace("orders").session("s1").set("p", 1)
+                with pytest.raises(BadRequestError):
+                    await client.namespace("faas").session("s1").set("p", 1)
+
+    asyncio.run(save())
+    put, refused, turn = exporter.get_finished_spans()
+    assert put.parent == refused.parent == turn.context
+    assert put.attributes is not None
+    assert put.attributes["http.response.status_code"] == 204
+    assert refused.attributes is not None
+    assert refused.attributes["error.type"] == "400"

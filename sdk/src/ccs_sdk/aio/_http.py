@@ -8,6 +8,7 @@ import httpx2
 from ccs_sdk._call import REQUEST_ID, Call, RawResponse
 from ccs_sdk._options import Connecting, option
 from ccs_sdk._process import PerProcess
+from ccs_sdk._tracing import traced_async
 from ccs_sdk.errors import (
     ClientClosedError,
     ConfigurationError,
@@ -31,6 +32,7 @@ class AsyncHTTP:
                 "Set verify, cert and proxies of the http_client itself, not as arguments too."
             )
         self._http = PerProcess(self._new_client)
+        self._send = traced_async(self._send_once, self.base_url)
         self._closed = False
 
     async def close(self) -> None:
@@ -65,7 +67,7 @@ class AsyncHTTP:
         # contains the request and its headers.
         raise failure
 
-    async def _send(
+    async def _send_once(
         self, call: Call, headers: dict[str, str], timeouts: tuple[float, float]
     ) -> httpx2.Response:
         http = self._http.get()
