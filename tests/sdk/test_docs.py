@@ -52,8 +52,9 @@ def settings(account: Account) -> dict[str, str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_examples_of_a_page_print_the_output_that_it_shows(
-    page: Path, account: Account, monkeypatch: pytest.MonkeyPatch
+    page: Path, account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("CCS_TESTING_DIR", str(tmp_path))
     for name, value in settings(account).items():
         monkeypatch.setenv(name, value)
     variables: dict[str, Any] = {"__name__": "__main__"}
