@@ -85,6 +85,7 @@ ELSEWHERE = {
     "store/operations/partial": "api/test_partial.py",
     "store/operations/reads": "api/test_operations.py",
     "store/operations/writes": "api/test_operations.py",
+    "store/standby": "api/test_consistency.py",
     "store/tables": "store/test_schema.py",
 }
 

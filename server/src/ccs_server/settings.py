@@ -158,6 +158,8 @@ class Settings:
     secret_key: tuple[bytes, ...] = field(default=(), repr=False)
     secret_key_file: Path | None = None
     transaction_pooler: bool = False
+    standby_url: str | None = field(default=None, repr=False)
+    standby_lag: float = 10.0
     connect_timeout: int = 3
     statement_timeout: float = 5.0
     credential_cache: float = 2.0

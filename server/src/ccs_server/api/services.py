@@ -15,6 +15,7 @@ from ccs_server.settings import Settings
 from ccs_server.store.credentials import StoredSecret
 from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import SigningKeys
+from ccs_server.store.standby import StandbyDatabase
 
 _NAME = "ccs"
 _DIGEST = "ccs.credential_digest"
@@ -25,6 +26,7 @@ class Services:
     """The settings, database, caches and rates of an application.
 
     Attributes:
+        standby: where clients may read that ask for no more than eventual consistency.
         accounts_of_keys: by what is valid in the header maven-api-key: keys and session tokens.
         tenants_of_tokens: by v2's tokens.
         accounts_of_session_tokens: by session tokens that came as Authorization: Bearer, where a key is not valid.
@@ -32,6 +34,7 @@ class Services:
 
     settings: Settings
     database: Database
+    standby: StandbyDatabase | None
     accounts_of_keys: TTLCache[Account]
     tenants_of_tokens: TTLCache[Account]
     accounts_of_session_tokens: TTLCache[Account]
@@ -42,9 +45,11 @@ class Services:
     def of(cls, settings: Settings, database: Database) -> Self:
         """The services of a new app."""
         seconds = settings.credential_cache
+        url = settings.standby_url
         return cls(
             settings,
             database,
+            StandbyDatabase(url, settings, database) if url else None,
             TTLCache(seconds),
             TTLCache(seconds),
             TTLCache(seconds),

@@ -54,6 +54,7 @@ _REQUEST_HEADERS = (
     "If-None-Match",
     "Ccs-TTL",
     "Ccs-Fence",
+    "Ccs-Consistency",
     "Idempotency-Key",
     "Last-Event-ID",
 )
@@ -64,7 +65,7 @@ _PREFLIGHT: Headers = [
 ]
 _EXPOSED = (
     "Access-Control-Expose-Headers",
-    "X-Request-ID, Retry-After, ETag, Location, RateLimit, RateLimit-Policy, Idempotency-Replayed",
+    "X-Request-ID, Retry-After, ETag, Location, RateLimit, RateLimit-Policy, Idempotency-Replayed, Ccs-Source",
 )
 _ANY = "*"
 

@@ -41,8 +41,8 @@ _PLAN_FOR_CITUS = Statement.of(
 _GRACE_SECONDS = 1.0
 
 
-def read_url(url: str) -> URL:
-    """Parses the URL of a PostgreSQL database, and selects the psycopg driver.
+def read_url(url: str, variable: str = "CCS_DATABASE_URL") -> URL:
+    """Parses the URL of a PostgreSQL database, given in `variable`, and selects the psycopg driver.
 
     Raises:
         SettingError: it is not such a URL. The message does not repeat it, since it may contain a password.
@@ -53,7 +53,7 @@ def read_url(url: str) -> URL:
         location = None
     if location is None or location.get_backend_name() not in {"postgresql", "postgres"}:
         raise SettingError(
-            "CCS_DATABASE_URL must be like postgresql://user:password@host:5432/database."
+            f"{variable} must be like postgresql://user:password@host:5432/database."
         )
     return location.set(drivername="postgresql+psycopg")
 
@@ -83,10 +83,17 @@ class Database:
     costs almost nothing; a check-out from SQLAlchemy's pool costs 10 µs. `observe` is told of each round trip.
     """
 
-    def __init__(self, url: str, settings: Settings, *, observe: Observer | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        settings: Settings,
+        *,
+        observe: Observer | None = None,
+        variable: str = "CCS_DATABASE_URL",
+    ) -> None:
         self.settings = settings
         self._observe = observe
-        location = read_url(url)
+        location = read_url(url, variable)
         self.engine: Engine = create_engine(
             location.difference_update_query(["options"]),
             isolation_level="AUTOCOMMIT",

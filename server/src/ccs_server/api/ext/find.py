@@ -5,10 +5,10 @@ from msgspec import UNSET, Raw
 from msgspec.json import Decoder, encode
 
 from ccs_server.api.accounts import current_account
+from ccs_server.api.consistency import reads
 from ccs_server.api.ext import find_schemas as schemas
 from ccs_server.api.ext.blueprint import ACCOUNT, NAMESPACE, find_blueprint
 from ccs_server.api.ext.queries import check_no_parameters
-from ccs_server.api.services import database
 from ccs_server.domain.access import Scope
 from ccs_server.domain.cursors import new_cursor, position_of
 from ccs_server.domain.errors import InvalidInput
@@ -52,7 +52,7 @@ class Find(Resource):
         if not given.limit and not given.count:
             # Nothing was looked at, so the next page begins where this one does.
             return _page(schemas.FindResponse(Raw(b"[]"), next=new_cursor(query, after)))
-        found = find_sessions(database(), search, after=after, limit=int(given.limit))
+        found = find_sessions(reads(), search, after=after, limit=int(given.limit))
         return _page(
             schemas.FindResponse(
                 Raw(found.sessions),

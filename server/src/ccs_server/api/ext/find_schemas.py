@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ccs_server.api import openapi as docs
+from ccs_server.api.consistency import CONSISTENCY
 from ccs_server.api.types import PropertyName
 from ccs_server.domain.cursors import MAX_CURSOR_LENGTH
 from ccs_server.domain.limits import MAX_PER_PAGE, PER_PAGE
@@ -148,6 +149,7 @@ def find_docs() -> dict[str, Any]:
     session = {"sessionId": "mySession", "updatedAt": "2021-02-26T02:46:38.220Z"}
     return {
         "operationId": "findSessions",
+        "parameters": [CONSISTENCY],
         "requestBody": docs.body(
             FindBody,
             equal={"where": {"myProperty1": "myValue1"}, "fields": ["myProperty1"]},

@@ -6,6 +6,7 @@ from flask import Response
 
 from ccs_server.api import openapi as docs
 from ccs_server.api.accounts import current_account
+from ccs_server.api.consistency import CONSISTENCY, reads
 from ccs_server.api.services import actor, database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, blueprint
 from ccs_server.api.v1.schemas import NamespaceBody, NamespaceResponse, TtlQuery
@@ -35,7 +36,11 @@ class Namespaces(Resource):
         namespaces.register_namespace(database(), account, namespace, query["ttlSecond"])
         return no_content()
 
-    @blueprint.doc(operationId="listNamespaces", responses=docs.errors(400, 401, 403))
+    @blueprint.doc(
+        operationId="listNamespaces",
+        parameters=[CONSISTENCY],
+        responses=docs.errors(400, 401, 403),
+    )
     @blueprint.response(200, NamespaceResponse(many=True))
     def get(self, account: str) -> Response:
         """List the namespaces of an account.
@@ -43,7 +48,7 @@ class Namespaces(Resource):
         Those that the key may use.
         """
         allowed = current_account().access.namespaces
-        return json_response(namespaces.list_namespaces(database(), account, allowed))
+        return json_response(namespaces.list_namespaces(reads(), account, allowed))
 
 
 @blueprint.route("/<account>/<namespace>", parameters=[ACCOUNT, NAMESPACE])

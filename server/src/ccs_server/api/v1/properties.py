@@ -10,6 +10,7 @@ from ccs_server.api import conditions
 from ccs_server.api import openapi as docs
 from ccs_server.api.accounts import current_account, current_request
 from ccs_server.api.conditions import read_conditions, read_write_options
+from ccs_server.api.consistency import CONSISTENCY, reads
 from ccs_server.api.services import database
 from ccs_server.api.types import Properties, Value
 from ccs_server.api.v1.blueprint import ACCOUNT, NAME, NAMESPACE, SESSION, blueprint
@@ -66,7 +67,7 @@ def _read_all_docs(operation_id: str) -> dict[str, Any]:
     found["200"]["headers"] = conditions.ETAG
     return {
         "operationId": operation_id,
-        "parameters": [_INCLUDE, _META_PARAMETER, *conditions.PARAMETERS],
+        "parameters": [_INCLUDE, _META_PARAMETER, *conditions.PARAMETERS, CONSISTENCY],
         "responses": found | conditions.NOT_MODIFIED | docs.errors(400, 401, 403, 412),
     }
 
@@ -87,7 +88,7 @@ def _read_one_docs(operation_id: str) -> dict[str, Any]:
     found["200"]["headers"] = conditions.ETAG
     return {
         "operationId": operation_id,
-        "parameters": [_META_PARAMETER, _POINTER, *conditions.PARAMETERS],
+        "parameters": [_META_PARAMETER, _POINTER, *conditions.PARAMETERS, CONSISTENCY],
         "responses": found | conditions.NOT_MODIFIED | docs.errors(400, 401, 403, 404, 412),
     }
 
@@ -254,12 +255,12 @@ def _save_one(document: DocumentKey, name: str) -> Response:
 def _read_all(document: DocumentKey) -> Response:
     query = read_query()
     if query.meta:
-        properties, body = reading.read_described(database(), document, query.include)
+        properties, body = reading.read_described(reads(), document, query.include)
     else:
         body = properties = (
-            reading.read_all(database(), document)
+            reading.read_all(reads(), document)
             if query.include is None
-            else reading.read_some(database(), document, query.include)
+            else reading.read_some(reads(), document, query.include)
         )
     etag = etag_of(properties)
     wanted = read_conditions(current_request().environ)
@@ -278,14 +279,14 @@ def _read_one(document: DocumentKey, name: str) -> Response:
     wanted = read_conditions(current_request().environ)
     # Only `meta` and a 412 need more than the value.
     if query is WHOLE and wanted.if_match is None:
-        value = reading.read_one(database(), document, name)
+        value = reading.read_one(reads(), document, name)
         if value is None:
             raise NotFound(ABSENT)
         etag = etag_of(value)
         if not wanted.differs(etag, present=True):
             return not_modified(etag)
         return _value_response(value, etag)
-    found = reading.read_one_described(database(), document, name)
+    found = reading.read_one_described(reads(), document, name)
     if found is None:
         raise NotFound(ABSENT)
     if not wanted.matches(found.etag, present=True):

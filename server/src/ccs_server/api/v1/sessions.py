@@ -8,6 +8,7 @@ from ccs_server.api import conditions
 from ccs_server.api import openapi as docs
 from ccs_server.api.accounts import current_account, current_request
 from ccs_server.api.conditions import read_write_options
+from ccs_server.api.consistency import CONSISTENCY, reads
 from ccs_server.api.services import database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, SESSION, blueprint
 from ccs_server.api.v1.schemas import (
@@ -35,6 +36,7 @@ class SessionIds(Resource):
 
     @blueprint.doc(
         operationId="listSessionIds",
+        parameters=[CONSISTENCY],
         responses=docs.response(
             "The ids, in code point order.",
             list[str],
@@ -46,7 +48,7 @@ class SessionIds(Resource):
     def get(self, query: dict[str, Any], account: str, namespace: str) -> Response:
         """List the sessions that have properties."""
         page = sessions.list_session_ids(
-            database(), account, check_namespace(namespace), **_page(query)
+            reads(), account, check_namespace(namespace), **_page(query)
         )
         return json_response(page)
 
@@ -55,13 +57,17 @@ class SessionIds(Resource):
 class SessionsWithProperties(Resource):
     """The sessions of a namespace with their properties."""
 
-    @blueprint.doc(operationId="listSessionProperties", responses=docs.errors(400, 401, 403, 413))
+    @blueprint.doc(
+        operationId="listSessionProperties",
+        parameters=[CONSISTENCY],
+        responses=docs.errors(400, 401, 403, 413),
+    )
     @blueprint.response(200, SessionPropertiesResponse(many=True))
     @blueprint.arguments(PageQuery, location="query")
     def get(self, query: dict[str, Any], account: str, namespace: str) -> Response:
         """List the sessions with their properties."""
         page = sessions.list_session_properties(
-            database(), account, check_namespace(namespace), **_page(query)
+            reads(), account, check_namespace(namespace), **_page(query)
         )
         return json_response(page)
 
@@ -96,7 +102,11 @@ class SessionTtls(Resource):
         sessions.set_session_ttl(database(), document, query["ttlSecond"])
         return no_content()
 
-    @blueprint.doc(operationId="listSessionTtls", responses=docs.errors(400, 401, 403, 413))
+    @blueprint.doc(
+        operationId="listSessionTtls",
+        parameters=[CONSISTENCY],
+        responses=docs.errors(400, 401, 403, 413),
+    )
     @blueprint.response(200, SessionTtlResponse(many=True))
     @blueprint.arguments(OptionalPageQuery, location="query")
     def get(self, query: dict[str, Any], account: str, namespace: str) -> Response:
@@ -106,8 +116,8 @@ class SessionTtls(Resource):
         """
         check_namespace(namespace)
         if all(query[name] is None for name in ("page", "perPage", "after")):
-            return json_response(sessions.list_session_ttls(database(), account, namespace))
-        found = sessions.list_session_ttls_page(database(), account, namespace, **_page(query))
+            return json_response(sessions.list_session_ttls(reads(), account, namespace))
+        found = sessions.list_session_ttls_page(reads(), account, namespace, **_page(query))
         return json_response(found)
 
 

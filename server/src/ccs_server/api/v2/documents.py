@@ -5,6 +5,7 @@ from msgspec import UNSET, Raw, UnsetType
 from msgspec.json import Decoder, encode
 
 from ccs_server.api.accounts import current_account
+from ccs_server.api.consistency import reads
 from ccs_server.api.services import database, services
 from ccs_server.api.v2 import schemas
 from ccs_server.api.v2.auth import check_tenant
@@ -86,7 +87,7 @@ class DocumentProperties(Resource):
                 raise InvalidInput(f"Each entry of filter must begin with '{prefix}'.", "filter")
         names = [entry.removeprefix(prefix) for entry in wanted.filter]
         check_properties(names, field="filter")
-        return json_response(reading.read_filtered(database(), document, names))
+        return json_response(reading.read_filtered(reads(), document, names))
 
 
 @blueprint.route("/property/delete")
@@ -171,7 +172,7 @@ def _read(account: str, namespace: str, session: str | UnsetType) -> Response:
         check_namespace_v2(namespace),
         DEFAULT_SESSION if session is UNSET else check_session(session),
     )
-    found = reading.read_document(database(), document)
+    found = reading.read_document(reads(), document)
     if found is None:
         raise NotFound("There is no such document; it was never saved, was deleted or has expired.")
     document_response = schemas.DocumentResponse(

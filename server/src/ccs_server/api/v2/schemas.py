@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ccs_server.api import openapi as docs
+from ccs_server.api.consistency import CONSISTENCY
 from ccs_server.api.types import Properties, PropertyName
 
 AccountId = Annotated[str, Meta(examples=["demo"], extra_json_schema=docs.ACCOUNT_SCHEMA)]
@@ -119,6 +120,7 @@ def read_docs(operation_id: str) -> dict[str, Any]:
     }
     return {
         "operationId": operation_id,
+        "parameters": [CONSISTENCY],
         "responses": docs.response("The document.", DocumentResponse, document=example)
         | docs.errors(400, 401, 403, 404),
     }
@@ -129,6 +131,7 @@ def filter_docs(operation_id: str) -> dict[str, Any]:
     example = _ADDRESS | {"filter": ["myNamespace.myProperty1"]}
     return {
         "operationId": operation_id,
+        "parameters": [CONSISTENCY],
         "requestBody": docs.body(FilterBody, filter=example),
         "responses": docs.response(
             "Those that exist.", dict[str, Raw], found={"myNamespace.myProperty1": "myValue1"}
