@@ -77,6 +77,9 @@ def pair() -> Iterator[Pair]:
 def following(pair: Pair) -> Iterator[Pair]:
     """The pair with a property that the standby has, and that it uses."""
     pair.save(0)
+    position = pair.primary.query("SELECT pg_current_wal_lsn()::text")
+    replayed = f"SELECT pg_last_wal_replay_lsn() >= '{position}'"
+    wait_until(lambda: pair.standby.query(replayed) is True)
     pair.await_source(STANDBY)
     yield pair
     pair.standby.execute("SELECT pg_wal_replay_resume()")

@@ -47,6 +47,8 @@ ROWS = {
     f"{V2}/delete": {"delete"},
 }
 
+NDJSON = "application/x-ndjson"
+
 
 def described_by_the_application() -> dict[str, Any]:
     """Returns the document without a server, since pytest collects the operations before it starts one."""
@@ -56,6 +58,9 @@ def described_by_the_application() -> dict[str, Any]:
 
 
 DESCRIBED = described_by_the_application()
+LINES = DESCRIBED["paths"]["/ext/v1/{account}/import"]["post"]["requestBody"]["content"][NDJSON][
+    "example"
+]
 
 
 @pytest.fixture
@@ -119,7 +124,8 @@ def test_every_parameter_and_body_has_an_example(document: dict[str, Any]) -> No
             assert has_example(document, parameter), (path, method, parameter["name"])
         if "requestBody" in operation:
             body = resolve(document, operation["requestBody"])
-            assert has_example(document, body["content"]["application/json"]), (path, method)
+            (content,) = body["content"].values()
+            assert has_example(document, content), (path, method)
 
 
 def test_every_operation_lists_its_statuses(document: dict[str, Any]) -> None:
@@ -177,7 +183,7 @@ def has_example(document: dict[str, Any], described: dict[str, Any]) -> bool:
 OPERATIONS_WITH_BODY = sorted(
     (path, method)
     for path, method, operation in operations(DESCRIBED)
-    if "requestBody" in operation
+    if "application/json" in operation.get("requestBody", {}).get("content", ())
 )
 
 
@@ -256,6 +262,14 @@ config.projects.default.checks.positive_data_acceptance.expected_statuses.extend
     ["409", "412", "422", "423"]
 )
 api = schemathesis.openapi.from_dict(DESCRIBED, config=config)
+
+
+@schemathesis.serializer(NDJSON)
+def as_it_is(_: schemathesis.SerializationContext, value: object) -> bytes:
+    """Sends a text; what is to be refused may be of any type."""
+    return value.encode(errors="replace") if isinstance(value, str) else json.dumps(value).encode()
+
+
 bounded = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -319,6 +333,14 @@ def agree_with_itself(case: Case, account: Account) -> None:
     if case.path_parameters:
         case.path_parameters["account"] = account.id
     omit_headers_against_their_pattern(case)
+    if case.path.endswith("/export") and case.query:
+        # Only a response has cursors, and a session needs its namespace.
+        case.query.pop("after", None)
+        if "ns" not in case.query:
+            case.query.pop("session", None)
+    if case.path.endswith("/import"):
+        # A schema cannot describe lines.
+        case.body = LINES
     if not isinstance(case.body, dict):
         return
     if case.path.endswith("/find"):

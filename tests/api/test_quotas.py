@@ -84,6 +84,11 @@ def create(account: Account, method: str = "POST", **payload: object) -> request
     return account.v2(method, "/context/document/create", json=body)
 
 
+def bring(account: Account, lines: bytes) -> requests.Response:
+    headers = {"Content-Type": "application/x-ndjson"}
+    return account.ext("POST", "/import", data=lines, headers=headers)
+
+
 SAVES: dict[str, Callable[[Account], requests.Response]] = {
     "v1 PATCH": lambda account: account.v1("PATCH", NS, json={"new": 1}),
     "v1 PUT": lambda account: account.v1("PUT", f"{NS}/new", json=1),
@@ -97,6 +102,7 @@ SAVES: dict[str, Callable[[Account], requests.Response]] = {
     ),
     "v2 POST": lambda account: create(account, new=1),
     "v2 PATCH": lambda account: create(account, "PATCH", new=1),
+    "import": lambda account: bring(account, b'{"ns":"ns","name":"new","value":1}'),
 }
 
 
@@ -203,6 +209,7 @@ def test_requests_that_save_nothing_work_over_a_quota(full: Account) -> None:
     assert create(full).status_code == 201
     assert_empty(full.v1("POST", "?ttlSecond=60", json={"name": "ns"}))
     assert_empty(full.v1("POST", "", json={"name": "another"}))
+    assert bring(full, b'{"ns":"another","ttlSecond":60}').status_code == 200
     # Invalid requests are still reported as such.
     assert_error(full.v1("PUT", f"{NS}/a", data=b"{", headers={"Content-Type": "text/x"}), 415)
     assert_error(full.v1("PATCH", NS, json=[1]), 400)

@@ -1,6 +1,8 @@
 """Cursors: opaque, short, and bound to a query."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ccs_server.domain.cursors import MAX_CURSOR_LENGTH, new_cursor, position_of
 from ccs_server.domain.errors import InvalidInput
@@ -13,9 +15,19 @@ def test_a_cursor_returns_to_its_position(position: str) -> None:
     assert position_of(new_cursor(QUERY, position), QUERY) == position
 
 
-def test_a_cursor_of_the_longest_session_id_is_url_safe_and_short() -> None:
-    cursor = new_cursor(QUERY, 256 * "😀")
-    assert len(cursor) <= MAX_CURSOR_LENGTH
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_cursor_returns_to_whatever_position(position: str) -> None:
+    assert position_of(new_cursor(QUERY, position), QUERY) == position
+
+
+@pytest.mark.parametrize("last", ["\U0010ffff", "😀", "\uffff"])
+def test_a_cursor_of_a_namespace_and_two_names_of_full_length_is_url_safe_and_short(
+    last: str,
+) -> None:
+    position = "\n".join([128 * "n", 256 * last, 256 * last])
+    cursor = new_cursor(QUERY, position)
+    assert position_of(cursor, QUERY) == position
+    assert len(cursor) <= 1914 < MAX_CURSOR_LENGTH
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 

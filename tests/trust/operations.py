@@ -8,6 +8,7 @@ from urllib.parse import quote
 from tests.support.service import Account
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+NDJSON = "application/x-ndjson"
 KEY, TOKEN, EITHER, BASIC, OPEN = "key", "token", "either", "basic", "open"
 
 
@@ -67,6 +68,8 @@ class Operation:
 
     def arguments(self, place: Place) -> dict[str, Any]:
         """Returns the arguments with which `requests` sends the body."""
+        if isinstance(self.example, str):
+            return {"data": self.example, "headers": {"Content-Type": NDJSON}}
         return {} if self.example is None else {"json": self.body(place)}
 
 
@@ -97,7 +100,10 @@ def _credential(document: dict[str, Any], path: str, operation: dict[str, Any]) 
 def _example(document: dict[str, Any], operation: dict[str, Any]) -> Any:
     if "requestBody" not in operation:
         return None
-    content = operation["requestBody"]["content"]["application/json"]
+    contents = operation["requestBody"]["content"]
+    if NDJSON in contents:
+        return contents[NDJSON]["example"]
+    content = contents["application/json"]
     if "examples" in content:
         return next(iter(content["examples"].values()))["value"]
     schema = _resolved(document, content["schema"])

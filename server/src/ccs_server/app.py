@@ -63,6 +63,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         v2.blueprint,
         ext.operations_blueprint,
         ext.find_blueprint,
+        ext.transfer_blueprint,
         ext.keys_blueprint,
     ):
         api.register_blueprint(blueprint)

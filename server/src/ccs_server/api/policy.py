@@ -18,7 +18,12 @@ _LISTINGS = tuple(
     for name in ("/session-ids", "/session-properties", "/session")
     for slash in ("", "/")
 )
-_FINDS = ("/find", "/find/")
+_EXTENSION = "/ext/"
+_LONG = {
+    "GET": ("/export", "/export/"),
+    "POST": ("/find", "/find/", "/import", "/import/"),
+}
+"""By method: how the paths of those requests of the extension end that take long."""
 
 _KEY_FIRST = "/v1/"
 
@@ -66,8 +71,8 @@ class RequestPolicy:
     @staticmethod
     def is_listing(environ: WSGIEnvironment) -> bool:  # noqa: D102
         path: str = environ["PATH_INFO"]
-        if environ["REQUEST_METHOD"] == "POST":
-            return path.startswith("/ext/") and path.endswith(_FINDS)
+        if path.startswith(_EXTENSION):
+            return path.endswith(_LONG.get(environ["REQUEST_METHOD"], ()))
         return path.endswith(_LISTINGS) and environ["REQUEST_METHOD"] == "GET"
 
 

@@ -60,3 +60,15 @@ MAX_TOKEN_NAMES = 20
 
 MAX_KEPT = 2**31 - 1
 """The maximum number of elements that an append keeps: that of PostgreSQL's integer."""
+
+MAX_EXPORT_LINES = 10_000
+"""The maximum number of lines that a page of an export is made of (extension, section 12)."""
+
+EXPORT_LINES = 1000
+"""The number of lines that a page of an export is made of by default (section 12)."""
+
+MAX_IMPORT_DOCUMENTS = 1000
+"""The maximum number of documents that one import changes.
+
+It locks each of them. PostgreSQL has room for 6,400 locks in all if nothing else is configured.
+"""

@@ -23,6 +23,7 @@ from ccs_server.domain.limits import MAX_BODY_BYTES, MAX_NESTING
 T = TypeVar("T")
 
 JSON = "application/json"
+NDJSON = "application/x-ndjson"
 
 MALFORMED = "The body must be valid JSON in UTF-8."
 _TOO_DEEP = f"A value may be nested at most {MAX_NESTING} levels deep."
@@ -50,10 +51,12 @@ def current_request() -> Request:
     return found
 
 
-def is_json(environ: WSGIEnvironment) -> bool:
-    """Whether a request's Content-Type is application/json, with whatever parameters."""
+def is_of_type(environ: WSGIEnvironment, media_type: str) -> bool:
+    """Whether a request's Content-Type is the media type, with whatever parameters."""
     content_type: str = environ.get("CONTENT_TYPE", "")
-    return content_type == JSON or content_type.partition(";")[0].strip().lower() == JSON
+    return (
+        content_type == media_type or content_type.partition(";")[0].strip().lower() == media_type
+    )
 
 
 def has_body(environ: WSGIEnvironment) -> bool:
@@ -69,21 +72,22 @@ def is_readable(environ: WSGIEnvironment) -> bool:
         length = _announced_length(environ)
     except InvalidInput:
         return False
-    return is_json(environ) and (length is None or length <= MAX_BODY_BYTES)
+    is_of_known_type = is_of_type(environ, JSON) or is_of_type(environ, NDJSON)
+    return is_of_known_type and (length is None or length <= MAX_BODY_BYTES)
 
 
-def read_body() -> bytes:
+def read_body(media_type: str = JSON) -> bytes:
     """The request's body, whole. It can be read once.
 
     Raises:
-        UnsupportedMediaType: its Content-Type is not application/json.
+        UnsupportedMediaType: its Content-Type is not `media_type`.
         InvalidInput: it is incomplete.
         RequestEntityTooLarge: it is over MAX_BODY_BYTES.
         Unavailable: the server has not received it.
     """
     environ = current_request().environ
-    if has_body(environ) and not is_json(environ):
-        raise UnsupportedMediaType("Send the body with the header Content-Type: application/json.")
+    if has_body(environ) and not is_of_type(environ, media_type):
+        raise UnsupportedMediaType(f"Send the body with the header Content-Type: {media_type}.")
     length = _announced_length(environ)
     if length is not None and length > MAX_BODY_BYTES:
         raise RequestEntityTooLarge

@@ -139,6 +139,9 @@ class ErrorSchema(Schema):
         metadata={"description": "For validation: the sentences by field."},
     )
     op = fields.Integer(metadata={"description": "For a batch: the index of the operation."})
+    line = fields.Integer(
+        metadata={"description": "For an import: the number of the line, from 1."}
+    )
     current = fields.Dict(
         allow_none=True,
         metadata={

@@ -8,7 +8,8 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from flask import Response
 from msgspec.json import decode
 
-_JSON = "application/json"
+from ccs_server.http.body import JSON, NDJSON
+
 _TEXT = "text/plain; charset=utf-8"
 
 _STATUS_LINES = {int(status): f"{int(status)} {status.phrase}" for status in HTTPStatus}
@@ -61,7 +62,12 @@ class CompleteResponse(Response):
 
 def json_response(body: bytes, status: int = 200, etag: str | None = None) -> CompleteResponse:
     """A response of JSON."""
-    return CompleteResponse(body, status, _JSON, etag)
+    return CompleteResponse(body, status, JSON, etag)
+
+
+def ndjson_response(body: bytes) -> CompleteResponse:
+    """A response of JSON texts, one a line."""
+    return CompleteResponse(body, 200, NDJSON)
 
 
 def text_response(value: bytes) -> CompleteResponse:

@@ -17,6 +17,9 @@ operations_blueprint = _blueprint(
     "also headers of v1's operations.",
 )
 find_blueprint = _blueprint("ext find", "Sessions by what is stored in them.")
+transfer_blueprint = _blueprint(
+    "ext export and import", "All that an account stores, or a part of it, as lines of JSON."
+)
 keys_blueprint = _blueprint(
     "ext keys and tokens", "Keys with fewer rights, and tokens for one session."
 )

@@ -33,7 +33,7 @@ _BEGIN_SNAPSHOT = Statement.of("begin_snapshot", "BEGIN ISOLATION LEVEL REPEATAB
 
 # $1 account, $2 a JSON array of [namespace, session id]. In order of the locks, so that two batches cannot deadlock. It
 # reads a table for the reason that LOCK does.
-_LOCK_DOCUMENTS = Statement.of(
+LOCK_DOCUMENTS = Statement.of(
     "lock_documents",
     """
     SELECT pg_advisory_xact_lock(key) FROM (
@@ -258,7 +258,7 @@ def _try_locked(
     created = [each.document.namespace for each in operations if each.creates]
     used = [each.document.namespace for each in operations]
     prepare = [
-        (_LOCK_DOCUMENTS, (account, _addresses(operations))),
+        (LOCK_DOCUMENTS, (account, _addresses(operations))),
         (_ENSURE_NAMESPACES, (account, names_parameter(created), b"%d" % limit)),
         (_LOCK_NAMESPACES, (account, names_parameter(used))),
     ]
