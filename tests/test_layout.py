@@ -68,6 +68,7 @@ ELSEWHERE = {
     "cli/distribution": "store/test_distribution.py",
     "cli/quotas": COMMAND_LINE,
     "cli/serve": "end_to_end/test_serve.py",
+    "cli/transfer": "end_to_end/test_transfer.py",
     "cli/upkeep": COMMAND_LINE,
     "doctor/finding": "cli/test_doctor.py",
     "domain/access": "api/test_access.py",

@@ -9,6 +9,7 @@ from ccs_server.cli.doctor import doctor
 from ccs_server.cli.quotas import quotas
 from ccs_server.cli.serve import serve
 from ccs_server.cli.size import size
+from ccs_server.cli.transfer import export, import_
 from ccs_server.cli.upkeep import migrate, openapi, purge, signing_keys
 
 main = Commands(
@@ -28,6 +29,8 @@ main = Commands(
         restore,
         size,
         doctor,
+        export,
+        import_,
         openapi,
     ],
     context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
