@@ -41,7 +41,7 @@ EXPORT = Statement.of(
             WHERE n.account = $1 AND n.name >= coalesce(step.ns, greatest($4, $3))
                 AND n.name IS DISTINCT FROM step.ns AND ($3::text IS NULL OR n.name = $3)
                 AND ($2::text[] IS NULL OR EXISTS (
-                    SELECT FROM unnest($2::text[]) AS allowed
+                    SELECT 1 FROM unnest($2::text[]) AS allowed
                     WHERE n.name = allowed
                         OR (right(allowed, 1) = '*' AND starts_with(n.name, left(allowed, -1)))
                 ))

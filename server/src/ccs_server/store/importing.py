@@ -35,9 +35,9 @@ IMPORT_NAMESPACES = Statement.of(
     WITH given AS MATERIALIZED (
         SELECT name COLLATE "C" AS name, ttl FROM json_to_recordset($2) AS line (name text, ttl integer)
     ), allowed AS MATERIALIZED (
-        SELECT FROM (
+        SELECT 1 FROM (
             SELECT count(*) AS count FROM given WHERE NOT EXISTS (
-                SELECT FROM namespace n WHERE n.account = $1 AND n.name = given.name
+                SELECT 1 FROM namespace n WHERE n.account = $1 AND n.name = given.name
             )
         ) AS missing
         WHERE missing.count = 0
