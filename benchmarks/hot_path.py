@@ -15,6 +15,11 @@ from typing import Any
 
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp()  # as in a worker, and read at import
 
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
+from opentelemetry.trace import SpanKind
+
 from benchmarks.operations import DOCUMENT, compact
 from benchmarks.stacks.collector import collector
 from ccs_server.app import create_app
@@ -25,6 +30,8 @@ from ccs_server.settings import Settings
 from ccs_server.store.connection import Statement
 
 ROUNDS = 60
+_ENCODED = 512
+"""Spans that are encoded together."""
 REQUESTS = 200
 
 VALUES = b'{ "p0" : "a value of some length", "p1" : "a value of some length", "p2" : 3 }'
@@ -100,6 +107,32 @@ def application(
     return call
 
 
+def sdk_spans(sampler: Sampler) -> Callable[[], object]:
+    """Returns a function that makes and encodes the spans of a request with a statement, by OpenTelemetry's SDK."""
+    ended: list[ReadableSpan] = []
+
+    class Keep(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            ended.append(span)
+
+    provider = TracerProvider(sampler=sampler)
+    provider.add_span_processor(Keep())
+    tracer = provider.get_tracer("benchmark")
+
+    def spans() -> None:
+        common = {"http.request.method": "GET", "http.route": PATH}
+        with tracer.start_as_current_span("GET", kind=SpanKind.SERVER, attributes=common) as span:
+            client = {"db.system.name": "postgresql", "db.query.summary": "read"}
+            with tracer.start_as_current_span("read", kind=SpanKind.CLIENT, attributes=client):
+                pass
+            span.set_attribute("http.response.status_code", 200)
+        if len(ended) >= _ENCODED:
+            encode_spans(ended).SerializeToString()
+            ended.clear()
+
+    return spans
+
+
 def main() -> None:
     server = collector(0)
     Thread(target=server.serve_forever, daemon=True).start()
@@ -129,6 +162,8 @@ def main() -> None:
         "PATCH of 10": lambda: quiet("PATCH", PATH, ten),
         "PATCH of 1 that is nested": lambda: quiet("PATCH", PATH, nested),
         "PATCH of 10, two of them nested": lambda: quiet("PATCH", PATH, conversation),
+        "the spans of a request, by OpenTelemetry's SDK": sdk_spans(ALWAYS_ON),
+        "the spans of a request, by OpenTelemetry's SDK, not sampled": sdk_spans(ALWAYS_OFF),
         "finding the view": lambda: routes.find("GET", read_path(path, 16_384, {})),
     }
     for name, microseconds in least(steps).items():
