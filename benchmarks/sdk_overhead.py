@@ -1,29 +1,34 @@
-"""Measures the CPU that the SDK adds to a bare `requests.Session` call to the same URL, and to its import.
+"""Measures the CPU that the SDK adds to a bare call of its HTTP library to the same URL, and to its import.
 
     python benchmarks/sdk_overhead.py
 
 The server runs in a child process, so that the CPU of this process is that of the client. Blocks of bare calls and of
 SDK calls take turns, and the best blocks are compared, because disturbances can only add time. The SDK checks what it
-sends and decodes the JSON that it receives; the bare call does neither. The exit code is 1 if a call exceeds the
+sends and decodes the JSON that it receives; the bare call does neither. The asynchronous clients are compared by the
+calls that one core makes in a second of its CPU, many at a time. The exit code is 1 if a synchronous call exceeds the
 budget.
 """
 
+import asyncio
 import json
 import multiprocessing
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 
+import httpx2
 import requests
 
 from ccs_sdk import ContextClient
+from ccs_sdk.aio import AsyncContextClient
 
 BLOCKS = 50
 CALLS = 50
 BUDGET_MICROSECONDS = 60
+TASKS = 16
 PROPERTIES = {f"property-{number}": f"value {number}" for number in range(10)}
 
 
@@ -104,12 +109,50 @@ def compare_calls(url: str) -> list[float]:
         return added
 
 
+async def calls_per_second(call: Callable[[], Awaitable[object]]) -> float:
+    """Returns the calls for each second of this process' CPU, with several tasks at a time."""
+
+    async def work() -> None:
+        for _ in range(CALLS):
+            await call()
+
+    begin = time.process_time()
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(TASKS):
+            tasks.create_task(work())
+    return TASKS * CALLS / (time.process_time() - begin)
+
+
+async def compare_asynchronous_calls(url: str) -> None:
+    path = f"{url}/v1/account/acme/airline/conv-1/properties"
+    headers = {"maven-api-key": "key"}
+    async with (
+        httpx2.AsyncClient(limits=httpx2.Limits(max_keepalive_connections=TASKS)) as http,
+        AsyncContextClient(url, "acme", api_key="key", pool_size=TASKS) as client,
+    ):
+        call = client.namespace("airline").session("conv-1")
+
+        async def bare() -> object:
+            return await http.get(path, headers=headers, timeout=10)
+
+        await calls_per_second(bare), await calls_per_second(call.all)
+        blocks = [
+            (await calls_per_second(bare), await calls_per_second(call.all)) for _ in range(9)
+        ]
+    best, ours = (max(figures) for figures in zip(*blocks, strict=True))
+    print(
+        f"async GET of 10 properties: bare httpx2 {best:.0f}/s of a core, with the SDK {ours:.0f}/s"
+    )
+
+
 def main() -> int:
     ours, port = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(port,), daemon=True)
     server.start()
     try:
-        added = compare_calls(f"http://127.0.0.1:{ours.recv()}")
+        url = f"http://127.0.0.1:{ours.recv()}"
+        added = compare_calls(url)
+        asyncio.run(compare_asynchronous_calls(url))
     finally:
         server.terminate()
         server.join()
