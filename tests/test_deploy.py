@@ -100,6 +100,32 @@ def test_haproxy_and_prometheus_ask_the_ports_that_the_image_serves() -> None:
     assert scraped[0]["static_configs"][0]["targets"] == ["ccs1:9464", "ccs2:9464"]
 
 
+def test_every_file_that_a_container_mounts_exists_among_them_the_alerts_and_the_dashboard() -> (
+    None
+):
+    mounted = {
+        Path(volume["source"]): volume["target"]
+        for service in deployed.compose()["services"].values()
+        for volume in service.get("volumes", ())
+        if volume["type"] == "bind"
+    }
+    assert [path for path in mounted if not path.is_file()] == []
+    targets = {path.name: target for path, target in mounted.items()}
+    (rules,) = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())["rule_files"]
+    assert targets["alerts.yaml"] == rules
+    (provider,) = yaml.safe_load((DEPLOY / "grafana" / "dashboards.yml").read_text())["providers"]
+    dashboard = Path(targets["grafana-dashboard.json"])
+    assert dashboard.parent == Path(provider["options"]["path"])
+
+
+def test_pods_are_scaled_by_a_metric_that_the_service_has() -> None:
+    scaled = yaml.safe_load((DEPLOY / "kubernetes" / "autoscaler.yaml").read_text())
+    named = [each["pods"]["metric"]["name"] for each in scaled["spec"]["metrics"] if "pods" in each]
+    documented = (ROOT / "docs" / "operate" / "monitoring.md").read_text()
+    assert named
+    assert all(f"| `{name}` |" in documented for name in named)
+
+
 @pytest.mark.parametrize("version", ["1.30", "1.37"])
 @pytest.mark.parametrize("file", KUBERNETES, ids=lambda path: path.name)
 def test_kubernetes_knows_every_field_of_the_manifests(file: Path, version: str) -> None:
