@@ -18,17 +18,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.citus.cluster import Node, add, build, cluster, rebalance
-from ccs_server.domain.errors import ContextError
+from ccs_server.domain.errors import Unavailable
 from ccs_server.settings import Settings
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.document import LOCK, DocumentKey
+from ccs_server.store.faults import StoreFault
 from ccs_server.store.namespaces import register_namespace
 from ccs_server.store.reading import READ_ALL, read_one
 from ccs_server.store.saving import SAVE, save
 from ccs_server.store.sessions import LIST_IDS
 
 _ROOT = Path(__file__).parents[2]
+_PARTS = ("tests", "commands", "lock", "kill", "online", "speed")
+_SAVED, _REFUSED = "204", "503"
 _BUILD = Path(tempfile.gettempdir(), "ccs-citus")
 _SHARDS = "8"
 _ACCOUNTS = 20
@@ -49,26 +52,38 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ccs-") as name:
         directory = Path(name)
         directory.chmod(0o711)
-        parts = {"tests": _try_tests, "lock": _try_lock, "kill": _try_kill}
-        with _running(programs, directory, 2) as nodes:
-            for part, run in parts.items():
-                if part in arguments.parts:
+        parts = {
+            "tests": _try_tests,
+            "commands": _try_commands,
+            "lock": _try_lock,
+            "kill": _try_kill,
+        }
+        if parts := {name: run for name, run in parts.items() if name in arguments.parts}:
+            with _running(programs, directory, 2) as nodes:
+                for part, run in parts.items():
                     print(f"\n## {part}", flush=True)
                     run(nodes)
+        if "online" in arguments.parts:
+            print("\n## online", flush=True)
+            with _running(programs, directory, 2, is_distributed=False) as nodes:
+                _try_online(nodes)
         if "speed" in arguments.parts:
             print("\n## speed", flush=True)
             _measure_speed(programs, directory, arguments.seconds)
 
 
 @contextmanager
-def _running(programs: Path, directory: Path, workers: int) -> Iterator[list[Node]]:
-    """A cluster with a distributed store."""
+def _running(
+    programs: Path, directory: Path, workers: int, *, is_distributed: bool = True
+) -> Iterator[list[Node]]:
+    """A cluster with a store, by default a distributed one."""
     with ExitStack() as stack:
         nodes = cluster(programs, directory, workers)
         for node in nodes:
             stack.callback(node.stop)
         _ccs(nodes[0], "migrate")
-        _ccs(nodes[0], "distribute", "--shards", _SHARDS)
+        if is_distributed:
+            _ccs(nodes[0], "distribute", "--shards", _SHARDS)
         yield nodes
 
 
@@ -87,6 +102,24 @@ def _try_tests(nodes: list[Node]) -> None:
         )
         shown = [line for line in done.stdout.splitlines() if re.match(r"FAILED|ERROR|\d+ ", line)]
         print(f"through the {name}:", *shown, sep="\n  ", flush=True)
+
+
+def _try_commands(nodes: list[Node]) -> None:
+    """Runs commands with the coordinator, and with a worker, as the database."""
+    with tempfile.TemporaryDirectory() as directory:
+        for node in nodes[:2]:
+            for command in (
+                ("keys", "create", "account-1"),
+                ("credentials", "create", "account-1"),
+                ("keys", "regenerate", "account-1"),
+                ("signing-keys", "rotate"),
+                ("quotas", "set", "account-1", "--properties", "1000"),
+                ("quotas", "show", "account-1"),
+                ("audit", "account-1"),
+                ("purge",),
+                ("backup", f"{directory}/{node.port}"),
+            ):
+                _ccs(node, *command, "--json")
 
 
 _TRY = Statement.of(
@@ -124,7 +157,8 @@ class _Try(NamedTuple):
     account: str
     began: float
     ended: float
-    is_saved: bool
+    answer: str
+    """The status of the response that this would be."""
 
 
 class _Writer(threading.Thread):
@@ -144,51 +178,78 @@ class _Writer(threading.Thread):
             value += 1
             account = _accounts()[value % _ACCOUNTS]
             document = DocumentKey(account, "n", self._session)
-            is_saved = self._save(document, value)
-            self.tries.append(_Try(account, began, time.monotonic(), is_saved))
+            answer = self._save(document, value)
+            self.tries.append(_Try(account, began, time.monotonic(), answer))
 
-    def _save(self, document: DocumentKey, value: int) -> bool:
+    def _save(self, document: DocumentKey, value: int) -> str:
         try:
             save(self._database, document, b'{"value": %d}' % value)
-        except ContextError:
+        except Unavailable:
             time.sleep(0.02)
-            return False
+            return _REFUSED
+        except StoreFault as fault:
+            return f"500 {fault.sqlstate} {fault}"
         self.saved[document] = value
-        return True
+        return _SAVED
 
 
 def _try_kill(nodes: list[Node]) -> None:
     """Kills a worker while accounts of both are written to, and starts it again."""
     coordinator, _, worker = nodes
-    databases = [Database(node.url, Settings(statement_timeout=2)) for node in nodes[:2]]
-    for account in _accounts():
-        register_namespace(databases[0], account, "n", None)
-    ends_at = time.monotonic() + 10
-    writers = [_Writer(databases[number % 2], number, ends_at) for number in range(4)]
-    for writer in writers:
-        writer.start()
-    time.sleep(3)
-    worker.kill()
-    killed_at = time.monotonic()
-    time.sleep(3)
-    worker.run()
-    returned_at = time.monotonic()
-    for writer in writers:
-        writer.join()
+    with _written_to(nodes[:2], seconds=10) as writers:
+        time.sleep(3)
+        worker.kill()
+        killed_at = time.monotonic()
+        time.sleep(3)
+        worker.run()
+        returned_at = time.monotonic()
     away = {account for account in _accounts() if _port_of(coordinator, account) == worker.port}
     print(f"{len(away)} of {_ACCOUNTS} accounts were on the worker that was killed")
-    print(f"without it, {returned_at - killed_at:.1f} s:")
     tries = [each for writer in writers for each in writer.tries]
     meanwhile = [each for each in tries if killed_at < each.began and each.ended < returned_at]
+    print(f"without it, {returned_at - killed_at:.1f} s:")
     for where, is_away in (("of these accounts", True), ("of the others", False)):
-        counts = Counter(each.is_saved for each in meanwhile if (each.account in away) == is_away)
-        print(f"  saves {where}: {counts[True]} acknowledged, {counts[False]} refused")
-    failures = [each.ended for each in tries if not each.is_saved and each.ended > returned_at]
-    print(f"last refusal {max(failures, default=returned_at) - returned_at:.1f} s after its return")
+        counts = Counter(each.answer for each in meanwhile if (each.account in away) == is_away)
+        print(f"  saves {where}, by status: {dict(counts)}")
+    late = [each.ended - returned_at for each in tries if each.answer != _SAVED]
+    print(f"last refusal {max(0, *late):.1f} s after its return")
+
+
+def _try_online(nodes: list[Node]) -> None:
+    """Distributes a database while it is written to through the coordinator."""
+    _fill(nodes[0])
+    with _written_to(nodes[:1], seconds=20) as writers:
+        time.sleep(2)
+        began = time.monotonic()
+        _ccs(nodes[0], "distribute", "--shards", _SHARDS)
+        ended = time.monotonic()
+    print(f"'ccs distribute' took {ended - began:.1f} s")
+    tries = [each for writer in writers for each in writer.tries]
+    print(f"saves by status: {dict(Counter(each.answer for each in tries))}")
+    wrong = [each.ended for each in tries if each.answer != _SAVED]
+    if wrong:
+        print(f"not acknowledged during {max(wrong) - min(wrong):.1f} s")
+    print(f"longest save {max(each.ended - each.began for each in tries):.1f} s")
+
+
+@contextmanager
+def _written_to(nodes: list[Node], *, seconds: int) -> Iterator[list[_Writer]]:
+    """Saves through nodes for at least this time, and for the length of the block; then checks what is stored."""
+    databases = [Database(node.url, Settings(statement_timeout=2)) for node in nodes]
+    for account in _accounts():
+        register_namespace(databases[0], account, "n", None)
+    ends_at = time.monotonic() + seconds
+    writers = [_Writer(databases[number % len(nodes)], number, ends_at) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    yield writers
+    for writer in writers:
+        writer.join()
     saved = {document: value for writer in writers for document, value in writer.saved.items()}
     stored = {document: read_one(databases[0], document, "value") for document in saved}
     lost = sum(int(stored[document] or 0) < value for document, value in saved.items())
-    print(f"{sum(each.is_saved for each in tries)} saves were acknowledged, {lost} are lost")
+    acknowledged = sum(each.answer == _SAVED for writer in writers for each in writer.tries)
+    print(f"{acknowledged} saves were acknowledged, {lost} are lost")
     for database in databases:
         database.release()
 
@@ -285,7 +346,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("source", type=Path, help="a git repository of Citus")
     parser.add_argument("--build", type=Path, default=_BUILD, help="where to build it")
     parser.add_argument("--seconds", type=int, default=5, help="of each measure")
-    parser.add_argument("--parts", nargs="+", default=["tests", "lock", "kill", "speed"])
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
     return parser.parse_args()
 
 

@@ -36,13 +36,15 @@ _UNAVAILABLE = {
     "42P01": NOT_MIGRATED,  # undefined table
     "42703": NOT_MIGRATED,  # undefined column
 }
-# Citus reports that it has lost its connection to another node as an internal error, with the message of libpq.
+# Citus reports these as internal errors: it has lost its connection to another node, with the message of libpq, or a
+# part of a table has just moved.
 _INTERNAL_ERROR = "XX000"
-_NODE_LOST = (
+_CITUS_UNAVAILABLE = (
     "server closed the connection",
     "could not receive data from server",
     "could not send data to server",
     "no connection to the server",
+    "could not find valid entry for shard",
 )
 _NOT_STORABLE = {"22P02", "22P05", "22021", "22030", "22032"}
 
@@ -51,7 +53,7 @@ def fault_from_sqlstate(sqlstate: str, message: str) -> ContextError | StoreFaul
     """Maps an SQLSTATE to the error that the client receives, or to a StoreFault if the client cannot act on it."""
     if sqlstate in _NOT_STORABLE:
         return InvalidInput(NOT_STORABLE, "body")
-    if sqlstate == _INTERNAL_ERROR and message.startswith(_NODE_LOST):
+    if sqlstate == _INTERNAL_ERROR and message.startswith(_CITUS_UNAVAILABLE):
         return Unavailable(UNREACHABLE)
     sentence = _UNAVAILABLE.get(sqlstate) or _UNAVAILABLE.get(sqlstate[:2])
     return Unavailable(sentence) if sentence else StoreFault(message, sqlstate)

@@ -50,14 +50,10 @@ def set_quota(database: Database, account: str, limits: Mapping[str, int | str |
         Unavailable: the database cannot be used now.
     """
     values = {f"{name}_limit": limit for name, limit in limits.items()}
-    upsert = (
-        insert(quota)
-        .values(account=account, **values)
-        # Have the account counted now against the new limit.
-        .on_conflict_do_update(
-            index_elements=[quota.c.account], set_=values | {"due_at": func.now()}
-        )
-    )
+    # Have the account counted now against the new limit.
+    upsert = insert(quota).values(account=account, due_at=func.now(), **values)
+    changed = {name: upsert.excluded[name] for name in (*values, "due_at")}
+    upsert = upsert.on_conflict_do_update(index_elements=[quota.c.account], set_=changed)
     is_empty = (quota.c.account == account, *(column.is_(null()) for column in _LIMIT_COLUMNS))
     with database.begin() as connection:
         connection.execute(upsert)
