@@ -84,7 +84,7 @@ def test_docker_compose_accepts_the_file_and_needs_every_secret() -> None:
     services = deployed.compose()["services"]
     for name in ("ccs1", "ccs2"):
         settings = Settings.from_environment(services[name]["environment"])
-        assert settings.transaction_pooler
+        assert settings.transaction_pooler == "on"
         assert _seconds(services[name]["stop_grace_period"]) >= _longest_end(settings)
 
 

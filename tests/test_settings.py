@@ -58,6 +58,8 @@ def test_an_empty_variable_counts_as_unset() -> None:
         ("CCS_PURGE_INTERVAL", "0.5", "purge_interval", 0.5),
         ("CCS_TOKEN_LIFETIME", "60", "token_lifetime", 60),
         ("CCS_LOG_LEVEL", "DEBUG", "log_level", "debug"),
+        ("CCS_TRANSACTION_POOLER", "true", "transaction_pooler", "on"),
+        ("CCS_TRANSACTION_POOLER", "prepared", "transaction_pooler", "prepared"),
         ("CCS_RATE_LIMIT", "5/minute", "rate_limit", "5/minute"),
         ("CCS_CORS_ORIGINS", "*", "cors_origins", {"*"}),
         ("CCS_CORS_ORIGINS", "https://a, http://b:1,", "cors_origins", {"https://a", "http://b:1"}),

@@ -71,7 +71,7 @@ def test_a_pooler_that_the_settings_do_not_expect_is_found(empty_database_url: s
         assert "unsupported startup parameter" in found.what
         assert found.remedy.startswith("Set CCS_TRANSACTION_POOLER=on")
         # The right setting lets it see what is behind the pooler.
-        expecting = Settings(database_url=url, transaction_pooler=True)
+        expecting = Settings(database_url=url, transaction_pooler="on")
         assert [each.what for each in findings(expecting)] == [
             f"The schema is missing, and not at {schema.CURRENT}."
         ]

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from ccs_server.domain.errors import BUSY, InvalidInput, Unavailable
-from ccs_server.settings import SettingError, Settings
+from ccs_server.settings import Pooler, SettingError, Settings
 from ccs_server.store.connection import LibpqConnection, Statement
 from ccs_server.store.database import Database
 from ccs_server.store.faults import (
@@ -189,14 +189,13 @@ def test_options_in_the_url_are_kept(impatient: Database) -> None:
     assert setting("plan_cache_mode") == b"force_generic_plan"
 
 
-@pytest.mark.parametrize("pooler", [False, True])
-def test_behind_a_transaction_pooler_nothing_is_prepared(
-    database_url: str,
-    pooler: bool,
+@pytest.mark.parametrize("pooler", ["off", "on", "prepared"])
+def test_behind_a_transaction_pooler_nothing_is_prepared_unless_it_keeps_prepared_statements(
+    database_url: str, pooler: Pooler
 ) -> None:
     database = Database(database_url, Settings(transaction_pooler=pooler))
     database.execute(ECHO, b"1")
-    assert (database.execute(PREPARED).ntuples == 0) is pooler
+    assert (database.execute(PREPARED).ntuples == 0) is (pooler == "on")
     database.release()
 
 
@@ -219,9 +218,9 @@ def test_a_transaction_is_all_or_nothing(database: Database) -> None:
     assert not stored(b"failed")
 
 
-@pytest.mark.parametrize("pooler", [False, True], ids=["prepared", "pooler"])
+@pytest.mark.parametrize("pooler", ["off", "on"])
 def test_a_pipeline_is_all_or_nothing_and_returns_its_results(
-    database_url: str, pooler: bool
+    database_url: str, pooler: Pooler
 ) -> None:
     database = Database(database_url, Settings(transaction_pooler=pooler))
     names = [token_hex(6).encode() for _ in range(2)]

@@ -102,6 +102,16 @@ def read_rate(text: str) -> Rate:
     return Rate(text)
 
 
+Pooler = Literal["off", "on", "prepared"]
+"""A transaction pooler in front of the database: none, any one, or one that keeps prepared statements."""
+
+
+def _pooler(text: str) -> Pooler:
+    if text.lower() == "prepared":
+        return "prepared"
+    return "on" if _switch(text) else "off"
+
+
 Off = Literal["off"]
 
 
@@ -129,6 +139,7 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     float: (_positive, "a number from 0.001"),
     int: (_natural, "a whole number from 1"),
     Port: (_port, "a port from 0 to 65535"),
+    Pooler: (_pooler, "off, on or prepared"),
     LogLevel: (_level, "debug, info, warning or error"),
     frozenset[str]: (_origins, "origins such as https://example.com, separated by commas, or *"),
     Port | Off | None: (_port_or_off, "a port from 0 to 65535, or off"),
@@ -157,7 +168,7 @@ class Settings:
     port: Port = Port(8000)
     secret_key: tuple[bytes, ...] = field(default=(), repr=False)
     secret_key_file: Path | None = None
-    transaction_pooler: bool = False
+    transaction_pooler: Pooler = "off"
     standby_url: str | None = field(default=None, repr=False)
     standby_lag: float = 10.0
     connect_timeout: int = 3

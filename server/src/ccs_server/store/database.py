@@ -273,20 +273,22 @@ class Database:
             "application_name": "ccs",
             "connect_timeout": settings.connect_timeout,
             "prepare_threshold": None,
-            "options": options if settings.transaction_pooler else f"{ours} {options}".strip(),
+            "options": f"{ours} {options}".strip()
+            if settings.transaction_pooler == "off"
+            else options,
         }
 
     def _attach_libpq(self, connection: Connection, entry: ConnectionPoolEntry) -> None:
         libpq = LibpqConnection(
             connection.pgconn,
             timeout=self.settings.statement_timeout + _GRACE_SECONDS,
-            prepare=not self.settings.transaction_pooler,
+            prepare=self.settings.transaction_pooler != "on",
             observe=self._observe,
         )
         entry.info["libpq"] = libpq
         with self._counting:
             self._opened += 1
-        if not self.settings.transaction_pooler:
+        if self.settings.transaction_pooler == "off":
             libpq.execute(_PLAN_FOR_CITUS)
 
     def _close_libpq(self, _connection: Connection, entry: ConnectionPoolEntry) -> None:
