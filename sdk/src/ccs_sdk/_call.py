@@ -24,6 +24,7 @@ class Call:
         body: JSON text, or None for no body.
         idempotency_key: With this key, the service performs the request once, however often it is sent.
         repeatable: Whether the request may be sent again. Only one with side effects and no key may not.
+        content_type: The type of the body.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Call:
     body: bytes | None = None
     idempotency_key: str | None = None
     repeatable: bool = True
+    content_type: str = "application/json"
 
     def headers(self, request_id: str, user_agent: str) -> dict[str, str]:
         """Returns the headers to send, without the credential, or raises TooLargeError."""
@@ -45,7 +47,7 @@ class Call:
             REQUEST_ID: request_id,
         }
         if self.body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = self.content_type
         if self.idempotency_key is not None:
             headers["Idempotency-Key"] = self.idempotency_key
         return headers

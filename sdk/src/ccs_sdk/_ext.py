@@ -48,6 +48,18 @@ class Extension:
         call = Call("POST", self.path + path, self.credential, _json.encode(body), key)
         return read(self._send(call), convert, decimals=self._decimals)
 
+    def fetch(self, path: str) -> bytes:
+        """Sends a GET and returns the body of the response as it is."""
+        response = self._send(Call("GET", self.path + path, self.credential))
+        return response.content
+
+    def send_lines(self, path: str, lines: bytes, convert: Callable[[Value], T]) -> T:
+        """Sends lines of JSON by POST and returns the JSON of the response, converted with `convert`."""
+        call = Call(
+            "POST", self.path + path, self.credential, lines, content_type="application/x-ndjson"
+        )
+        return read(self._send(call), convert, decimals=self._decimals)
+
     def delete(self, path: str) -> None:
         """Sends a DELETE, which succeeds only with status 204."""
         response = self._send(Call("DELETE", self.path + path, self.credential))

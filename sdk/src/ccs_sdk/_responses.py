@@ -128,6 +128,7 @@ def absent_or_elsewhere(error: NotFoundError) -> NotFoundError:
 
 def _add_details(error: StatusError, details: Mapping[str, Value]) -> None:
     error.op = _wire.optional(details, "op", _wire.integer)
+    error.line = _wire.optional(details, "line", _wire.integer)
     if isinstance(error, errors.PreconditionFailedError):
         error.current = _wire.optional(details, "current", _wire.property_)
         error.etag = _wire.optional(details, "etag", _wire.text)

@@ -1,13 +1,16 @@
 # Generated from aio/client.py by sdk/generate.py. Edit that file.
 """`ContextClient`: version 1 of the service, one method for each of its operations."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from copy import copy
 from datetime import timedelta
+from pathlib import Path
 from typing import Self, TypeVar, overload
 
 import requests
 
+from ccs_sdk import _transfer
 from ccs_sdk._auth import api_key_auth
 from ccs_sdk._events import OnRequest, OnResponse
 from ccs_sdk._http import HTTP
@@ -33,7 +36,7 @@ from ccs_sdk._v1 import Account
 from ccs_sdk.batches import Batch
 from ccs_sdk.handles import NamespaceHandle
 from ccs_sdk.keys import Keys
-from ccs_sdk.models import Namespace, SessionProperties, SessionTTL
+from ccs_sdk.models import ImportResult, Namespace, SessionProperties, SessionTTL
 from ccs_sdk.properties import PropertiesHandle
 from ccs_sdk.scopes import Scopes
 
@@ -211,6 +214,69 @@ class ContextClient:
     def keys(self) -> Keys:
         """The keys of the account, for a client whose key has the scope `admin`."""
         return Keys(self._account.extension)
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        namespace: str | None = None,
+        resume: bool = False,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Writes all that the account stores to a file, as lines of JSON, and returns their number.
+
+        The file appears when it is complete, and replaces one that exists. Until then, its name ends
+        with `.part`. Lines without `ns` say where the pages of the export end; they are not counted.
+
+        Args:
+            path: The file.
+            namespace: The only namespace to export; None for all that the key may use.
+            resume: Whether to continue an export to this file that was interrupted.
+            progress: Called after each page with the number of lines so far.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        place = None if namespace is None else check_namespace(namespace)
+        return _transfer.export(
+            self._account.extension,
+            Path(path),
+            namespace=place,
+            resume=option("resume", resume, bool),
+            progress=progress,
+        )
+
+    def import_from(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        keep: bool = False,
+        from_line: int = 1,
+        progress: Callable[[int], object] | None = None,
+    ) -> ImportResult:
+        """Saves the lines of an export, up to 1,000 in each request, and returns what became of them.
+
+        What the account has already is overwritten. If a request fails, its lines are not saved, and
+        those before it are. It is harmless to import lines again.
+
+        Args:
+            path: The file.
+            keep: Whether to leave what the account has already as it is.
+            from_line: The first line to import, from 1.
+            progress: Called after each request with the number of the last line that it imported.
+
+        Raises:
+            OSError: The file cannot be read.
+            StatusError: A line was refused; `line` of the error is its number in the file.
+            TooLargeError: A line is longer than 1 MiB. The command `ccs import` has no such limit.
+        """
+        return _transfer.import_from(
+            self._account.extension,
+            Path(path),
+            keep=option("keep", keep, bool),
+            from_line=option("from_line", from_line, int),
+            progress=progress,
+        )
 
     # Namespaces
 

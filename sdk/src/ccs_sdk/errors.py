@@ -105,9 +105,11 @@ class StatusError(CCSError):
 
     Attributes:
         op: The position in its batch, from 0, of the operation that failed; None outside of batches.
+        line: The line of an import that was refused, from 1; None for other errors.
     """
 
     op: int | None = None
+    line: int | None = None
 
 
 class BadRequestError(StatusError, ValueError):

@@ -121,6 +121,19 @@ class Hit:
     properties: dict[str, Value]
 
 
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What became of the lines of an import.
+
+    Attributes:
+        saved: How many were saved.
+        skipped: How many were not, because they have expired or what exists was kept.
+    """
+
+    saved: int
+    skipped: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SessionToken:
     """A token for one session, to hand to a browser or a widget.
