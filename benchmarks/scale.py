@@ -49,6 +49,7 @@ FULL = Scale(
         "flood",
         "extension",
         "tracing",
+        "transfer",
         "deletion",
         "purge",
         "limits",

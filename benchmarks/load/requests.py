@@ -110,7 +110,7 @@ class Client:
         """
         path, body, headers = request.filled(session, value or session, self._etag)
         if body:
-            headers = {**headers, "Content-Type": "application/json"}
+            headers = {"Content-Type": "application/json", **headers}
         self._connection.request(request.method, path, body, headers)
         response = self._connection.getresponse()
         content = response.read()

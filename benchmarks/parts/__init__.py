@@ -16,6 +16,7 @@ from benchmarks.parts import (
     sessions,
     startup,
     tracing,
+    transfer,
 )
 
 PARTS: Mapping[str, Callable[[Lab], dict[str, Any]]] = {
@@ -28,6 +29,7 @@ PARTS: Mapping[str, Callable[[Lab], dict[str, Any]]] = {
     "flood": flood.run,
     "extension": extension.run,
     "tracing": tracing.run,
+    "transfer": transfer.run,
     "deletion": background.deletion,
     "purge": background.purge,
     "limits": limits.run,

@@ -58,6 +58,7 @@ def targets(parts: Mapping[str, Any]) -> list[Target]:
         "flood": _flood,
         "extension": _extension,
         "tracing": _tracing,
+        "transfer": _transfer,
         "deletion": _deletion,
         "purge": _purge,
         "limits": _limits,
@@ -156,6 +157,18 @@ def _tracing(figures: Mapping[str, Any]) -> Iterator[Target]:
             )
             what = f"{TITLES[operation]}, {title} against none"
             yield Target(what, 0.9, ratio, "×")
+
+
+def _transfer(figures: Mapping[str, Any]) -> Iterator[Target]:
+    export, import_ = figures["export"], figures["import"]
+    number = f"{export['properties']:,} properties"
+    yield Target(f"export of {number}", 50_000, export["per_second"], " properties/s")
+    ratio = import_["per_second"] / figures["patch_10_properties_per_second"]
+    yield Target(f"import of {number}, against saving 10 by PATCH, one client", 5, ratio, "×")
+    for what, measured in (("export", export), ("import", import_)):
+        growth = measured["memory_late_bytes"] / measured["memory_early_bytes"]
+        name = f"memory of a worker at the end of the {what}, against that after a tenth"
+        yield Target(name, 1.1, growth, "×", at_least=False)
 
 
 def _disturbed(
