@@ -4,7 +4,7 @@ The application decides what becomes of spans: without OpenTelemetry's SDK they 
 method and the server, but no path, because paths contain session ids and names; the service's span names the route.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -105,7 +105,7 @@ def _spans(base_url: str) -> Callable[[str], AbstractContextManager[_RequestSpan
     common: dict[str, str | int] = {"server.address": server.hostname or "", "server.port": port}
 
     @contextmanager
-    def begin(method: str) -> Iterator[_RequestSpan]:
+    def begin(method: str) -> Generator[_RequestSpan]:
         # OpenTelemetry would record the message of an exception, which may contain the path.
         with tracer.start_as_current_span(
             method,
