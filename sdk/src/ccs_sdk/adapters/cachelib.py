@@ -145,6 +145,5 @@ def flask_cache(
 def _session_id(key: str) -> str:
     """Returns the session of a key: a readable one, unless it would be too long."""
     readable = "entry:" + quote(key, safe=" ,;:=@+!*'()[]")
-    if len(readable) <= _LONGEST_ID:
-        return readable
-    return "entry-sha256:" + sha256(key.encode()).hexdigest()
+    hashed = "entry-sha256:" + sha256(key.encode()).hexdigest()
+    return readable if len(readable) <= _LONGEST_ID else hashed
