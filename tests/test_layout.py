@@ -26,6 +26,7 @@ ELSEWHERE = {
     "http/exchanges": "end_to_end/test_log.py",
     "api/accounts": "api/test_quotas.py",
     "api/ext/batches": "api/test_operations.py",
+    "store/changes": "store/test_sequencing.py",
     "api/ext/find": "api/test_ext_find.py",
     "api/ext/find_schemas": "api/test_openapi.py",
     "api/ext/queries": "api/test_ext_find.py",

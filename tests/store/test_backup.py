@@ -38,6 +38,12 @@ FILL = """
     VALUES ('a', 'key', decode('00', 'hex'), decode('ff', 'hex'), 200, '{"results": [1.10]}');
     WITH gone AS (DELETE FROM namespace WHERE name = 'deleted' RETURNING id)
     INSERT INTO deleted_namespace (account, namespace_id) SELECT 'a', id FROM gone;
+    INSERT INTO change_head (account, pos, epoch) VALUES ('a', 2, 1);
+    INSERT INTO change_floor (account, ns, pos) VALUES ('a', 'n1', 1);
+    INSERT INTO change (account, pos, ns, session_id, name, type, made_at, kept_until)
+        VALUES ('a', 2, 'n1', 's1', 'p1', 'property.deleted', now(), now());
+    INSERT INTO change_new (account, namespace_id, ns, session_id, name, type, made_at, keep_seconds)
+        VALUES ('a', 1, 'n1', 's1', 'p1', 'property.deleted', now(), 60);
 """
 
 
@@ -56,10 +62,20 @@ def fill(url: str) -> None:
 def rows(url: str) -> Rows:
     """Returns every row of every table, as PostgreSQL's text."""
     with schema.transaction(url) as connection:
-        return {
+        found = {
             name: sorted(connection.execute(select(cast(table.table_valued(), Text))).scalars())
             for name, table in metadata.tables.items()
         }
+        # A restore begins another history of each change log.
+        head = metadata.tables["change_head"].c
+        found["change_head"] = sorted(map(repr, connection.execute(select(head.account, head.pos))))
+        return found
+
+
+def epochs(url: str) -> set[int]:
+    """Returns which histories the change logs are of."""
+    with schema.transaction(url) as connection:
+        return {*connection.execute(select(metadata.tables["change_head"].c.epoch)).scalars()}
 
 
 def tables(url: str) -> set[str]:
@@ -113,6 +129,13 @@ def test_a_store_is_restored_as_it_was(
     before = rows(filled_url)
     assert {name for name, found in before.items() if not found} == set()
     assert rows(empty_database_url) == before
+
+
+def test_a_restore_begins_another_history_of_the_change_log(
+    filled_url: str, content: bytes, empty_database_url: str
+) -> None:
+    restore(empty_database_url, content)
+    assert not epochs(filled_url) & epochs(empty_database_url)
 
 
 def test_a_backup_is_a_consistent_snapshot_during_concurrent_writes(

@@ -30,8 +30,12 @@ from tests.support.clock import Clock
 from tests.support.databases import Cluster, create_migrated_database
 from tests.support.partitions import partition
 
-# These find the accounts that have something to purge.
+# These find the accounts that have something to do for.
 OF_ALL_ACCOUNTS = {
+    "read_change_heads",
+    "sequencer_find_accounts",
+    "sequencer_logs",
+    "purge_find_changes",
     "purge_find_accounts",
     "purge_find_audit_lines",
     "purge_find_expired",

@@ -10,13 +10,16 @@ from ccs_server.store import purge as purging
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.document import DocumentKey
+from ccs_server.store.namespace_settings import change_settings
 from ccs_server.store.namespaces import register_namespace
 from ccs_server.store.operations.leases import Lease
 from ccs_server.store.operations.run import run
 from ccs_server.store.purge import FIND_EXPIRED, PURGE_EXPIRED, purge
 from ccs_server.store.reading import read_all
 from ccs_server.store.saving import save
+from ccs_server.store.sequencing import sequence
 from tests.store.test_plans import nodes, plan_of
+from tests.support.change_log import logged_events
 from tests.support.clock import Clock
 from tests.support.waiting import wait_until
 
@@ -231,14 +234,14 @@ def test_it_empties_deleted_namespaces_and_forgets_them_once_no_writer_can_be_le
             ),
             params | {"session": session},
         )
-    assert purge(own_database, batch=10) == (25, 2, 0, 0, 0, 0)
+    assert purge(own_database, batch=10) == (25, 2, 0, 0, 0, 0, 0)
     assert stored(connection, NAME) == 1, "the other namespace keeps its property"
     assert stored(connection, NAME, "deleted_namespace") == 1
 
     # A writer that found the namespace before it was deleted commits now.
     fill(connection, NAME, namespace=7, seconds=1e6, count=1)
     own_clock.advance(seconds=601)
-    assert purge(own_database) == (1, 0, 1, 0, 0, 0)
+    assert purge(own_database) == (1, 0, 1, 0, 0, 0, 0)
     assert stored(connection, NAME, "deleted_namespace") == 0
     assert stored(connection, NAME) == 1
 
@@ -324,3 +327,23 @@ def test_a_stored_response_is_deleted_after_a_day(
     own_clock.advance(seconds=1000)
     assert purge(own_database).responses == 1
     assert stored(connection, NAME, "idempotent_response") == 0
+
+
+def test_it_forgets_changes_that_were_kept_long_enough(
+    own_database: Database, connection: Connection, own_clock: Clock
+) -> None:
+    change_settings(own_database, NAME, "brief", changes="values", keep_changes=60)
+    change_settings(own_database, NAME, "long", changes="values", keep_changes=3600)
+    for namespace in ("long", "brief"):
+        save(own_database, DocumentKey(NAME, namespace, "s"), b'{"a": 1}')
+        sequence(own_database)
+    change_settings(own_database, NAME, "brief", keep_changes=3600)
+    own_clock.advance(seconds=59)
+    assert purge(own_database).changes == 0
+    own_clock.advance(seconds=2)
+    assert purge(own_database).changes == 1
+    assert [event["ns"] for event in logged_events(own_database, NAME)] == ["long"]
+    own_clock.advance(seconds=3600)
+    assert purge(own_database).changes == 1
+    floors = connection.execute(text("SELECT ns, pos FROM change_floor ORDER BY ns"))
+    assert [tuple(row) for row in floors] == [("brief", 2), ("long", 1)]

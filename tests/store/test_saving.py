@@ -35,16 +35,16 @@ def test_a_namespace_that_is_deleted_during_a_save_is_made_again(
     calls = 0
 
     def ensure_and_delete_concurrently(
-        connection: LibpqConnection, document: DocumentKey, limit: int
+        connection: LibpqConnection, account: str, namespace: str, limit: int
     ) -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
-            namespaces.register_namespace(database, document.account, document.namespace, None)
-            ensure_namespace(connection, document, limit)
-            namespaces.delete_namespace(database, document.account, document.namespace, "service")
+            namespaces.register_namespace(database, account, namespace, None)
+            ensure_namespace(connection, account, namespace, limit)
+            namespaces.delete_namespace(database, account, namespace, "service")
         else:
-            ensure_namespace(connection, document, limit)
+            ensure_namespace(connection, account, namespace, limit)
 
     monkeypatch.setattr(saving, "ensure_namespace", ensure_and_delete_concurrently)
     saving.save(database, document, b'{"a": 1}')

@@ -28,6 +28,7 @@ from ccs_server.serving.listener import (
     listen,
 )
 from ccs_server.serving.metrics_directory import metrics_directory
+from ccs_server.serving.sequencer import Sequencer
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.credentials import ApiKey, create_first_key
@@ -148,6 +149,7 @@ def _run(
         with (
             Upkeep(opened.database, ending, settings, opened.embedded),
             Counting(opened.database, ending, settings.quota_interval),
+            Sequencer(opened.database, ending),
             greeter,
         ):
             workers.run()

@@ -72,3 +72,12 @@ MAX_IMPORT_DOCUMENTS = 1000
 
 It locks each of them. PostgreSQL has room for 6,400 locks in all if nothing else is configured.
 """
+
+KEEP_CHANGES_SECONDS = 604_800
+"""The time for which the change log keeps a change by default (extension, section 3)."""
+
+MAX_KEEP_CHANGES_SECONDS = 395 * 86_400
+"""The longest time for which the change log keeps a change (extension, section 3)."""
+
+MAX_CHANGE_FILTERS = 20
+"""The maximum number of namespaces, and of types, that a reader of the change log may name (extension, section 3)."""

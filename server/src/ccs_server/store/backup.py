@@ -124,6 +124,10 @@ def load(url: str, file: IO[bytes], *, replace: bool = False) -> Backup:
         for name, table in backup.tables.items():
             _load_table(connection, archive, name, table)
         schema.upgrade(connection)
+        # Positions in change logs are used again from here on, for other events: it is another history.
+        connection.execute(
+            text("UPDATE change_head SET epoch = extract(epoch FROM clock_timestamp()) * 1000")
+        )
         connection.execute(text("ANALYZE"))
     return backup
 

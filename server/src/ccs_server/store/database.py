@@ -17,6 +17,7 @@ from ccs_server.domain.errors import ContextError, Unavailable
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store.connection import Args, LibpqConnection, Observer, Result, Statement, Step
 from ccs_server.store.faults import TIMED_OUT, UNREACHABLE, fault_from_driver
+from ccs_server.store.features import KnownFeatures
 
 BEGIN = Statement.of("begin", "BEGIN")
 COMMIT = Statement.of("commit", "COMMIT")
@@ -81,6 +82,10 @@ class Database:
     Idle connections are kept, and the most recently used one is reused first. There are never more connections than
     were once in use at the same time. Checking one out or in is a single operation on a deque, which is atomic and
     costs almost nothing; a check-out from SQLAlchemy's pool costs 10 µs. `observe` is told of each round trip.
+
+    Attributes:
+        settings: the settings.
+        features: what is known of namespaces that have features.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Database:
     ) -> None:
         self.settings = settings
         self._observe = observe
+        self.features = KnownFeatures()
         location = read_url(url, variable)
         self.engine: Engine = create_engine(
             location.difference_update_query(["options"]),

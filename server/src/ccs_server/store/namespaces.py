@@ -6,7 +6,6 @@ from ccs_server.domain.errors import LimitReached
 from ccs_server.store import audit
 from ccs_server.store.connection import LibpqConnection, Statement
 from ccs_server.store.database import Database
-from ccs_server.store.document import DocumentKey
 
 # Both statements return one row if the namespace exists or the account is under its limit, $3. The count scans a range
 # of an index, and only for a namespace that does not exist. Concurrent creations may exceed the limit slightly, which
@@ -61,6 +60,12 @@ _DELETE = Statement.of(
         DELETE FROM namespace WHERE account = $1 AND name = $2 RETURNING *
     ), queued AS (
         INSERT INTO deleted_namespace (account, namespace_id) SELECT account, id FROM gone
+    ), logged AS (
+        INSERT INTO change_new
+            (account, namespace_id, ns, session_id, name, type, made_at, actor, keep_seconds)
+        SELECT account, id, name, '', '', 'namespace.deleted', now(), $3,
+            coalesce((settings->>'keepChanges')::integer, 604800)
+        FROM gone WHERE features & 1 = 1
     )
     INSERT INTO audit (account, action, subject, actor, details)
     SELECT account, 'namespace.deleted', name, $3, json_build_object(
@@ -70,14 +75,14 @@ _DELETE = Statement.of(
 )
 
 
-def ensure_namespace(connection: LibpqConnection, document: DocumentKey, limit: int) -> None:
-    """Creates the document's namespace if it does not exist, in the transaction of `connection`.
+def ensure_namespace(connection: LibpqConnection, account: str, namespace: str, limit: int) -> None:
+    """Creates the namespace if it does not exist, in the transaction of `connection`.
 
     Raises:
         LimitReached: the namespace does not exist, and the account already has `limit` namespaces.
     """
-    account, name, _ = document.params()
-    if not connection.execute(_ENSURE, (account, name, b"%d" % limit)).ntuples:
+    params = account.encode(), namespace.encode(), b"%d" % limit
+    if not connection.execute(_ENSURE, params).ntuples:
         raise limit_reached(limit)
 
 

@@ -75,7 +75,16 @@ PURGE_EXPIRED = Statement.of(
     ), deleted AS (
         DELETE FROM property p USING due
         WHERE p.account = $1 AND p.ctid = due.place AND due.account = $1 AND due.has_expired
-        RETURNING 1 AS one
+        RETURNING p.namespace_id, p.session_id, p.name
+    ), logged AS (
+        INSERT INTO change_new
+            (account, namespace_id, ns, session_id, name, type, made_at, keep_seconds)
+        SELECT $1, n.id, n.name, deleted.session_id, deleted.name, 'property.expired', now(),
+            coalesce((n.settings->>'keepChanges')::integer, 604800)
+        FROM deleted CROSS JOIN LATERAL (
+            SELECT n.id, n.name, n.settings FROM namespace n
+            WHERE n.account = $1 AND n.id = deleted.namespace_id AND n.features & 1 = 1
+        ) AS n
     )
     SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM deleted)
     """,
@@ -178,6 +187,40 @@ PURGE_AUDIT = Statement.of(
 
 AUDIT_LINES = Queue(FIND_AUDIT, PURGE_AUDIT)
 
+FIND_CHANGES = Statement.of(
+    "purge_find_changes",
+    """
+    SELECT account, ctid FROM change
+    WHERE kept_until <= now()
+    ORDER BY kept_until LIMIT $1::bigint
+    """,
+)
+
+# Readers that have not read as far as the floor of a namespace have missed what was deleted.
+PURGE_CHANGES = Statement.of(
+    "purge_changes",
+    """
+    WITH due AS MATERIALIZED (
+        SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
+            SELECT c.account, c.ctid AS place FROM change c
+            WHERE c.account = $1 AND c.ctid = listed.place AND c.kept_until <= now()
+            FOR UPDATE SKIP LOCKED
+        ) AS old
+    ), deleted AS (
+        DELETE FROM change c USING due
+        WHERE c.account = $1 AND c.ctid = due.place AND due.account = $1
+        RETURNING c.ns, c.pos
+    ), floors AS (
+        INSERT INTO change_floor (account, ns, pos)
+        SELECT $1, ns, max(pos) FROM deleted GROUP BY ns ORDER BY ns
+        ON CONFLICT (account, ns) DO UPDATE SET pos = greatest(change_floor.pos, excluded.pos)
+    )
+    SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM deleted)
+    """,
+)
+
+CHANGES = Queue(FIND_CHANGES, PURGE_CHANGES)
+
 FIND_ACCOUNTS = Statement.of(
     "purge_find_accounts", "SELECT DISTINCT account FROM deleted_namespace ORDER BY account"
 )
@@ -258,12 +301,13 @@ class Purged(NamedTuple):
     audit_lines: int
     leases: int
     responses: int
+    changes: int
 
 
 def purge(
     database: Database, *, batch: int = BATCH, wait: Callable[[float], bool] = _NEVER_STOPPED.wait
 ) -> Purged:
-    """Deletes expired properties, the data of deleted namespaces, and old audit lines, leases and stored responses.
+    """Deletes expired properties, the data of deleted namespaces, and old audit lines, leases, responses and changes.
 
     Returns when nothing is left to delete, or when `wait` returns True.
 
@@ -283,6 +327,7 @@ def purge(
         audit_lines=run.drain(AUDIT_LINES, b"%d" % database.settings.audit_retention),
         leases=run.drain(LEASES),
         responses=run.drain(RESPONSES),
+        changes=run.drain(CHANGES),
     )
 
 

@@ -8,6 +8,7 @@ from ccs_server.domain.errors import BUSY, TooLarge, Unavailable
 from ccs_server.store.connection import Statement, Step
 from ccs_server.store.database import Database
 from ccs_server.store.document import LOCK, DocumentKey, document_lock
+from ccs_server.store.logged import logged
 from ccs_server.store.namespaces import ensure_namespace
 
 _ATTEMPTS = 10
@@ -24,10 +25,10 @@ _ATTEMPTS = 10
 
 # $1 account, $2 namespace, $3 session id, $4 the properties as a JSON object.
 #
-# Takes the document's lock in shared mode. It saves nothing, and inserts no row, if the namespace does not exist, if
-# the lock is not available, or if the document may become too large. That last check is approximate: a save may take
-# 1/64 of the space left, so that the limit holds even if 64 saves pass the check at once, and values that it
-# replaces count as if they were kept. This costs the database a tenth less than an exact check.
+# Takes the document's lock in shared mode. It saves nothing, and inserts no row, if the namespace does not exist or has
+# features, if the lock is not available, or if the document may become too large. That last check is approximate: a
+# save may take 1/64 of the space left, so that the limit holds even if 64 saves pass the check at once, and values that
+# it replaces count as if they were kept. This costs the database a tenth less than an exact check.
 SAVE = Statement.of(
     "save",
     """
@@ -38,6 +39,7 @@ SAVE = Statement.of(
         ), n.ttl_seconds) AS ttl
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
+            AND n.features = 0
             AND pg_try_advisory_xact_lock_shared(hashtextextended(n.account || '/' || n.name || '/' || $3, 0))
     ), place AS MATERIALIZED (
         SELECT id, CASE WHEN ttl = 0 THEN 'infinity'::timestamptz
@@ -66,13 +68,13 @@ SAVE = Statement.of(
 
 # Saves under the document's exclusive lock, with an exact check of the size. It does not take the lock again, because
 # before version 18 PostgreSQL refuses that even to its holder while another session waits for the lock. Returns one row
-# that says whether it has saved, which is false if the document would be too large, or no row if the namespace does not
-# exist.
+# that says whether it has saved, which is false if the document would be too large, and whether the namespace has
+# features; or no row if the namespace does not exist.
 _SAVE_LOCKED = Statement.of(
     "save_locked",
     """
     WITH target AS MATERIALIZED (
-        SELECT n.id, coalesce((
+        SELECT n.id, n.features <> 0 AS has_features, coalesce((
             SELECT s.ttl_seconds FROM session_ttl s
             WHERE s.account = $1 AND s.namespace_id = n.id AND s.session_id = $3
         ), n.ttl_seconds) AS ttl
@@ -91,7 +93,7 @@ _SAVE_LOCKED = Statement.of(
             WHERE p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
                 AND p.expires_at > statement_timestamp() AND p.name NOT IN (SELECT name FROM given)
         ) < 800000
-    ), saved AS (
+    ), changed AS (
         INSERT INTO property
             (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
         SELECT $1, place.id, $3, name, value, size, expires_at, nullif(expires_at, 'infinity'), statement_timestamp()
@@ -101,13 +103,14 @@ _SAVE_LOCKED = Statement.of(
         SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at,
             purge_at = least(property.purge_at, excluded.purge_at), updated_at = excluded.updated_at
     )
-    SELECT place.id IS NOT NULL FROM target LEFT JOIN place ON true
+    SELECT place.id IS NOT NULL, has_features FROM target LEFT JOIN place ON true
     """,
 )
 
 # v2's save, under the document's exclusive lock. It gives all live properties of the document the same expiry,
 # including those that are not in the request. $5 is the requested TTL, or 0 for the TTL in force, and $6 is the maximum
-# retention, both in seconds. It inserts no row if the namespace does not exist or the document may become too large;
+# retention, both in seconds. It inserts no row if the namespace does not exist or has features, or if the document may
+# become too large;
 # under the exclusive lock it may take all the space left. The lock is also needed because it updates expiries in no
 # particular order, and could deadlock with another save of the document.
 SAVE_DOCUMENT = Statement.of(
@@ -119,7 +122,7 @@ SAVE_DOCUMENT = Statement.of(
             WHERE s.account = $1 AND s.namespace_id = n.id AND s.session_id = $3
         ), n.ttl_seconds) AS ttl
         FROM namespace n
-        WHERE n.account = $1 AND n.name = $2
+        WHERE n.account = $1 AND n.name = $2 AND n.features = 0
     ), place AS MATERIALIZED (
         SELECT id, statement_timestamp() + interval '1 second' * least($6::bigint,
             coalesce(nullif($5::bigint, 0), nullif(ttl, 0), $6::bigint)) AS expires_at
@@ -176,23 +179,46 @@ _STAMP = Statement.of(
     """,
 )
 
-_SAVED = b"t"
+_YES = b"t"
+_LOGS = b"1"
 _NOTHING = b"{}"
 
 
-def save(database: Database, document: DocumentKey, properties: bytes) -> None:
+def save(database: Database, document: DocumentKey, properties: bytes, by: str = "") -> None:
     """Upserts each member of `properties`, a JSON object that is not empty, with the TTL in force.
+
+    Args:
+        database: the database to save to.
+        document: the document to update.
+        properties: the JSON object.
+        by: the credential that saves it, for the change log.
 
     Raises:
         TooLarge: the document would exceed its limit; nothing is saved.
         LimitReached: the namespace is new, and the account has the maximum number of namespaces.
     """
-    if not database.execute(SAVE, *document.params(), properties).command_tuples:
-        _save_locked(database, document, properties)
+    params = *document.params(), properties
+    account, namespace, _ = document
+    if (
+        not database.features.has_any(account, namespace)
+        and database.execute(SAVE, *params).command_tuples
+    ):
+        return
+    result = database.execute(logged(SAVE), *params, by.encode())
+    if result.ntuples:
+        database.features.learn(account, namespace, has_any=result.get_value(0, 0) == _LOGS)
+    else:
+        _save_locked(database, document, properties, by)
 
 
-def save_document(
-    database: Database, document: DocumentKey, properties: bytes, *, ttl: int, max_retention: int
+def save_document(  # noqa: PLR0913 - what to save, and how
+    database: Database,
+    document: DocumentKey,
+    properties: bytes,
+    *,
+    ttl: int,
+    max_retention: int,
+    by: str = "",
 ) -> None:
     """Upserts each member of `properties`, and gives all properties of the document the same new expiry.
 
@@ -202,6 +228,7 @@ def save_document(
         properties: a JSON object.
         ttl: seconds until the expiry; 0 for the TTL in force or, if that is forever, `max_retention`.
         max_retention: the maximum of `ttl`, in seconds.
+        by: the credential that saves it, for the change log.
 
     Raises:
         TooLarge: the document would exceed its limit; nothing is saved.
@@ -209,35 +236,55 @@ def save_document(
     """
     address = document.params()
     times = b"%d" % ttl, b"%d" % max_retention
-    stamp = _STAMP, (*address, *times)
+    actor = by.encode()
+    stamp = logged(_STAMP).after_waiting(), (*address, *times, actor)
     if properties == _NOTHING:
         database.pipeline((LOCK, address), stamp)
         return
     # The lock is a separate statement, so that the save's snapshot includes everything that was saved before the lock
     # was granted. A property outside the snapshot would keep its old expiry.
-    _, saved = database.pipeline((LOCK, address), (SAVE_DOCUMENT, (*address, properties, *times)))
-    if not saved.command_tuples:
-        _save_locked(database, document, properties, then=stamp)
+    params = *address, properties, *times
+    account, namespace, _ = document
+    if not database.features.has_any(account, namespace):
+        _, saved = database.pipeline((LOCK, address), (SAVE_DOCUMENT, params))
+        if saved.command_tuples:
+            return
+    save = logged(SAVE_DOCUMENT).after_waiting(), (*params, actor)
+    _, saved = database.pipeline((LOCK, address), save)
+    if saved.ntuples:
+        database.features.learn(account, namespace, has_any=saved.get_value(0, 0) == _LOGS)
+    else:
+        _save_locked(database, document, properties, by, then=stamp)
 
 
 def _save_locked(
-    database: Database, document: DocumentKey, properties: bytes, *, then: Step | None = None
+    database: Database,
+    document: DocumentKey,
+    properties: bytes,
+    by: str,
+    *,
+    then: Step | None = None,
 ) -> None:
     """Saves under the document's exclusive lock, and executes `then` in the same transaction.
 
     The namespace is created if it does not exist.
     """
-    params = (*document.params(), properties)
+    save = logged(_SAVE_LOCKED).after_waiting()
+    params = *document.params(), properties, by.encode()
     with document_lock(database, document) as connection:
         for _ in range(_ATTEMPTS):
-            ensure_namespace(connection, document, database.settings.namespace_limit)
-            result = connection.execute(_SAVE_LOCKED, params)
+            ensure_namespace(
+                connection, document.account, document.namespace, database.settings.namespace_limit
+            )
+            result = connection.execute(save, params)
             # There is no row if the namespace was deleted between the two statements.
             if result.ntuples:
                 break
         else:
             raise Unavailable(BUSY)
-        if result.get_value(0, 0) != _SAVED:
+        if result.get_value(0, 0) != _YES:
             raise TooLarge("document too large")
         if then:
             connection.execute(*then)
+    has_features = result.get_value(0, 1) == _YES
+    database.features.learn(document.account, document.namespace, has_any=has_features)

@@ -11,7 +11,7 @@ from psycopg.pq.abc import PGresult
 from ccs_server.domain.errors import InvalidInput, TooLarge
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
-from ccs_server.store.deleting import DELETE_ALL
+from ccs_server.store.deleting import delete_all_step
 from ccs_server.store.document import LOCK, DocumentKey
 from ccs_server.store.namespaces import ensure_namespace
 
@@ -206,7 +206,9 @@ def set_session_ttl(database: Database, document: DocumentKey, ttl: int | None) 
         LimitReached: the namespace is new, and the account has the maximum number of namespaces.
     """
     with database.transaction() as connection:
-        ensure_namespace(connection, document, database.settings.namespace_limit)
+        ensure_namespace(
+            connection, document.account, document.namespace, database.settings.namespace_limit
+        )
         if ttl is not None:
             connection.execute(_SET_TTL, (*document.params(), b"%d" % ttl))
 
@@ -251,10 +253,10 @@ def list_session_ttls_page(  # noqa: PLR0913 - which list, and which page of it
     return _read_page(database, _LIST_TTLS, params).get_value(0, 0) or b"[]"
 
 
-def delete_session(database: Database, document: DocumentKey) -> None:
-    """Deletes the session's properties and its TTL."""
+def delete_session(database: Database, document: DocumentKey, by: str = "") -> None:
+    """Deletes the session's properties and its TTL. `by` is the credential that does, for the change log."""
     address = document.params()
-    database.pipeline((LOCK, address), (DELETE_ALL, address), (DELETE_TTL, address))
+    database.pipeline((LOCK, address), delete_all_step(document, by), (DELETE_TTL, address))
 
 
 def list_session_ids(  # noqa: PLR0913 - which list, and which page of it

@@ -16,6 +16,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     event,
     or_,
     text,
@@ -52,6 +53,11 @@ namespace = Table(
     Column("id", BigInteger, Identity(always=True), nullable=False),
     Column("ttl_seconds", Integer, nullable=False, server_default=text("0")),
     _created_at(),
+    # What is switched on: bits of `features.Feature`.
+    Column("features", Integer, nullable=False, server_default=text("0")),
+    # What was set, as in the API; NULL if nothing was.
+    Column("settings", JSON(none_as_null=True)),
+    UniqueConstraint("account", "id"),
 )
 
 deleted_namespace = Table(
@@ -136,6 +142,86 @@ idempotent_response = Table(
     # json keeps the text, as in `property`.
     Column("body", JSON, nullable=False),
     Column("created_at", Moment, nullable=False, server_default=text("now()"), index=True),
+)
+
+
+def _event() -> tuple[Column[object], ...]:
+    """What a change was."""
+    return (
+        Column("ns", Name, nullable=False),
+        # Both are empty if the event is of a whole namespace.
+        Column("session_id", Name, nullable=False),
+        Column("name", Name, nullable=False),
+        Column("type", Name, nullable=False),
+        Column("made_at", Moment, nullable=False),
+        # What a save has saved, if the namespace logs values. json keeps the text, as in `property`.
+        Column("value", JSON(none_as_null=True)),
+        Column("size", Integer),
+        # The entity tag of a saved value, without quotes.
+        Column("etag", Name),
+        # When the property expires from then on; NULL if it is gone.
+        Column("expires_at", Moment),
+        # The credential that has made the change; NULL for the service itself.
+        Column("actor", Name),
+    )
+
+
+# Events that are committed, or about to be, and have no place in the log yet. A queue: vacuum it by its rows, not by
+# its size.
+change_new = Table(
+    "change_new",
+    metadata,
+    Column("account", Name, primary_key=True),
+    # Drawn while the writer holds the property's row.
+    Column("n", BigInteger, Identity(always=True), primary_key=True),
+    Column("namespace_id", BigInteger, nullable=False),
+    *_event(),
+    # How long the log keeps it.
+    Column("keep_seconds", Integer, nullable=False),
+    postgresql_with={
+        "autovacuum_vacuum_scale_factor": 0,
+        "autovacuum_vacuum_threshold": 5000,
+        "autovacuum_vacuum_insert_scale_factor": 0,
+    },
+)
+
+# The log. Positions of an account are assigned by one sequencer at a time: they are dense, and commit in order.
+change = Table(
+    "change",
+    metadata,
+    Column("account", Name, primary_key=True),
+    Column("pos", BigInteger, primary_key=True, autoincrement=False),
+    *_event(),
+    Column("kept_until", Moment, nullable=False, index=True),
+)
+
+Index(
+    "ix_change_property",
+    change.c.account,
+    change.c.ns,
+    change.c.session_id,
+    change.c.name,
+    change.c.pos,
+)
+
+change_head = Table(
+    "change_head",
+    metadata,
+    Column("account", Name, primary_key=True),
+    # The last position in use.
+    Column("pos", BigInteger, nullable=False, server_default=text("0")),
+    # Which history the positions are of. A restore from a backup begins another.
+    Column("epoch", BigInteger, nullable=False),
+    comment="The end of the change log of each account that has ever logged changes.",
+)
+
+change_floor = Table(
+    "change_floor",
+    metadata,
+    Column("account", Name, primary_key=True),
+    Column("ns", Name, primary_key=True),
+    Column("pos", BigInteger, nullable=False),
+    comment="The last position of a namespace's changes that the log has forgotten.",
 )
 
 api_key = Table(

@@ -11,7 +11,7 @@ from ccs_server.api.ext import idempotency, schemas
 from ccs_server.api.ext.batches import read_operations
 from ccs_server.api.ext.blueprint import ACCOUNT, operations_blueprint
 from ccs_server.api.ext.queries import check_no_parameters
-from ccs_server.api.services import database
+from ccs_server.api.services import actor, database
 from ccs_server.domain.errors import ContextError, InvalidInput
 from ccs_server.http.blueprint import Resource
 from ccs_server.http.body import decode_json, read_body
@@ -74,13 +74,15 @@ class Operations(Resource):
                 f"Operations that are not atomic take no {idempotency.HEADER}; send it without.",
                 "atomic",
             )
-        return json_response(_answer(run_each(database(), operations, _check_quota)).body)
+        return json_response(_answer(run_each(database(), operations, _check_quota, actor())).body)
 
 
 @idempotency.replaying
 def _run_atomic(operations: Sequence[Operation], request: Request | None) -> Response:
     once = Once(request, _answer) if request else None
-    return json_response(_answer(run_atomic(database(), operations, _check_quota, once)).body)
+    return json_response(
+        _answer(run_atomic(database(), operations, _check_quota, once, actor())).body
+    )
 
 
 def _check_quota(operation: Operation) -> None:

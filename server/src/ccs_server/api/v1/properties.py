@@ -11,7 +11,7 @@ from ccs_server.api import openapi as docs
 from ccs_server.api.accounts import current_account, current_request
 from ccs_server.api.conditions import read_conditions, read_write_options
 from ccs_server.api.consistency import CONSISTENCY, reads
-from ccs_server.api.services import database
+from ccs_server.api.services import actor, database
 from ccs_server.api.types import Properties, Value
 from ccs_server.api.v1.blueprint import ACCOUNT, NAME, NAMESPACE, SESSION, blueprint
 from ccs_server.api.v1.bodies import property_object, read_properties, read_value
@@ -221,9 +221,10 @@ def _save_all(document: DocumentKey) -> Response:
                 conditions=options.conditions,
                 fence=options.fence,
             ),
+            account.actor,
         )
     elif count:
-        saving.save(database(), document, properties)
+        saving.save(database(), document, properties, account.actor)
     return no_content()
 
 
@@ -233,7 +234,8 @@ def _save_one(document: DocumentKey, name: str) -> Response:
     etag = etag_of(value)
     properties = property_object(name, value)
     options = read_write_options(current_request().environ, takes_ttl=True)
-    current_account().check_quota()
+    account = current_account()
+    account.check_quota()
     if options:
         run(
             database(),
@@ -246,9 +248,10 @@ def _save_one(document: DocumentKey, name: str) -> Response:
                 conditions=options.conditions,
                 fence=options.fence,
             ),
+            account.actor,
         )
     else:
-        saving.save(database(), document, properties)
+        saving.save(database(), document, properties, account.actor)
     return no_content(etag)
 
 
@@ -324,9 +327,9 @@ def _delete_all(document: DocumentKey) -> Response:
     options = read_write_options(current_request().environ, takes_ttl=False)
     if options:
         deletion = Delete(document=document, conditions=options.conditions, fence=options.fence)
-        run(database(), deletion)
+        run(database(), deletion, actor())
     else:
-        deleting.delete_all(database(), document)
+        deleting.delete_all(database(), document, actor())
     return no_content()
 
 
@@ -337,7 +340,7 @@ def _delete_one(document: DocumentKey, name: str) -> Response:
         deletion = Delete(
             document=document, name=name, conditions=options.conditions, fence=options.fence
         )
-        run(database(), deletion)
+        run(database(), deletion, actor())
     else:
-        deleting.delete_one(database(), document, name)
+        deleting.delete_one(database(), document, name, actor())
     return no_content()

@@ -9,7 +9,7 @@ from ccs_server.api import openapi as docs
 from ccs_server.api.accounts import current_account, current_request
 from ccs_server.api.conditions import read_write_options
 from ccs_server.api.consistency import CONSISTENCY, reads
-from ccs_server.api.services import database
+from ccs_server.api.services import actor, database
 from ccs_server.api.v1.blueprint import ACCOUNT, NAMESPACE, SESSION, blueprint
 from ccs_server.api.v1.schemas import (
     OptionalPageQuery,
@@ -147,9 +147,9 @@ class Session(Resource):
                 conditions=options.conditions,
                 fence=options.fence,
             )
-            run(database(), deletion)
+            run(database(), deletion, actor())
         else:
-            sessions.delete_session(database(), document)
+            sessions.delete_session(database(), document, actor())
         return no_content()
 
 

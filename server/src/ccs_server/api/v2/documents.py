@@ -6,7 +6,7 @@ from msgspec.json import Decoder, encode
 
 from ccs_server.api.accounts import current_account
 from ccs_server.api.consistency import reads
-from ccs_server.api.services import database, services
+from ccs_server.api.services import actor, database, services
 from ccs_server.api.v2 import schemas
 from ccs_server.api.v2.auth import check_tenant
 from ccs_server.api.v2.blueprint import ACCOUNT, NAMESPACE, SESSION, blueprint
@@ -142,6 +142,7 @@ def _save() -> Response:
         encode(given.payload),
         ttl=int(min(ttl, longest)),
         max_retention=longest,
+        by=actor(),
     )
     return json_response(encode(_success(given)), 201)
 
@@ -150,10 +151,10 @@ def _delete_properties() -> Response:
     given = read_json(_delete, wrapping=1)
     document = _document(given)
     if given.propertyToDelete is UNSET:
-        deleting.delete_all(database(), document)
+        deleting.delete_all(database(), document, actor())
     else:
         check_properties(given.propertyToDelete, field="propertyToDelete")
-        deleting.delete_some(database(), document, given.propertyToDelete)
+        deleting.delete_some(database(), document, given.propertyToDelete, actor())
     return json_response(encode(_success(given)))
 
 

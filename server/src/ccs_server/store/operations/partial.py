@@ -42,6 +42,7 @@ INCREMENT = Statement.of(
         ), n.ttl_seconds) AS ttl
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
+            AND n.features = 0
             AND CASE WHEN $8::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
                 hashtextextended(n.account || '/' || n.name || '/' || $3, 0)) END
     ), fence AS MATERIALIZED (
@@ -59,7 +60,7 @@ INCREMENT = Statement.of(
                 WHERE p.account = $1 AND p.namespace_id = target.id AND p.session_id = $3
                     AND p.expires_at > now()
             ) < 800000)
-    ), saved AS (
+    ), changed AS (
         INSERT INTO property
             (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
         SELECT $1, place.id, $3, $4, ($5::numeric)::text::json,
@@ -79,7 +80,7 @@ INCREMENT = Statement.of(
                 AND char_length(regexp_replace(property.value::text, '[eE].*|[-.]', '', 'g')) <= 100
         RETURNING value
     )
-    SELECT value FROM saved
+    SELECT value FROM changed
     """,
 )
 
@@ -94,6 +95,7 @@ APPEND = Statement.of(
         ), n.ttl_seconds) AS ttl
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
+            AND n.features = 0
             AND CASE WHEN $8::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
                 hashtextextended(n.account || '/' || n.name || '/' || $3, 0)) END
     ), fence AS MATERIALIZED (
@@ -117,7 +119,7 @@ APPEND = Statement.of(
                 SELECT value, place FROM json_array_elements($5::json) WITH ORDINALITY AS e (value, place)
                 ORDER BY place DESC LIMIT $9::integer
             ) AS last) END AS elements
-    ), saved AS (
+    ), changed AS (
         INSERT INTO property
             (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
         SELECT $1, place.id, $3, $4, elements::json,
@@ -151,7 +153,7 @@ APPEND = Statement.of(
         WHERE ccs_has_expired(property.expires_at) OR json_typeof(property.value) = 'array'
         RETURNING value
     )
-    SELECT json_array_length(value) FROM saved
+    SELECT json_array_length(value) FROM changed
     """,
 )
 
@@ -166,6 +168,7 @@ MERGE = Statement.of(
         ), n.ttl_seconds) AS ttl
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
+            AND n.features = 0
             AND CASE WHEN $8::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
                 hashtextextended(n.account || '/' || n.name || '/' || $3, 0)) END
     ), fence AS MATERIALIZED (
@@ -186,7 +189,7 @@ MERGE = Statement.of(
     ), made AS MATERIALIZED (
         SELECT CASE WHEN strpos($5, 'null') = 0 THEN $5::json
             ELSE ccs_merge(NULL, $5::json) END AS value
-    ), saved AS (
+    ), changed AS (
         INSERT INTO property
             (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
         SELECT $1, place.id, $3, $4, value,
@@ -203,7 +206,7 @@ MERGE = Statement.of(
             purge_at = least(property.purge_at, excluded.purge_at)
         RETURNING value
     )
-    SELECT value FROM saved
+    SELECT value FROM changed
     """,
 )
 

@@ -11,6 +11,7 @@ from ccs_server.domain.limits import MAX_ANSWER_CHARACTERS
 from ccs_server.store.connection import LibpqConnection, Statement, Step
 from ccs_server.store.database import BEGIN, COMMIT, ROLLBACK, Database
 from ccs_server.store.faults import StoreFault
+from ccs_server.store.logged import logging_step
 from ccs_server.store.namespaces import limit_reached
 from ccs_server.store.operations.base import Operation, Outcome, names_parameter
 from ccs_server.store.operations.idempotency import (
@@ -67,12 +68,12 @@ _ENSURE_NAMESPACES = Statement.of(
     """,
 )
 
-# $1 account, $2 a JSON array of namespaces. Returns a row for each that exists. None of them can be deleted before the
-# transaction ends, so no deletion halves a batch.
+# $1 account, $2 a JSON array of namespaces. Returns a row for each that exists, which says whether it has features.
+# None of them can be deleted before the transaction ends, so no deletion halves a batch.
 _LOCK_NAMESPACES = Statement.of(
     "lock_namespaces",
     """
-    SELECT name FROM namespace
+    SELECT name, features <> 0 FROM namespace
     WHERE account = $1 AND name = ANY (ARRAY(SELECT json_array_elements_text($2)))
     ORDER BY name
     FOR KEY SHARE
@@ -88,17 +89,22 @@ class _Repeated(ContextError):
     """The request is not new."""
 
 
-def run(database: Database, operation: Operation) -> Outcome:
+def run(database: Database, operation: Operation, by: str = "") -> Outcome:
     """Executes one operation.
+
+    Args:
+        database: the database.
+        operation: what to execute.
+        by: the credential that asks for it, for the change log.
 
     Raises:
         ContextError: it is refused, and has changed nothing.
     """
-    outcome = _run_alone(database, operation)
+    outcome = _run_alone(database, operation, by)
     if outcome is not None:
         return outcome
     try:
-        return _run_locked(database, [operation])[0]
+        return _run_locked(database, [operation], by)[0]
     except ContextError as error:
         # It is no batch.
         error.members.pop("op", None)
@@ -106,7 +112,10 @@ def run(database: Database, operation: Operation) -> Outcome:
 
 
 def run_each(
-    database: Database, operations: Sequence[Operation], check: Callable[[Operation], None]
+    database: Database,
+    operations: Sequence[Operation],
+    check: Callable[[Operation], None],
+    by: str = "",
 ) -> list[Outcome]:
     """Executes operations one by one, each by itself; the outcome of one that is refused is its error.
 
@@ -116,6 +125,7 @@ def run_each(
         database: the database.
         operations: what to execute.
         check: called before each; raises a ContextError to refuse it.
+        by: as in `run`.
     """
     outcomes: list[Outcome] = []
     room = _Room()
@@ -125,7 +135,7 @@ def run_each(
             if away:
                 raise away
             check(operation)
-            outcome = run(database, operation)
+            outcome = run(database, operation, by)
             # What has changed something must not be reported as refused; its outcome is short.
             if operation.is_read:
                 room.take(outcome)
@@ -142,6 +152,7 @@ def run_atomic(
     operations: Sequence[Operation],
     check: Callable[[Operation], None],
     once: Once[Sequence[Outcome]] | None = None,
+    by: str = "",
 ) -> list[Outcome]:
     """Executes operations as one transaction: all of them or, if one is refused, none.
 
@@ -152,6 +163,7 @@ def run_atomic(
         operations: what to execute.
         check: called for each before any takes place; raises a ContextError to refuse it.
         once: the request, if it has an idempotency key.
+        by: as in `run`.
 
     Raises:
         ContextError: one is refused, and nothing has changed. Its member `op` is the index of the operation.
@@ -168,9 +180,9 @@ def run_atomic(
         if len(operations) == 1:
             try:
                 outcome = (
-                    _run_alone_once(database, operations[0], once)
+                    _run_alone_once(database, operations[0], by, once)
                     if once
-                    else _run_alone(database, operations[0])
+                    else _run_alone(database, operations[0], by)
                 )
             except ContextError as error:
                 raise _of_operation(0, error)  # noqa: B904 - it is the same error
@@ -178,7 +190,7 @@ def run_atomic(
                 return [outcome]
         elif not once and all(operation.is_read for operation in operations):
             return _run_snapshot(database, operations)
-        return _run_locked(database, operations, once)
+        return _run_locked(database, operations, by, once)
     except _Repeated:
         assert once  # noqa: S101 - for the type checkers
         raise refuse_repeated(database, once.request) from None
@@ -197,9 +209,20 @@ def _run_snapshot(database: Database, operations: Sequence[Operation]) -> list[O
         return _execute(connection, operations, [(_BEGIN_SNAPSHOT, ())], None, [(COMMIT, ())])
 
 
-def _run_alone(database: Database, operation: Operation) -> Outcome | None:
-    """Executes one operation without the document's exclusive lock; returns None if that is not possible."""
+def _alone(database: Database, operation: Operation, by: str) -> Sequence[Step]:
+    """The steps that execute the operation alone, in the form that the features of its namespace need."""
     steps = operation.alone()
+    if operation.is_read:
+        return steps
+    document = operation.document
+    has_features = database.features.has_any(document.account, document.namespace)
+    actor = by.encode()
+    return [logging_step(step, actor, has_features=has_features) for step in steps]
+
+
+def _run_alone(database: Database, operation: Operation, by: str) -> Outcome | None:
+    """Executes one operation without the document's exclusive lock; returns None if that is not possible."""
+    steps = _alone(database, operation, by)
     if not steps:
         return None
     if len(steps) > 1:
@@ -209,10 +232,10 @@ def _run_alone(database: Database, operation: Operation) -> Outcome | None:
 
 
 def _run_alone_once(
-    database: Database, operation: Operation, once: Once[Sequence[Outcome]]
+    database: Database, operation: Operation, by: str, once: Once[Sequence[Outcome]]
 ) -> Outcome | None:
     """As `_run_alone`, in a transaction that also stores the answer."""
-    steps = operation.alone()
+    steps = _alone(database, operation, by)
     if not steps:
         return None
     begin = _begin_once(once)
@@ -230,19 +253,25 @@ def _run_alone_once(
 
 
 def _run_locked(
-    database: Database, operations: Sequence[Operation], once: Once[Sequence[Outcome]] | None = None
+    database: Database,
+    operations: Sequence[Operation],
+    by: str,
+    once: Once[Sequence[Outcome]] | None = None,
 ) -> list[Outcome]:
     """Executes operations under the exclusive locks of all their documents."""
     for _ in range(_ATTEMPTS):
         try:
-            return _try_locked(database, operations, once)
+            return _try_locked(database, operations, by, once)
         except _NamespaceGone:
             continue
     raise Unavailable(BUSY)
 
 
 def _try_locked(
-    database: Database, operations: Sequence[Operation], once: Once[Sequence[Outcome]] | None
+    database: Database,
+    operations: Sequence[Operation],
+    by: str,
+    once: Once[Sequence[Outcome]] | None,
 ) -> list[Outcome]:
     """As `_run_locked`.
 
@@ -265,7 +294,12 @@ def _try_locked(
 
     def check_namespaces(results: Sequence[PGresult]) -> None:
         ensured, locked = results[-2:]
-        found = {(locked.get_value(row, 0) or b"").decode() for row in range(locked.ntuples)}
+        found = set()
+        for row in range(locked.ntuples):
+            name = (locked.get_value(row, 0) or b"").decode()
+            found.add(name)
+            has_features = locked.get_value(row, 1) == b"t"
+            database.features.learn(operations[0].document.account, name, has_any=has_features)
         for index, each in enumerate(operations):
             if each.creates and each.document.namespace not in found:
                 if ensured.get_value(0, 0) == b"t":
@@ -274,7 +308,7 @@ def _try_locked(
 
     with database.pipelined_transaction() as connection:
         outcomes = _execute(
-            connection, operations, [*begin, *prepare], check_namespaces, [], has_waited=True
+            connection, operations, [*begin, *prepare], check_namespaces, [], waited_by=by
         )
         end: list[Step] = [(COMMIT, ())]
         if once:
@@ -290,7 +324,7 @@ def _execute(  # noqa: PLR0913 - what comes before and after
     check: Callable[[Sequence[PGresult]], None] | None,
     after: Sequence[Step],
     *,
-    has_waited: bool = False,
+    waited_by: str | None = None,
 ) -> list[Outcome]:
     """Executes operations between other steps, in one round trip unless there are many reads.
 
@@ -300,13 +334,13 @@ def _execute(  # noqa: PLR0913 - what comes before and after
         before: steps that come first.
         check: called with the results of those, if given, before any outcome is made.
         after: steps that come last.
-        has_waited: whether the transaction may wait for locks before the operations.
+        waited_by: if the transaction may wait for locks before the operations, and change something, who asks for it.
     """
     outcomes: list[Outcome] = []
     room = _Room()
     parts = [*_parts(operations)]
     for number, part in enumerate(parts):
-        planned = [(each, _planned(each.locked(), has_waited=has_waited)) for each in part]
+        planned = [(each, _planned(each.locked(), waited_by)) for each in part]
         steps = [step for _, steps in planned for step in steps]
         first = [] if number else before
         last = [] if number + 1 < len(parts) else after
@@ -324,12 +358,12 @@ def _execute(  # noqa: PLR0913 - what comes before and after
     return outcomes
 
 
-def _planned(steps: Sequence[Step], *, has_waited: bool) -> Sequence[Step]:
-    return (
-        [(statement.after_waiting(), params) for statement, params in steps]
-        if has_waited
-        else steps
-    )
+def _planned(steps: Sequence[Step], waited_by: str | None) -> Sequence[Step]:
+    if waited_by is None:
+        return steps
+    actor = waited_by.encode()
+    logging = (logging_step(step, actor, has_features=True) for step in steps)
+    return [(statement.after_waiting(), params) for statement, params in logging]
 
 
 def _parts(operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:

@@ -45,6 +45,7 @@ SAVE_FULL = Statement.of(
         ), n.ttl_seconds) AS ttl
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
+            AND n.features = 0
             AND CASE WHEN $8::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
                 hashtextextended(n.account || '/' || n.name || '/' || $3, 0)) END
     ), fence AS MATERIALIZED (
@@ -66,7 +67,7 @@ SAVE_FULL = Statement.of(
         SELECT key COLLATE "C" AS name, value,
             char_length(to_json(key)::text) + char_length(value::text) + 2 AS size
         FROM json_each($4)
-    ), saved AS (
+    ), changed AS (
         INSERT INTO property
             (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
         SELECT $1, place.id, $3, name, value, size, expires_at, nullif(expires_at, 'infinity'), now()
@@ -83,7 +84,7 @@ SAVE_FULL = Statement.of(
                 AND $6::json->>0 <> '*'
         RETURNING 1 AS one
     )
-    SELECT one FROM saved
+    SELECT one FROM changed
     """,
 )
 
@@ -99,6 +100,7 @@ SWAP = Statement.of(
         ), n.ttl_seconds) AS ttl
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
+            AND n.features = 0
             AND pg_try_advisory_xact_lock_shared(hashtextextended(n.account || '/' || n.name || '/' || $3, 0))
     ), fence AS MATERIALIZED (
         SELECT 1 AS one FROM lease l
@@ -155,13 +157,13 @@ DELETE_NAMED = Statement.of(
         SELECT 1 AS one
         WHERE coalesce((SELECT is_locked FROM target), true)
             AND ($5::bigint IS NULL OR EXISTS (SELECT 1 FROM fence))
-    ), deleted AS (
+    ), changed AS (
         DELETE FROM property p USING allowed
         WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM target) AND p.session_id = $3
             AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
         RETURNING p.expires_at
     )
-    SELECT (SELECT count(*) FROM deleted WHERE expires_at > now()) FROM allowed
+    SELECT (SELECT count(*) FROM changed WHERE expires_at > now()) FROM allowed
     """,
 )
 
@@ -177,14 +179,14 @@ DELETE_DOCUMENT = Statement.of(
         FOR SHARE
     ), allowed AS MATERIALIZED (
         SELECT 1 AS one WHERE $4::bigint IS NULL OR EXISTS (SELECT 1 FROM fence)
-    ), deleted AS (
+    ), changed AS (
         DELETE FROM property p USING allowed
         WHERE p.account = $1
             AND p.namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
             AND p.session_id = $3
         RETURNING p.expires_at
     )
-    SELECT (SELECT count(*) FROM deleted WHERE expires_at > now()) FROM allowed
+    SELECT (SELECT count(*) FROM changed WHERE expires_at > now()) FROM allowed
     """,
 )
 
@@ -201,6 +203,7 @@ TOUCH_NAMED = Statement.of(
         ), n.ttl_seconds) AS ttl
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
+            AND n.features = 0
             AND CASE WHEN $7::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
                 hashtextextended(n.account || '/' || n.name || '/' || $3, 0)) END
     ), fence AS MATERIALIZED (

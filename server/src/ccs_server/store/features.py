@@ -1,0 +1,50 @@
+"""What a namespace has switched on, and which namespaces this process knows to have something on.
+
+A namespace without features pays nothing for them: the frequent statements change only what is in such a namespace
+(`AND n.features = 0`), and do nothing elsewhere. Another form of the statement is executed then, which serves every
+namespace (`logged`). A process remembers for two seconds where it came to that, and executes that form at once. If it
+is wrong, this costs a round trip and never a change.
+"""
+
+from enum import IntFlag
+from time import monotonic
+
+_SECONDS = 2.0
+
+_MOST = 10_000
+
+
+class Feature(IntFlag):
+    """What can be switched on in a namespace: the bits of `namespace.features`."""
+
+    CHANGES = 1
+    """Changes of its properties are logged."""
+    VALUES = 2
+    """The log has their values."""
+
+
+class KnownFeatures:
+    """The namespaces that have features, as far as this process has seen in the last two seconds.
+
+    Safe to share between threads: each method is one operation on a dict.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, str], float] = {}
+
+    def has_any(self, account: str, namespace: str) -> bool:
+        """Whether the namespace is known to have features."""
+        known = self._until
+        if not known:
+            return False
+        until = known.get((account, namespace))
+        return until is not None and monotonic() < until
+
+    def learn(self, account: str, namespace: str, *, has_any: bool) -> None:
+        """Notes whether a statement has found that the namespace has features."""
+        if not has_any:
+            self._until.pop((account, namespace), None)
+            return
+        if len(self._until) >= _MOST:
+            self._until.clear()
+        self._until[account, namespace] = monotonic() + _SECONDS
