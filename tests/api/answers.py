@@ -14,6 +14,7 @@ PHRASES = {
     404: {"Not Found"},
     405: {"Method Not Allowed"},
     409: {"Conflict"},
+    410: {"Gone"},
     412: {"Precondition Failed"},
     413: {"Content Too Large", "Payload Too Large", "Request Entity Too Large"},
     414: {"URI Too Long", "Request-URI Too Long"},

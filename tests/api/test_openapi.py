@@ -333,11 +333,8 @@ def agree_with_itself(case: Case, account: Account) -> None:
     if case.path_parameters:
         case.path_parameters["account"] = account.id
     omit_headers_against_their_pattern(case)
-    if case.path.endswith("/export") and case.query:
-        # Only a response has cursors, and a session needs its namespace.
-        case.query.pop("after", None)
-        if "ns" not in case.query:
-            case.query.pop("session", None)
+    if case.path.endswith(("/export", "/changes")) and case.query:
+        make_query_unambiguous(case.query)
     if case.path.endswith("/import"):
         # A schema cannot describe lines.
         case.body = LINES
@@ -352,6 +349,12 @@ def agree_with_itself(case: Case, account: Account) -> None:
         case.body.pop("ns", None)
     if "accountId" in case.body:
         case.body |= agreeing_with_itself(case.body, account)
+
+
+def make_query_unambiguous(query: dict[str, Any]) -> None:
+    """Applies rules that a schema cannot express: only a response has cursors, and a session needs one namespace."""
+    for name in {"session", "name", "after"} & query.keys():
+        del query[name]
 
 
 def omit_headers_against_their_pattern(case: Case) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Event, Thread, current_thread, get_ident
+from time import sleep
 from typing import Any
 
 import granian._granian as extension
@@ -21,6 +22,8 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from ccs_server.serving import workers
 from ccs_server.serving.listener import BACKLOG, address_of, listen
+from ccs_server.serving.streams import ChannelSink
+from tests.support.waiting import wait_until
 
 granian: Any = extension
 
@@ -63,11 +66,17 @@ def test_a_signal_that_interrupts_nothing_is_handled_all_the_same() -> None:
 
 
 @contextmanager
-def serving(threads: int = 3, schedule: Callable[[Any], None] | None = None) -> Iterator[Served]:
+def serving(
+    threads: int = 3,
+    schedule: Callable[[Any], None] | None = None,
+    replaced: Callable[[], None] | None = None,
+) -> Iterator[Served]:
     (listener,) = listen("127.0.0.1", 0)
     address = address_of(listener)
     served = Served(address, threads)
     stop, ended = granian.WorkerSignal(), Event()
+    if replaced:
+        stop.add_cb(replaced)
     stop.add_cb(ended.set)
     # The descriptor is granian's from here on, which closes it.
     holder = granian.SocketHolder(listener.detach(), False, BACKLOG)  # noqa: FBT003
@@ -221,6 +230,74 @@ def test_waiting_for_a_body_can_be_ended(served: Served) -> None:
         assert future.cancel()
         assert brought.get(timeout=10).cancelled()
         respond(watcher)
+
+
+def send_part(watcher: Any, body: bytes, *, more: bool = True) -> Any:
+    return watcher.proto.send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+def begin_stream(watcher: Any) -> None:
+    watcher.proto.send({"type": "http.response.start", "status": 200, "headers": []})
+    assert not hasattr(send_part(watcher, b"one"), "done"), "a part that was taken has no state"
+
+
+def test_parts_of_a_response_are_sent_as_they_come(served: Served) -> None:
+    with served.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: ccs\r\n\r\n")
+        watcher = served.next()
+        begin_stream(watcher)
+        wait_until(lambda: client.recv(1000).endswith(b"3\r\none\r\n"))
+        send_part(watcher, b"two")
+        assert client.recv(1000) == b"3\r\ntwo\r\n"
+        send_part(watcher, b"", more=False)
+        assert client.recv(1000) == b"0\r\n\r\n"
+
+
+def test_a_part_that_the_client_does_not_take_is_pending(served: Served) -> None:
+    with served.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: ccs\r\n\r\n")
+        watcher = served.next()
+        begin_stream(watcher)
+        pending = None
+        for _ in range(1000):
+            sent = send_part(watcher, b"x" * 100_000)
+            if hasattr(sent, "done"):
+                pending = sent
+                sleep(0.01)
+                if not pending.done():
+                    break
+        assert pending is not None
+        assert not pending.done()
+        sink = ChannelSink(watcher.proto, Event())
+        sink._pending = pending
+        assert not sink.is_ready
+
+        def take() -> bool:
+            client.recv(1 << 20)
+            return sink.is_ready
+
+        wait_until(take)
+        sink.close()
+
+
+def test_a_client_that_leaves_a_response_that_goes_on_is_noticed(served: Served) -> None:
+    client = served.connect()
+    client.sendall(b"GET / HTTP/1.1\r\nHost: ccs\r\n\r\n")
+    watcher = served.next()
+    begin_stream(watcher)
+    sink = ChannelSink(watcher.proto, Event())
+    sink.send(b"two")
+    sleep(0.1)
+    assert not sink.is_closed
+    client.close()
+    wait_until(lambda: sink.is_closed)
+
+
+def test_a_stop_calls_the_callback_that_was_added_last() -> None:
+    replaced = Event()
+    with serving(replaced=replaced.set) as served, served.connect():
+        pass
+    assert not replaced.is_set()
 
 
 def test_a_request_whose_watcher_is_done_is_a_server_error() -> None:

@@ -7,6 +7,7 @@ from secrets import token_hex
 from typing import NamedTuple
 
 import pytest
+from msgspec import UNSET
 
 from ccs_server.domain.conditions import Conditions, etag_of
 from ccs_server.domain.errors import ContextError
@@ -15,6 +16,7 @@ from ccs_server.store import deleting, saving, sessions
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.document import DocumentKey
+from ccs_server.store.importing import Import, import_all
 from ccs_server.store.logged import changes_properties, is_guarded, logged
 from ccs_server.store.namespace_settings import change_settings
 from ccs_server.store.namespaces import delete_namespace, register_namespace
@@ -25,7 +27,7 @@ from ccs_server.store.operations.run import run, run_atomic
 from ccs_server.store.operations.writes import Delete, Set, Touch
 from ccs_server.store.purge import purge
 from ccs_server.store.reading import read_all
-from tests.store.test_plans import PLANNED
+from tests.store.test_plans import PLANNED, logs_by_itself
 from tests.support.change_log import logged_events, replay, told
 from tests.support.clock import Clock
 
@@ -185,6 +187,10 @@ CHANGES: dict[str, tuple[Callable[[Place], object], Told]] = {
         lambda p: run(p.database, Delete(document=p.document), BY),
         [("deleted", "list", None), ("deleted", "n", None)],
     ),
+    "import": (
+        lambda p: import_all(p.database, importing(p), BY),
+        [("set", "n", 2)],
+    ),
     "a batch": (
         lambda p: do(
             p,
@@ -206,6 +212,14 @@ CHANGES: dict[str, tuple[Callable[[Place], object], Told]] = {
         ],
     ),
 }
+
+
+def importing(place: Place) -> Import:
+    given = Import(place.document.account, keep=False)
+    for document in ("ns", "quiet"):
+        index = given.add_document(document, "s", 1)
+        given.add_property(index, "n", b"2", None, UNSET)
+    return given
 
 
 def refused_swap(place: Place) -> None:
@@ -245,7 +259,7 @@ STATEMENTS = [
     for name, statement in PLANNED.items()
     if changes_properties(statement)
     and not name.endswith("_logged")
-    and not name.startswith("purge")
+    and not logs_by_itself(statement)
 ]
 
 

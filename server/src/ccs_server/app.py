@@ -53,6 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     statements = Statements() if sampler is None else TracedStatements()
     database = Database(settings.database_url, settings, observe=statements.add)
     Services.of(settings, database).attach_to(app)
+    ext.Streams(app)
     register_error_handlers(app)
     api = Api(app, spec_kwargs=openapi.OPTIONS)
     openapi.describe(api.spec)
@@ -61,10 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         v2.login_blueprint,
         v2.keys_blueprint,
         v2.blueprint,
-        ext.operations_blueprint,
-        ext.find_blueprint,
-        ext.transfer_blueprint,
-        ext.keys_blueprint,
+        *ext.BLUEPRINTS,
     ):
         api.register_blueprint(blueprint)
     for plain in (docs.blueprint, health.blueprint):

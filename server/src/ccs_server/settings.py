@@ -185,6 +185,7 @@ class Settings:
     queue_time: float = 0.1
     request_time: float = 20.0
     connection_limit: int = 1000
+    stream_limit: int = 100
     header_limit: int = 65_536
     url_limit: int = 16_384
     namespace_limit: int = 10_000

@@ -3,8 +3,8 @@
 from flask import Blueprint, Response, request
 
 from ccs_server.api.services import database
-from ccs_server.domain.errors import Unavailable
-from ccs_server.http.draining import DRAINING, ENDING
+from ccs_server.domain.errors import ENDING, Unavailable
+from ccs_server.http.draining import DRAINING
 from ccs_server.store import schema
 
 blueprint = Blueprint("health", __name__)

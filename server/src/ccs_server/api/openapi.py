@@ -77,6 +77,7 @@ _ERRORS = {
         "The account has all the namespaces that it may have, or the stored value is of another type.",
         "Conflict",
     ),
+    410: ("The change log has forgotten what follows the cursor; list what there is now.", "Gone"),
     412: ("A condition or a fence does not hold.", "Precondition Failed"),
     413: ("The document or the body is too large.", "Request Entity Too Large"),
     415: ("The body does not call itself JSON.", "Unsupported Media Type"),

@@ -7,6 +7,7 @@ The message of each error is one sentence that says what to change. `http/errors
     ├── Unauthenticated         the credentials are missing or not valid
     ├── Forbidden               the credentials are unknown, revoked or of another account
     ├── NotFound                the property or document does not exist
+    ├── Gone                    the change log has forgotten what follows a cursor
     ├── LimitReached            the account has the maximum number of something
     ├── Conflict                the stored value, or another request, does not allow the operation now
     ├── PreconditionFailed      a condition or a fence does not hold
@@ -57,6 +58,10 @@ class Forbidden(ContextError):
 
 class NotFound(ContextError):
     """The requested property or document does not exist, or has expired."""
+
+
+class Gone(ContextError):
+    """The change log no longer has what follows a cursor."""
 
 
 class LimitReached(ContextError):
@@ -111,6 +116,7 @@ class TooManyRequests(ContextError):
         self.standing = standing
 
 
+ENDING = "The service is about to end; use another instance."
 BUSY = "The service is busy; try again shortly."
 
 

@@ -7,7 +7,6 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
-ENDING = "The service is about to end; use another instance."
 
 DRAINING = "ccs.draining"
 """A key in the WSGI environment of requests that arrive while the service drains."""

@@ -60,6 +60,17 @@ class CompleteResponse(Response):
         return [] if body is None or environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
+class EventStreamResponse(Response):
+    """The head of an event stream (Server-Sent Events), whose events follow (`http/streaming.py`)."""
+
+    automatically_set_content_length = False
+
+    def __init__(self) -> None:
+        # Nginx would otherwise collect events before it passes them on.
+        headers = {"X-Accel-Buffering": "no"}
+        super().__init__(None, 200, headers, content_type="text/event-stream")
+
+
 def json_response(body: bytes, status: int = 200, etag: str | None = None) -> CompleteResponse:
     """A response of JSON."""
     return CompleteResponse(body, status, JSON, etag)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from io import BytesIO
+from threading import Event
 from time import monotonic, sleep
 from typing import Any, Protocol
 from wsgiref.types import WSGIApplication, WSGIEnvironment
@@ -19,6 +20,7 @@ from ccs_server.domain.limits import MAX_BODY_BYTES
 from ccs_server.http.body import UNREAD, is_readable
 from ccs_server.http.errors import FAILED, plain_response
 from ccs_server.http.request_id import request_id_of
+from ccs_server.http.streaming import STREAM
 from ccs_server.serving.admission import Admission, Occupancy
 from ccs_server.serving.bodies import Bodies
 from ccs_server.serving.exchange import (
@@ -29,6 +31,7 @@ from ccs_server.serving.exchange import (
     environ_of,
     joined,
 )
+from ccs_server.serving.streams import ChannelSink
 
 SLOTS = 3
 """Requests that a worker runs at once. More of them wait for each other's interpreter lock, and for PostgreSQL's
@@ -97,6 +100,7 @@ class Dispatcher:
         self._app = app
         self._policy = policy
         self._header_limit = header_limit
+        self._streams_end = Event()
         self._admission: Admission[Exchange] = Admission(
             slots=SLOTS, share=SHARE, queue_length=queue_length, queue_time=queue_time
         )
@@ -182,7 +186,16 @@ class Dispatcher:
             return
         if UNREAD in environ:
             start.headers.append(_CLOSE)
-        exchange.respond(start.status, start.headers, body)
+        stream = environ.get(STREAM)
+        if stream is None:
+            exchange.respond(start.status, start.headers, body)
+        else:
+            exchange.begin(start.status, start.headers)
+            stream(ChannelSink(exchange.channel, self._streams_end))
+
+    def end_streams(self) -> None:
+        """Asks the responses that go on to end."""
+        self._streams_end.set()
 
     @staticmethod
     def _refuse(exchange: Exchange, refusal: Refusal, reason: str) -> None:

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIEnvironment
 
+from ccs_server.http.streaming import STREAMING
+
 Headers = list[tuple[str, str]]
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -37,6 +39,7 @@ _CONSTANTS: WSGIEnvironment = {
     "wsgi.multithread": True,
     "wsgi.multiprocess": True,
     "wsgi.run_once": False,
+    STREAMING: True,
 }
 
 
@@ -92,10 +95,14 @@ class Exchange:
     account: str = ""
     is_listing: bool = False
 
-    def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """Sends the response, as a whole."""
+    def begin(self, status: int, headers: Headers) -> None:
+        """Sends the head of the response."""
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
         self.channel.send({"type": "http.response.start", "status": status, "headers": raw})
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Sends the response, as a whole."""
+        self.begin(status, headers)
         self.channel.send({"type": "http.response.body", "body": body})
 
     @property

@@ -23,8 +23,7 @@ from prometheus_client.registry import Collector
 from waitress import create_server, wasyncore
 from werkzeug.exceptions import HTTPException
 
-from ccs_server.domain.errors import Unavailable
-from ccs_server.http.draining import ENDING
+from ccs_server.domain.errors import ENDING, Unavailable
 from ccs_server.http.errors import register_error_handlers, respond_to_http_exception
 from ccs_server.http.headers import data_headers
 from ccs_server.http.responses import json_response

@@ -13,7 +13,7 @@ Both lose requests: those in the listener's queue, and those that clients are se
 listeners, and a shutdown has four steps:
 
 1. For `drain_time`, workers send `Connection: close` with every response, and /readyz is 503: clients and proxies
-   move to other instances.
+   move to other instances. Responses that go on (event streams) end.
 2. No new connection may begin (`stop_accepting`); those that have begun are accepted and served.
 3. The workers are told to end: they finish the requests at hand and close the connections that are idle.
 4. Whatever still runs after three quarters of `shutdown_timeout` is killed: the rest is for the database.
@@ -166,7 +166,6 @@ class Workers(MPServer):
         )
         app, policy, update_metrics = self._load()
         drainable = Drainable(app)
-        signal.signal(_DRAIN_SIGNAL, drainable.drain)
         dispatcher = Dispatcher(
             drainable,
             policy,
@@ -177,6 +176,12 @@ class Workers(MPServer):
         )
         occupancy = OccupancyMetrics(SLOTS, dispatcher.look)
         keep_updating(occupancy.update, update_metrics, stop=Event())
+
+        def drain(*_: object) -> None:
+            drainable.drain()
+            dispatcher.end_streams()
+
+        signal.signal(_DRAIN_SIGNAL, drain)
         return dispatcher
 
     def _init_shared_socket(self) -> None:
@@ -258,7 +263,13 @@ def _serve(  # noqa: PLR0913, PLR0917 - granian's parameters, in its order
     """The main function of a worker process: serves until a signal ends it."""
     ended = _WakingEvent()
     stop = set_sync_signals()
-    stop.add_cb(ended.set)
+
+    def end() -> None:
+        dispatcher.end_streams()
+        ended.set()
+
+    # There is one callback only.
+    stop.add_cb(end)
     server = _extension.ASGIWorker(
         worker_id, sockets, ipc, runtime_threads, runtime_blocking_threads, threads, threads_idle_timeout,
         backpressure, http_mode, http1_settings, http2_settings, websockets, static_path, *tls, metrics,

@@ -75,7 +75,8 @@ IMPORT_SESSIONS = Statement.of(
 
 # $1 account, $2 a JSON array of [namespace, session id], the documents; then a line for each property, in columns:
 # $3 the index of its document, $4 the names and $5 the values, both as JSON arrays, $6 the expiry, NULL for the TTL in
-# force, $7 the time of the last save, NULL if unknown, `infinity` for now; $8 whether to keep properties that exist.
+# force, $7 the time of the last save, NULL if unknown, `infinity` for now; $8 whether to keep properties that exist; $9
+# who imports, for the change log (`logged.py`).
 # The transaction holds the exclusive locks of the documents. Returns how many lines have not expired, and how many
 # properties were saved.
 #
@@ -121,7 +122,19 @@ IMPORT_PROPERTIES = Statement.of(
         SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at,
             purge_at = least(property.purge_at, excluded.purge_at), updated_at = excluded.updated_at
         WHERE NOT $8::boolean OR property.expires_at <= statement_timestamp()
-        RETURNING 1
+        RETURNING namespace_id, session_id, name, value, size, expires_at
+    ), logged AS (
+        INSERT INTO change_new
+            (account, namespace_id, ns, session_id, name, type, made_at, actor, keep_seconds, expires_at, value, size,
+            etag)
+        SELECT $1, n.id, n.name, saved.session_id, saved.name, 'property.set', statement_timestamp(),
+            nullif($9::text, ''), coalesce((n.settings->>'keepChanges')::integer, 604800), saved.expires_at,
+            CASE WHEN n.features & 2 = 2 THEN saved.value END, CASE WHEN n.features & 2 = 2 THEN saved.size END,
+            ccs_etag(saved.value)
+        FROM saved CROSS JOIN LATERAL (
+            SELECT n.id, n.name, n.features, n.settings FROM namespace n
+            WHERE n.account = $1 AND n.id = saved.namespace_id AND n.features & 1 = 1
+        ) AS n
     )
     SELECT (SELECT count(*) FROM line), (SELECT count(*) FROM saved)
     """,
@@ -246,8 +259,8 @@ class Import:
             else _moment(updated_at)
         )
 
-    def steps(self, namespace_limit: int) -> list[Step]:
-        """The steps that import all of this in a transaction."""
+    def steps(self, namespace_limit: int, by: str = "") -> list[Step]:
+        """The steps that import all of this in a transaction. `by` is the credential that does, for the change log."""
         account, keep = self.account.encode(), flag(self.keep)
         namespaces = encode([{"name": name, "ttl": ttl} for name, ttl in self._namespaces.items()])
         documents = encode(list(self._documents))
@@ -270,7 +283,7 @@ class Import:
             _array(self._expiries),
             _array(self._saves),
         )
-        steps.append((IMPORT_PROPERTIES, (account, documents, *columns, keep)))
+        steps.append((IMPORT_PROPERTIES, (account, documents, *columns, keep, by.encode())))
         steps.append((FIND_TOO_LARGE, (account, documents)))
         return steps
 
@@ -302,8 +315,8 @@ class Imported(NamedTuple):
     skipped: int
 
 
-def import_all(database: Database, given: Import) -> Imported:
-    """Imports as one transaction.
+def import_all(database: Database, given: Import, by: str = "") -> Imported:
+    """Imports as one transaction. `by` is the credential that does, for the change log.
 
     Raises:
         LimitReached: the account would have too many namespaces; nothing is imported.
@@ -314,7 +327,7 @@ def import_all(database: Database, given: Import) -> Imported:
         return Imported(0, 0)
     limit = database.settings.namespace_limit
     with database.pipelined_transaction() as connection:
-        results = connection.pipeline((BEGIN, ()), *given.steps(limit))
+        results = connection.pipeline((BEGIN, ()), *given.steps(limit, by))
         imported = given.outcome(results, limit)
         connection.execute(COMMIT)
     return imported

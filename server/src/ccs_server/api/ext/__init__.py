@@ -1,11 +1,31 @@
 """The extension: what this service offers beyond v1 and v2 (docs/extension.md)."""
 
-from ccs_server.api.ext import find, keys, operations, tokens, transfer  # noqa: F401 - they add their views
+from ccs_server.api.ext import (  # noqa: F401 - they add their views
+    changes,
+    find,
+    keys,
+    namespace_settings,
+    operations,
+    tokens,
+    transfer,
+)
 from ccs_server.api.ext.blueprint import (
+    changes_blueprint,
     find_blueprint,
     keys_blueprint,
     operations_blueprint,
+    settings_blueprint,
     transfer_blueprint,
 )
+from ccs_server.api.ext.streams import Streams
 
-__all__ = ["find_blueprint", "keys_blueprint", "operations_blueprint", "transfer_blueprint"]
+BLUEPRINTS = (
+    operations_blueprint,
+    find_blueprint,
+    settings_blueprint,
+    changes_blueprint,
+    transfer_blueprint,
+    keys_blueprint,
+)
+
+__all__ = ["BLUEPRINTS", "Streams"]

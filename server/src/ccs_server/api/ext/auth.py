@@ -1,5 +1,7 @@
 """Authentication of the extension: a token, or a key, of the account in the path (docs/extension.md, section 0)."""
 
+from collections.abc import Callable
+from urllib.parse import parse_qs
 from wsgiref.types import WSGIEnvironment
 
 from flask import Response, after_this_request
@@ -7,10 +9,19 @@ from flask import Response, after_this_request
 from ccs_server.api.accounts import Account, current_request
 from ccs_server.api.keys import FORBIDDEN, HEADER, look_up
 from ccs_server.api.services import digest_of, services
-from ccs_server.api.tokens import bearer_token, known_bearer, look_up_bearer
+from ccs_server.api.tokens import (
+    bearer_token,
+    is_session_token,
+    known_bearer,
+    look_up_bearer,
+    look_up_session,
+)
+from ccs_server.domain.credentials import hash_secret
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
 from ccs_server.http.headers import rate_headers
+
+ACCESS_TOKEN = "access_token"  # noqa: S105 - the parameter's name
 
 
 def check_credential() -> None:
@@ -22,8 +33,61 @@ def check_credential() -> None:
         InvalidInput: the account in the path is no account id.
         TooManyRequests: the account is over its rate.
     """
+    _check(_account_of(current_request().environ))
+
+
+def check_credential_of_changes() -> None:
+    """As `check_credential`; a session token may also be the parameter `access_token`, for clients without headers."""
+    environ = current_request().environ
+    token = token_in_query(environ)
+    if token is None or bearer_token(environ) or environ.get("HTTP_MAVEN_API_KEY"):
+        check_credential()
+    elif is_session_token(token):
+        _check(known_bearer(environ, token) or look_up_session(token))
+    else:
+        raise Unauthenticated(
+            f"{ACCESS_TOKEN} must be a session token; send other credentials in a header.", "Bearer"
+        )
+
+
+def credential_check(environ: WSGIEnvironment) -> Callable[[], None]:
+    """Returns a check whether the credential of a request, which was valid, still is.
+
+    The check asks the database at most every `CCS_CREDENTIAL_CACHE` seconds for all requests with the credential. It
+    raises a ContextError if the credential has ended, or cannot be checked now.
+    """
+    key: str = environ.get("HTTP_MAVEN_API_KEY", "")
+    token = bearer_token(environ) or (None if key else token_in_query(environ))
+
+    def check() -> None:
+        known = services()
+        digest = hash_secret(token or key)
+        if token is None:
+            if known.accounts_of_keys.get(digest) is None:
+                look_up(key)
+        elif not known.tenants_of_tokens.get(digest) and not known.accounts_of_session_tokens.get(
+            digest
+        ):
+            look_up_bearer(token)
+
+    return check
+
+
+def token_in_query(environ: WSGIEnvironment) -> str | None:
+    """The token in the request's URL; None if there is none."""
+    query: str = environ["QUERY_STRING"]
+    return parse_qs(query).get(ACCESS_TOKEN, [None])[0] if ACCESS_TOKEN in query else None
+
+
+def _check(account: Account) -> None:
+    """Makes the account that of the request.
+
+    Raises:
+        Forbidden: it is another one than that in the path.
+        InvalidInput: the account in the path is no account id.
+        TooManyRequests: the account is over its rate.
+    """
     request = current_request()
-    account = _account_of(request.environ)
     asked = (request.view_args or {}).get("account", "")
     if account.id != asked:
         check_account(asked)

@@ -1,13 +1,17 @@
 """The blueprints that the extension's views are registered on, and what their documentation shares."""
 
-from ccs_server.api.ext.auth import check_credential
+from collections.abc import Callable
+
+from ccs_server.api.ext.auth import check_credential, check_credential_of_changes
 from ccs_server.api.openapi import ACCOUNT_SCHEMA, NAMESPACE_SCHEMA, path_parameter
 from ccs_server.http.blueprint import Blueprint
 
 
-def _blueprint(name: str, description: str) -> Blueprint:
+def _blueprint(
+    name: str, description: str, check: Callable[[], None] = check_credential
+) -> Blueprint:
     blueprint = Blueprint(name, __name__, url_prefix="/ext/v1", description=description)
-    blueprint.before_request(check_credential)
+    blueprint.before_request(check)
     return blueprint
 
 
@@ -19,6 +23,10 @@ operations_blueprint = _blueprint(
 find_blueprint = _blueprint("ext find", "Sessions by what is stored in them.")
 transfer_blueprint = _blueprint(
     "ext export and import", "All that an account stores, or a part of it, as lines of JSON."
+)
+settings_blueprint = _blueprint("ext settings", "What is switched on in a namespace.")
+changes_blueprint = _blueprint(
+    "ext changes", "What changes, as it changes, and what has changed.", check_credential_of_changes
 )
 keys_blueprint = _blueprint(
     "ext keys and tokens", "Keys with fewer rights, and tokens for one session."

@@ -10,7 +10,7 @@ from ccs_server.api.ext import transfer_schemas as schemas
 from ccs_server.api.ext.blueprint import ACCOUNT, transfer_blueprint
 from ccs_server.api.ext.lines import read_cursor, read_lines, write_page
 from ccs_server.api.ext.queries import read_parameters
-from ccs_server.api.services import database
+from ccs_server.api.services import actor, database
 from ccs_server.domain.access import Scope
 from ccs_server.domain.errors import InvalidInput
 from ccs_server.domain.limits import EXPORT_LINES, MAX_EXPORT_LINES
@@ -73,7 +73,7 @@ class Imports(Resource):
         read_lines(read_body(NDJSON), given, current.access.require_namespace)
         if given.properties:
             current.check_quota()
-        imported = import_all(database(), given)
+        imported = import_all(database(), given, actor())
         return json_response(encode(schemas.ImportResponse(imported.saved, imported.skipped)))
 
 

@@ -1,0 +1,173 @@
+"""What a request of the change log asks for, as far as its credential allows it, and what it gets."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+from ccs_server.api.accounts import current_request
+from ccs_server.api.ext import change_schemas as schemas
+from ccs_server.api.ext.auth import ACCESS_TOKEN
+from ccs_server.api.services import database
+from ccs_server.domain.access import Access, Scope
+from ccs_server.domain.change_log import Position, cursor_of, read_cursor
+from ccs_server.domain.errors import Gone, InvalidInput
+from ccs_server.domain.limits import MAX_CHANGE_FILTERS, MAX_PER_PAGE, PER_PAGE
+from ccs_server.domain.names import check_namespace, check_property, check_session
+from ccs_server.store.changes import NEWEST, Event, Filter, Page, read_changes
+
+START, NOW = "start", "now"
+
+_ORDERS = {"asc": False, "desc": True}
+
+_PARAMETERS = ("ns", "session", "name", "type", "after", "limit", "order", ACCESS_TOKEN)
+
+FORGOTTEN = "The log no longer has all that follows this cursor; read what there is now, and go on from a new cursor."
+
+
+class Query(NamedTuple):
+    """What a request of the log asks for.
+
+    Attributes:
+        wanted: which events.
+        after: where to begin: a cursor, `start` or `now`.
+        limit: the maximum number of events.
+        backward: whether the newest come first.
+    """
+
+    wanted: Filter
+    after: str
+    limit: int
+    backward: bool
+
+
+def read_page(account: str, query: Query) -> Page:
+    """Reads a page of the log.
+
+    Raises:
+        InvalidInput: `after` is not a cursor of the account.
+        Gone: the log has forgotten what follows it.
+    """
+    begin = NEWEST if query.backward or query.after == NOW else 0
+    position = None
+    if query.after not in {START, NOW}:
+        position = read_cursor(account, query.after)
+        begin = position.number
+    page = read_changes(
+        database(), account, query.wanted, after=begin, limit=query.limit, backward=query.backward
+    )
+    if position is not None and not is_known(position, page, backward=query.backward):
+        raise Gone(FORGOTTEN)
+    return page
+
+
+def is_known(position: Position, page: Page, *, backward: bool) -> bool:
+    """Whether the log had everything that follows the position, or precedes it, when the page was read."""
+    if position.epoch == 0 and position.number == 0:
+        # It is of a time at which nothing had ever been logged.
+        return page.forgotten == 0
+    if position.epoch != page.epoch or position.number > page.head + backward:
+        return False
+    return backward or page.forgotten <= position.number
+
+
+def event_json(account: str, epoch: int, event: Event) -> bytes:
+    """An event as a JSON object."""
+    cursor = cursor_of(account, Position(epoch, event.position))
+    return b'{"id":"%b",%b}' % (cursor.encode(), event.members)
+
+
+def read_stream_query(access: Access) -> Query:
+    """As `read_query`, of a request for an event stream, which by default begins now.
+
+    A client that connects again says in a header where it was.
+    """
+    query = read_query(access, without=("limit", "order"))
+    last = current_request().environ.get("HTTP_LAST_EVENT_ID")
+    given = "after=" in current_request().environ["QUERY_STRING"]
+    return query._replace(after=last or (query.after if given else NOW))
+
+
+def read_query(access: Access, without: Sequence[str] = ()) -> Query:
+    """The query of the current request, as far as the credential allows it, without some of the parameters.
+
+    Raises:
+        Forbidden: it asks for what the credential may not see.
+        InvalidInput: a parameter breaks a rule.
+    """
+    access.require(Scope.READ)
+    given = _parameters(current_request().environ["QUERY_STRING"], without)
+    backward = _ORDERS.get(_one(given, "order") or "asc")
+    if backward is None:
+        raise InvalidInput("order must be 'asc' or 'desc'.", "order")
+    types = given.get("type")
+    if types is not None and not set(types) <= set(schemas.TYPES):
+        raise InvalidInput(f"type must be one of {', '.join(schemas.TYPES)}.", "type")
+    after = _one(given, "after")
+    return Query(
+        _filter(given, access)._replace(types=types),
+        START if after is None else after,
+        _limit(_one(given, "limit")),
+        backward,
+    )
+
+
+def _parameters(text: str, without: Sequence[str]) -> dict[str, list[str]]:
+    try:
+        given = parse_qs(text.encode("latin-1").decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidInput("The query must be percent-encoded UTF-8.", "query") from None
+    for name, values in given.items():
+        if name not in _PARAMETERS or name in without:
+            raise InvalidInput(f"There is no parameter '{name}' here; leave it out.", name)
+        most = MAX_CHANGE_FILTERS if name in {"ns", "type"} else 1
+        if len(values) > most:
+            raise InvalidInput(f"{name} may be given at most {most} times.", name)
+    return given
+
+
+def _one(given: dict[str, list[str]], name: str) -> str | None:
+    return given[name][0] if name in given else None
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return PER_PAGE
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PER_PAGE))):
+        raise _bad_limit()
+    limit = int(text)
+    if limit > MAX_PER_PAGE:
+        raise _bad_limit()
+    return limit
+
+
+def _bad_limit() -> InvalidInput:
+    return InvalidInput(f"limit must be a whole number from 0 to {MAX_PER_PAGE}.", "limit")
+
+
+def _filter(given: dict[str, list[str]], access: Access) -> Filter:
+    namespaces = given.get("ns")
+    for namespace in namespaces or ():
+        check_namespace(namespace, "ns")
+    session, name = _one(given, "session"), _one(given, "name")
+    limit = access.session
+    if limit is not None:
+        # What a session token leaves out is what it is limited to.
+        namespaces = namespaces or [limit.namespace]
+        session = limit.session_id if session is None else session
+    if session is not None:
+        check_session(session, "session")
+        if namespaces is None or len(set(namespaces)) != 1:
+            raise InvalidInput("session needs one ns.", "ns")
+    if name is not None:
+        check_property(name, "name")
+        if session is None:
+            raise InvalidInput("name needs a session.", "session")
+    names = None if name is None else frozenset({name})
+    for namespace in namespaces or ():
+        if limit is None:
+            access.require_namespace(namespace)
+        else:
+            access.require_document(namespace, session or "", names or ())
+    if limit is not None and names is None:
+        names = limit.names
+    return Filter(namespaces, session, names, allowed=access.namespaces)
