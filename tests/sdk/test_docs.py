@@ -22,6 +22,9 @@ PAGES = [
     *sorted((ROOT / "docs" / "sdk").glob("*.md")),
 ]
 
+FOR_ADMINS = {"follow-changes.md"}
+"""Pages that need a key of the scope `admin`."""
+
 _EXAMPLE = re.compile(r"^```python\n(.*?)^```(?:\n+^```text\n(.*?)^```)?", re.DOTALL | re.MULTILINE)
 
 
@@ -52,10 +55,14 @@ def settings(account: Account) -> dict[str, str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_examples_of_a_page_print_the_output_that_it_shows(
-    page: Path, account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    page: Path,
+    account: Account,
+    admins: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("CCS_TESTING_DIR", str(tmp_path))
-    for name, value in settings(account).items():
+    for name, value in settings(admins if page.name in FOR_ADMINS else account).items():
         monkeypatch.setenv(name, value)
     variables: dict[str, Any] = {"__name__": "__main__"}
     for example in examples(page):

@@ -48,6 +48,11 @@ class Extension:
         call = Call("POST", self.path + path, self.credential, _json.encode(body), key)
         return read(self._send(call), convert, decimals=self._decimals)
 
+    def patch(self, path: str, body: Mapping[str, JSON], convert: Callable[[Value], T]) -> T:
+        """Sends a PATCH, which may be repeated, and returns its JSON, converted with `convert`."""
+        call = Call("PATCH", self.path + path, self.credential, _json.encode(body))
+        return read(self._send(call), convert, decimals=self._decimals)
+
     def fetch(self, path: str) -> bytes:
         """Sends a GET and returns the body of the response as it is."""
         response = self._send(Call("GET", self.path + path, self.credential))

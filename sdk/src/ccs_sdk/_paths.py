@@ -48,6 +48,11 @@ def query(*, after: str | None = None, **numbers: int | None) -> str:
     return "?" + "&".join(given) if given else ""
 
 
+def filters(given: Iterable[tuple[str, str | None]]) -> str:
+    """Returns parameters of a query, without those that are None, each with an ampersand before it."""
+    return "".join(f"&{name}={quote(value, safe='')}" for name, value in given if value is not None)
+
+
 def _digits(name: str, number: object) -> str:
     # True and 1.0 equal 1, but are probably mistakes.
     if type(number) is not int:

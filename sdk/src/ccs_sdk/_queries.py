@@ -1,9 +1,10 @@
 """Queries of sessions by their properties, checked and as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ccs_sdk._json import JSON, check_object
 from ccs_sdk._names import Names, check_properties, check_text
+from ccs_sdk._paths import filters
 from ccs_sdk.errors import InvalidArgumentError
 
 
@@ -17,6 +18,28 @@ def query(where: Mapping[str, JSON] | None, prefix: str) -> dict[str, JSON]:
 def wanted(fields: Names | bool) -> dict[str, JSON]:  # noqa: FBT001 - as in the contract
     """Returns which properties the hits contain, or raises InvalidArgumentError."""
     return {"fields": fields if isinstance(fields, bool) else check_properties(fields)}
+
+
+def changes(
+    namespaces: Names | str | None,
+    session_id: str | None,
+    name: str | None,
+    types: Names | str | None,
+) -> str:
+    """Returns the parameters that select changes, or raises InvalidArgumentError."""
+    given: list[tuple[str, str | None]] = [
+        *(("ns", namespace) for namespace in _several(namespaces)),
+        *(("type", kind) for kind in _several(types)),
+        ("session", None if session_id is None else check_text(session_id, "A session_id")),
+        ("name", None if name is None else check_text(name, "A name")),
+    ]
+    return filters(given)
+
+
+def _several(names: Names | str | None) -> Sequence[str]:
+    if names is None:
+        return ()
+    return [names] if isinstance(names, str) else check_properties(names)
 
 
 def check_limit(number: object, what: str) -> int:

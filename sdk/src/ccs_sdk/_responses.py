@@ -28,6 +28,7 @@ _BY_STATUS: Final[dict[int, type[StatusError]]] = {
     404: errors.NotFoundError,
     405: errors.MethodNotAllowedError,
     409: errors.ConflictError,
+    410: errors.GoneError,
     412: errors.PreconditionFailedError,
     413: errors.TooLargeError,
     415: errors.UnsupportedMediaTypeError,

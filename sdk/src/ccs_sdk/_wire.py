@@ -9,10 +9,12 @@ from ccs_sdk._json import Value
 from ccs_sdk._states import LeaseGrant, LeaseHolder, Property
 from ccs_sdk.models import (
     APIKey,
+    Change,
     Document,
     DocumentReceipt,
     Hit,
     Namespace,
+    NamespaceSettings,
     SessionProperties,
     SessionToken,
     SessionTTL,
@@ -176,6 +178,36 @@ def page_of_count(value: Value) -> tuple[int, str | None]:
     """Converts a count of one page. The second part is the cursor of the next page."""
     wire = properties(value)
     return integer(wire["count"]), optional(wire, "next", text)
+
+
+def namespace_settings(value: Value) -> NamespaceSettings:
+    """Converts the settings of a namespace."""
+    wire = properties(value)
+    return NamespaceSettings(text(wire["changes"]), _seconds(wire["keepChanges"]))
+
+
+def change(value: Value) -> Change:
+    """Converts an event of the change log."""
+    wire = properties(value)
+    return Change(
+        id=text(wire["id"]),
+        type=text(wire["type"]),
+        time=_time(wire["time"]),
+        namespace=text(wire["ns"]),
+        session_id=optional(wire, "session", text),
+        name=optional(wire, "name", text),
+        has_value="value" in wire,
+        value=wire.get("value"),
+        etag=optional(wire, "etag", text),
+        expires_at=optional(wire, "expiresAt", _time),
+        by=optional(wire, "by", text),
+    )
+
+
+def page_of_changes(value: Value) -> tuple[list[Change], str | None]:
+    """Converts a page of the change log. The second part is the position that it has reached."""
+    wire = properties(value)
+    return list_of(change)(wire["changes"]), optional(wire, "next", text)
 
 
 def session_token(value: Value) -> SessionToken:

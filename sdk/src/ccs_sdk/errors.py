@@ -18,6 +18,7 @@ CCSError
     │   └── PropertyNotFoundError (KeyError)
     ├── MethodNotAllowedError 405
     ├── ConflictError 409                 the stored value does not allow the operation
+    ├── GoneError 410                     the change log has forgotten what follows a position
     ├── PreconditionFailedError 412       a condition does not hold; `current` is what is stored
     │   └── LeaseLostError                the lease ended, or another holder has it
     ├── TooLargeError 413
@@ -161,6 +162,12 @@ class ConflictError(StatusError):
     """
 
     status = 409
+
+
+class GoneError(StatusError):
+    """410: the change log no longer has all that follows `after`. Read what there is now, and go on from now."""
+
+    status = 410
 
 
 class PreconditionFailedError(StatusError):

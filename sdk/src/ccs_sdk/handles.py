@@ -6,17 +6,25 @@ from copy import copy
 from datetime import timedelta
 from typing import Literal, Self
 
-from ccs_sdk import _find, _json, _paths, _queries, _wire
+from ccs_sdk import _changes, _find, _json, _paths, _queries, _wire
 from ccs_sdk._json import JSON
 from ccs_sdk._mapping import NamespaceTTLSyntax, SessionTTLSyntax
-from ccs_sdk._names import Names, check_properties, check_text
+from ccs_sdk._names import DEFAULT_SESSION, Names, check_properties, check_text
 from ccs_sdk._options import UNCHANGED, Unchanged, changes
 from ccs_sdk._pages import DEFAULT_PAGE_SIZE, Pages
 from ccs_sdk._retry import RetryPolicy
 from ccs_sdk._ttl import refuse_none, whole_seconds
 from ccs_sdk._v1 import Account
 from ccs_sdk.leases import Lease, OnLost
-from ccs_sdk.models import FOREVER, Hit, SessionProperties, SessionToken, SessionTTL
+from ccs_sdk.models import (
+    FOREVER,
+    Change,
+    Hit,
+    NamespaceSettings,
+    SessionProperties,
+    SessionToken,
+    SessionTTL,
+)
 from ccs_sdk.properties import PropertiesHandle
 
 
@@ -69,6 +77,23 @@ class _Handle(PropertiesHandle):
                 it out.
         """
         return Lease(self._account, self._place, seconds, owner, on_lost)
+
+    def history(self, name: str, *, limit: int = 20) -> list[Change]:
+        """Returns the latest changes of a property, the newest first: who set it, when, and to what.
+
+        The namespace must log values; see `NamespaceHandle.configure`. What was changed before, or longer
+        ago than the log keeps it, is not there.
+
+        Args:
+            name: The name of the property.
+            limit: How many changes are returned at most.
+        """
+        place = self._place
+        selection = _queries.changes(
+            place.namespace, place.session_id or DEFAULT_SESSION, name, None
+        )
+        checked = _queries.check_limit(limit, "limit")
+        return _changes.history(self._extension, selection, checked)
 
     def token(
         self,
@@ -219,6 +244,37 @@ class NamespaceHandle(_Handle, NamespaceTTLSyntax):
     def count(self, *, where: Mapping[str, JSON] | None = None, prefix: str = "") -> int:
         """Returns how many sessions `find` would find. It sends a request for each 10,000 sessions."""
         return _find.count(self._extension, self._namespace, _queries.query(where, prefix))
+
+    def get_settings(self) -> NamespaceSettings:
+        """Returns what is switched on in the namespace, which must exist. Needs a key of the scope `admin`."""
+        return self._extension.get(self._settings_path, _wire.namespace_settings)
+
+    def configure(
+        self,
+        *,
+        changes: Literal["off", "names", "values"] | None = None,
+        keep_changes: timedelta | int | None = None,
+    ) -> NamespaceSettings:
+        """Switches features of the namespace on or off; returns all its settings.
+
+        It needs a key of the scope `admin`, and creates the namespace if it does not exist.
+
+        Args:
+            changes: What the change log has of the namespace: nothing (`off`), what was changed
+                (`names`), or the new values too (`values`). It holds for every write that begins later.
+            keep_changes: How long the log keeps what is changed from then on, as a timedelta or in
+                whole seconds, at most 395 days.
+        """
+        body: dict[str, JSON] = {}
+        if changes is not None:
+            body["changes"] = check_text(changes, "changes")
+        if keep_changes is not None:
+            body["keepChanges"] = whole_seconds(keep_changes, "keep_changes")
+        return self._extension.patch(self._settings_path, body, _wire.namespace_settings)
+
+    @property
+    def _settings_path(self) -> str:
+        return f"/namespaces/{_paths.segment(self._namespace)}"
 
     def list_session_ttls(self) -> list[SessionTTL]:
         """Returns the sessions that have a TTL."""

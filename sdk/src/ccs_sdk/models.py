@@ -185,3 +185,49 @@ class NewAPIKey:
     def key_id(self) -> str:
         """Its id."""
         return self.info.key_id
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceSettings:
+    """What is switched on in a namespace.
+
+    Attributes:
+        changes: What the change log has of it: `off`, `names` or `values`.
+        keep_changes: How long the log keeps a change.
+    """
+
+    changes: str
+    keep_changes: timedelta
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """A change of a property, or the deletion of a namespace.
+
+    Attributes:
+        id: Its position, for `after`: what follows it has not been seen yet.
+        type: `property.set`, `property.touched` (only its expiry), `property.deleted`,
+            `property.expired` or `namespace.deleted`.
+        time: When it was made.
+        namespace: The namespace.
+        session_id: The session, `DEFAULT_SESSION` for the namespace's own properties; None if the
+            namespace was deleted.
+        name: The property; None if the namespace was deleted.
+        has_value: Whether it tells the value: it was saved, and the namespace logs values.
+        value: What was saved; None without a value.
+        etag: The entity tag of what was saved, or None.
+        expires_at: When the property expires from then on; None for never, and if it is gone.
+        by: Who made it: the id of a key, or `user:` and a user name; None for the service itself.
+    """
+
+    id: str
+    type: str
+    time: datetime
+    namespace: str
+    session_id: str | None
+    name: str | None
+    has_value: bool
+    value: Value
+    etag: str | None
+    expires_at: datetime | None
+    by: str | None

@@ -1,7 +1,7 @@
 """`AsyncContextClient`: version 1 of the service, one method for each of its operations."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from copy import copy
 from datetime import timedelta
 from pathlib import Path
@@ -9,10 +9,11 @@ from typing import Self, TypeVar, overload
 
 import httpx2
 
+from ccs_sdk import _queries
 from ccs_sdk._auth import api_key_auth
 from ccs_sdk._events import OnRequest, OnResponse
 from ccs_sdk._json import JSON, Default, JSONObject, Value
-from ccs_sdk._names import Names, check_namespace, check_segment, check_session
+from ccs_sdk._names import Names, check_namespace, check_segment, check_session, check_text
 from ccs_sdk._options import (
     DEFAULT_POOL_SIZE,
     DEFAULT_RETRY,
@@ -27,7 +28,7 @@ from ccs_sdk._options import (
 )
 from ccs_sdk._retry import OnRetry, RetryPolicy
 from ccs_sdk._typed import as_type
-from ccs_sdk.aio import _transfer
+from ccs_sdk.aio import _changes, _transfer
 from ccs_sdk.aio._http import AsyncHTTP
 from ccs_sdk.aio._pages import DEFAULT_PAGE_SIZE, AsyncPages
 from ccs_sdk.aio._transport import AsyncTransport
@@ -37,7 +38,7 @@ from ccs_sdk.aio.handles import AsyncNamespaceHandle
 from ccs_sdk.aio.keys import AsyncKeys
 from ccs_sdk.aio.properties import AsyncPropertiesHandle
 from ccs_sdk.aio.scopes import AsyncScopes
-from ccs_sdk.models import ImportResult, Namespace, SessionProperties, SessionTTL
+from ccs_sdk.models import Change, ImportResult, Namespace, SessionProperties, SessionTTL
 
 T = TypeVar("T")
 
@@ -208,6 +209,45 @@ class AsyncContextClient:
                 itself.
         """
         return AsyncBatch(self._account.extension, atomic=option("atomic", atomic, bool))
+
+    def changes(  # noqa: PLR0913 - every filter is written out
+        self,
+        namespaces: Names | str | None = None,
+        *,
+        session_id: str | None = None,
+        name: str | None = None,
+        types: Names | str | None = None,
+        after: str = "start",
+        pause: float = 1.0,
+    ) -> AsyncIterator[Change]:
+        """Follows the change log: yields each change once, in their order, and waits for the next one.
+
+        ```python
+        async for change in client.changes("airline", after=saved):
+            show(change)
+            saved = change.id
+        ```
+
+        Only namespaces that log changes are told of; see `AsyncNamespaceHandle.configure`. The iterator has
+        no end. It goes on through restarts of the service. A program that keeps the `id` of the last
+        change that it has dealt with, and gives it as `after` when it starts again, misses nothing and
+        sees nothing twice.
+
+        Iterating raises `GoneError` if the log no longer has all that follows `after`: read what there is
+        now, and go on from there.
+
+        Args:
+            namespaces: Only these namespaces, at most 20.
+            session_id: Only this session; needs one namespace.
+            name: Only this property; needs `session_id`.
+            types: Only changes of these types, such as `property.set`.
+            after: The `id` of a change; `start` for the beginning of the log, `now` for its end.
+            pause: How many seconds pass between two requests while nothing happens.
+        """
+        selection = _queries.changes(namespaces, session_id, name, types)
+        return _changes.follow(
+            self._account.extension, selection, check_text(after, "after"), pause
+        )
 
     @property
     def keys(self) -> AsyncKeys:

@@ -7,17 +7,25 @@ from typing import Literal, Self
 
 from ccs_sdk import _json, _paths, _queries, _wire
 from ccs_sdk._json import JSON
-from ccs_sdk._names import Names, check_properties, check_text
+from ccs_sdk._names import DEFAULT_SESSION, Names, check_properties, check_text
 from ccs_sdk._options import UNCHANGED, Unchanged, changes
 from ccs_sdk._retry import RetryPolicy
 from ccs_sdk._ttl import refuse_none, whole_seconds
-from ccs_sdk.aio import _find
+from ccs_sdk.aio import _changes, _find
 from ccs_sdk.aio._mapping import AsyncNamespaceTTLSyntax, AsyncSessionTTLSyntax
 from ccs_sdk.aio._pages import DEFAULT_PAGE_SIZE, AsyncPages
 from ccs_sdk.aio._v1 import AsyncAccount
 from ccs_sdk.aio.leases import AsyncLease, AsyncOnLost
 from ccs_sdk.aio.properties import AsyncPropertiesHandle
-from ccs_sdk.models import FOREVER, Hit, SessionProperties, SessionToken, SessionTTL
+from ccs_sdk.models import (
+    FOREVER,
+    Change,
+    Hit,
+    NamespaceSettings,
+    SessionProperties,
+    SessionToken,
+    SessionTTL,
+)
 
 
 class _Handle(AsyncPropertiesHandle):
@@ -69,6 +77,23 @@ class _Handle(AsyncPropertiesHandle):
                 it out.
         """
         return AsyncLease(self._account, self._place, seconds, owner, on_lost)
+
+    async def history(self, name: str, *, limit: int = 20) -> list[Change]:
+        """Returns the latest changes of a property, the newest first: who set it, when, and to what.
+
+        The namespace must log values; see `AsyncNamespaceHandle.configure`. What was changed before, or longer
+        ago than the log keeps it, is not there.
+
+        Args:
+            name: The name of the property.
+            limit: How many changes are returned at most.
+        """
+        place = self._place
+        selection = _queries.changes(
+            place.namespace, place.session_id or DEFAULT_SESSION, name, None
+        )
+        checked = _queries.check_limit(limit, "limit")
+        return await _changes.history(self._extension, selection, checked)
 
     async def token(
         self,
@@ -219,6 +244,37 @@ class AsyncNamespaceHandle(_Handle, AsyncNamespaceTTLSyntax):
     async def count(self, *, where: Mapping[str, JSON] | None = None, prefix: str = "") -> int:
         """Returns how many sessions `find` would find. It sends a request for each 10,000 sessions."""
         return await _find.count(self._extension, self._namespace, _queries.query(where, prefix))
+
+    async def get_settings(self) -> NamespaceSettings:
+        """Returns what is switched on in the namespace, which must exist. Needs a key of the scope `admin`."""
+        return await self._extension.get(self._settings_path, _wire.namespace_settings)
+
+    async def configure(
+        self,
+        *,
+        changes: Literal["off", "names", "values"] | None = None,
+        keep_changes: timedelta | int | None = None,
+    ) -> NamespaceSettings:
+        """Switches features of the namespace on or off; returns all its settings.
+
+        It needs a key of the scope `admin`, and creates the namespace if it does not exist.
+
+        Args:
+            changes: What the change log has of the namespace: nothing (`off`), what was changed
+                (`names`), or the new values too (`values`). It holds for every write that begins later.
+            keep_changes: How long the log keeps what is changed from then on, as a timedelta or in
+                whole seconds, at most 395 days.
+        """
+        body: dict[str, JSON] = {}
+        if changes is not None:
+            body["changes"] = check_text(changes, "changes")
+        if keep_changes is not None:
+            body["keepChanges"] = whole_seconds(keep_changes, "keep_changes")
+        return await self._extension.patch(self._settings_path, body, _wire.namespace_settings)
+
+    @property
+    def _settings_path(self) -> str:
+        return f"/namespaces/{_paths.segment(self._namespace)}"
 
     async def list_session_ttls(self) -> list[SessionTTL]:
         """Returns the sessions that have a TTL."""
