@@ -198,6 +198,8 @@ def _first_line(process: "subprocess.Popen[str]", command: str) -> dict[str, Any
     assert process.stdout  # noqa: S101 - it is a pipe
     line = process.stdout.readline()
     if not line:
-        raise ConfigurationError(f"{command} failed; see testing.log in CCS_TESTING_DIR.")
+        raise ConfigurationError(
+            f"{command} failed; see testing.log in {_default_directory()}, or in the given directory."
+        )
     printed: dict[str, Any] = json.loads(line)
     return printed
