@@ -22,6 +22,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from itertools import count
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -43,6 +44,17 @@ _PAUSE_SECONDS = 0.005
 _START_SECONDS = 180.0
 _SETTLED_SECONDS = 240.0
 _QUIET_SECONDS = 3.0
+
+
+class Databases(Protocol):
+    """Databases of which one is the primary, and the others take over."""
+
+    def primary(self) -> str: ...
+    def kill(self, name: str) -> None: ...
+    def restart(self, name: str) -> None: ...
+    def await_settled(self) -> None: ...
+    def switch_over(self) -> None: ...
+    def service(self) -> dict[str, str]: ...
 
 
 class Cluster:
@@ -74,7 +86,7 @@ class Cluster:
         """Starts what the systemd unit of a machine starts."""
         lines = [line for line in unit.splitlines() if line.startswith("ExecStart = ")]
         (command,) = (line.removeprefix("ExecStart = ").split() for line in lines)
-        program = start(name, [*_as_postgres(), *command], self.directory, self._environment(name))
+        program = start(name, [*as_postgres(), *command], self.directory, self._environment(name))
         self._programs[name] = program
         wait_until(lambda: self._is_ready(self._ports[name]), program, _START_SECONDS)
 
@@ -176,7 +188,7 @@ class Cluster:
         environment = self._environment()
         del environment["PGDATA"]
         done = subprocess.run(
-            [*_as_postgres(), "/bin/sh", "-euc", script],
+            [*as_postgres(), "/bin/sh", "-euc", script],
             check=False, capture_output=True, text=True, cwd=self.directory, env=environment, timeout=180,
         )  # fmt: skip
         assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
@@ -409,26 +421,32 @@ def main() -> None:
         cluster = Cluster(databases)
         stack.callback(cluster.stop)
         cluster.create()
-        service = Service(directory, cluster.service())
-        load = Load(service)
-        drill = Drill(load)
-        with load.running():
-            load.await_successes(time.monotonic() + _QUIET_SECONDS)
-            for _ in range(arguments.rounds):
-                _fail_over(drill, cluster, service)
+        lost = drill(cluster, directory, arguments.rounds)
         victim = cluster.primary()
         print(f"replace {victim}")
         cluster.kill(victim)
         cluster.await_settled(without=victim)
         cluster.replace(victim)
         cluster.await_settled()
-        lost = load.lost()
-        _print(load, drill.steps, lost)
     if lost:
         sys.exit(1)
 
 
-def _fail_over(drill: Drill, cluster: Cluster, service: Service) -> None:
+def drill(cluster: Databases, directory: Path, rounds: int) -> int:
+    """Fails over under load and prints what was seen. Returns how many acknowledged writes were lost."""
+    service = Service(directory, cluster.service())
+    load = Load(service)
+    steps = Drill(load)
+    with load.running():
+        load.await_successes(time.monotonic() + _QUIET_SECONDS)
+        for _ in range(rounds):
+            _fail_over(steps, cluster, service)
+    lost = load.lost()
+    _print(load, steps.steps, lost)
+    return lost
+
+
+def _fail_over(drill: Drill, cluster: Databases, service: Service) -> None:
     victim = cluster.primary()
     with drill.step("kill -9 of the primary"):
         cluster.kill(victim)
@@ -454,7 +472,7 @@ def _print(load: Load, steps: Sequence[Step], lost: int) -> None:
         print(f"| {step.what} | {step.without_writes:.1f} | {step.without_reads:.1f} |")
 
 
-def _as_postgres() -> list[str]:
+def as_postgres() -> list[str]:
     """The beginning of a command that runs as the user postgres: PostgreSQL does not run as root."""
     if os.geteuid():
         return []
