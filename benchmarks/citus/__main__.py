@@ -41,6 +41,7 @@ _TESTS = (
     "tests/api/test_auth.py", "tests/api/test_conditions.py", "tests/api/test_operations.py",
     "tests/api/test_partial.py", "tests/api/test_leases.py", "tests/api/test_idempotency.py",
     "tests/api/test_ext_find.py", "tests/api/test_ext_keys.py",
+    "tests/api/test_ext_transfer.py",
 )  # fmt: skip
 # It waits for a lock that it looks for on the node to which it is connected.
 _LOCAL = "not test_a_repetition_while_the_first_try_runs_is_409_at_once"

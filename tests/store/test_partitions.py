@@ -151,6 +151,16 @@ def test_statements_select_at_least_one_column() -> None:
         assert not re.search(rb"SELECT\s+(FROM|WHERE)\b", statement.sql), name
 
 
+def test_a_conflicting_row_is_changed_by_immutable_expressions_alone() -> None:
+    """Citus accepts no others there."""
+    mutable = re.compile(r"now\(\)|_timestamp\(\)|\b(?:convert_to|to_json|to_char)\(|interval")
+    for name, statement in PLANNED.items():
+        for clause in re.findall(
+            r"ON CONFLICT.*?(?=RETURNING|$)", statement.sql.decode(), re.DOTALL
+        ):
+            assert not mutable.search(clause), name
+
+
 def test_the_purge_deletes_what_is_old_of_each_account_and_nothing_else(
     partitioned: Database, moved_clock: Clock
 ) -> None:

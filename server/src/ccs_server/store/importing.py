@@ -48,7 +48,9 @@ IMPORT_NAMESPACES = Statement.of(
         ORDER BY name
         ON CONFLICT (account, name) DO UPDATE SET ttl_seconds = excluded.ttl_seconds
         WHERE NOT $4::boolean
-            AND (SELECT ttl FROM given WHERE given.name = excluded.name) IS NOT NULL
+            AND excluded.name = ANY (ARRAY(
+                SELECT line->>'name' FROM json_array_elements($2) AS line WHERE line->>'ttl' IS NOT NULL
+            ))
         RETURNING name
     )
     SELECT (
@@ -61,15 +63,19 @@ IMPORT_NAMESPACES = Statement.of(
 IMPORT_SESSIONS = Statement.of(
     "import_sessions",
     """
-    INSERT INTO session_ttl (account, namespace_id, session_id, ttl_seconds)
-    SELECT $1, n.id, line.session, line.ttl
-    FROM json_to_recordset($2) AS line (ns text, session text, ttl integer) CROSS JOIN LATERAL (
-        SELECT id FROM namespace WHERE account = $1 AND name = line.ns
-    ) AS n
-    ORDER BY line.ns COLLATE "C", line.session COLLATE "C"
-    ON CONFLICT (account, namespace_id, session_id) DO UPDATE
-    SET ttl_seconds = excluded.ttl_seconds
-    WHERE NOT $3::boolean
+    WITH saved AS (
+        INSERT INTO session_ttl (account, namespace_id, session_id, ttl_seconds)
+        SELECT $1, n.id, line.session, line.ttl
+        FROM json_to_recordset($2) AS line (ns text, session text, ttl integer) CROSS JOIN LATERAL (
+            SELECT id FROM namespace WHERE account = $1 AND name = line.ns
+        ) AS n
+        ORDER BY line.ns COLLATE "C", line.session COLLATE "C"
+        ON CONFLICT (account, namespace_id, session_id) DO UPDATE
+        SET ttl_seconds = excluded.ttl_seconds
+        WHERE NOT $3::boolean
+        RETURNING 1 AS one
+    )
+    SELECT one FROM saved
     """,
 )
 
@@ -121,7 +127,7 @@ IMPORT_PROPERTIES = Statement.of(
         ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
         SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at,
             purge_at = least(property.purge_at, excluded.purge_at), updated_at = excluded.updated_at
-        WHERE NOT $8::boolean OR property.expires_at <= statement_timestamp()
+        WHERE NOT $8::boolean OR ccs_has_expired(property.expires_at)
         RETURNING namespace_id, session_id, name, value, size, expires_at
     ), logged AS (
         INSERT INTO change_new
