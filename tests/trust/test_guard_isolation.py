@@ -24,6 +24,10 @@ from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import ALGORITHM, SigningKey, load_signing_keys
 from ccs_server.store.tables import (
     api_key,
+    change,
+    change_floor,
+    change_head,
+    change_new,
     deleted_namespace,
     idempotent_response,
     lease,
@@ -219,6 +223,10 @@ def _all_of(actors: Actors) -> list[list[str]]:
                 deleted_namespace,
                 lease,
                 idempotent_response,
+                change_new,
+                change,
+                change_head,
+                change_floor,
             )
         ] + [_valid_keys(connection, actors.victim)]
 
