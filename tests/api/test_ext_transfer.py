@@ -11,8 +11,10 @@ from ccs_server.domain.access import Access, Scope
 from ccs_server.domain.cursors import new_cursor
 from ccs_server.store.credentials import KeyTerms, create_key
 from ccs_server.store.database import Database
+from ccs_server.store.sequencing import sequence
 from tests.api.answers import assert_error
-from tests.support.service import Account
+from tests.api.test_ext_changes import put, read, switch_on
+from tests.support.service import Account, Server, new_account
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 PROPERTY = {"ns": "orders", "session": "s1", "name": "size", "value": 1}
@@ -300,3 +302,24 @@ def test_exports_and_imports_are_admitted_as_listings() -> None:
     ):  # fmt: skip
         environ = {"REQUEST_METHOD": method, "PATH_INFO": f"/ext/v1/demo{path}"}
         assert RequestPolicy.is_listing(environ) is is_long
+
+
+def test_the_first_page_tells_where_the_change_log_ended_before(
+    server: Server, database: Database
+) -> None:
+    with new_account(server, database, "admin") as account:
+        switch_on(account)
+        put(account, "exported")
+        sequence(database)
+        first = export(account, limit=1)
+        put(account, "later")
+        page = read(database, account, after=first.headers["Ccs-Position"])
+        assert [change["name"] for change in page["changes"]] == ["later"]
+        second = export(account, after=lines(first)[-1]["next"])
+        assert "Ccs-Position" not in second.headers
+
+
+def test_an_account_that_logs_nothing_has_a_position_too(account: Account) -> None:
+    fill(account)
+    cursor = export(account).headers["Ccs-Position"]
+    assert account.ext("GET", "/changes", params={"after": cursor}).json()["changes"] == []

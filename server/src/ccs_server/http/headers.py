@@ -65,7 +65,10 @@ _PREFLIGHT: Headers = [
 ]
 _EXPOSED = (
     "Access-Control-Expose-Headers",
-    "X-Request-ID, Retry-After, ETag, Location, RateLimit, RateLimit-Policy, Idempotency-Replayed, Ccs-Source",
+    (
+        "X-Request-ID, Retry-After, ETag, Location, RateLimit, RateLimit-Policy, Idempotency-Replayed, "
+        "Ccs-Source, Ccs-Position"
+    ),
 )
 _ANY = "*"
 

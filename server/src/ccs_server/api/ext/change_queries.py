@@ -13,7 +13,7 @@ from ccs_server.domain.change_log import Position, cursor_of, read_cursor
 from ccs_server.domain.errors import Gone, InvalidInput
 from ccs_server.domain.limits import MAX_CHANGE_FILTERS, MAX_PER_PAGE, PER_PAGE
 from ccs_server.domain.names import check_namespace, check_property, check_session
-from ccs_server.store.changes import NEWEST, Event, Filter, Page, read_changes
+from ccs_server.store.changes import NEWEST, Event, Filter, Page, read_changes, read_heads
 
 START, NOW = "start", "now"
 
@@ -38,6 +38,12 @@ class Query(NamedTuple):
     after: str
     limit: int
     backward: bool
+
+
+def end_of_log(account: str) -> str:
+    """The cursor of the end of the account's log."""
+    end = read_heads(database(), [account]).get(account, Position(0, 0))
+    return cursor_of(account, end)
 
 
 def read_page(account: str, query: Query) -> Page:

@@ -8,6 +8,7 @@ from msgspec.json import encode
 from ccs_server.api.accounts import current_account
 from ccs_server.api.ext import transfer_schemas as schemas
 from ccs_server.api.ext.blueprint import ACCOUNT, transfer_blueprint
+from ccs_server.api.ext.change_queries import end_of_log
 from ccs_server.api.ext.lines import read_cursor, read_lines, write_page
 from ccs_server.api.ext.queries import read_parameters
 from ccs_server.api.services import actor, database
@@ -48,8 +49,14 @@ class Exports(Resource):
                 raise InvalidInput("A session needs its ns beside it.", "ns")
         wanted = Export(account, access.namespaces, namespace, session_id)
         after = read_cursor(given["after"], wanted) if "after" in given else None
-        page = export_page(database(), wanted, after=after, limit=_limit(given.get("limit")))
-        return ndjson_response(write_page(page, wanted))
+        limit = _limit(given.get("limit"))
+        # Before the page is read, so that nothing is missing from both.
+        position = end_of_log(account) if after is None else None
+        page = export_page(database(), wanted, after=after, limit=limit)
+        response = ndjson_response(write_page(page, wanted))
+        if position is not None:
+            response.headers[schemas.POSITION] = position
+        return response
 
 
 @transfer_blueprint.route("/<account>/import", parameters=[ACCOUNT])

@@ -13,6 +13,8 @@ from ccs_server.domain.cursors import MAX_CURSOR_LENGTH
 from ccs_server.domain.limits import EXPORT_LINES, MAX_EXPORT_LINES, MAX_IMPORT_DOCUMENTS
 from ccs_server.http.body import NDJSON
 
+POSITION = "Ccs-Position"
+
 OVERWRITE = "overwrite"
 KEEP = "keep"
 
@@ -86,6 +88,12 @@ def export_docs() -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": 'A page, whose last line is `{"next": cursor}` or `{"end": true}`.',
+                "headers": {
+                    POSITION: {
+                        "schema": {"type": "string"},
+                        "description": "Of the first page: where the change log ended before. A cursor for `changes`.",
+                    }
+                },
                 "content": {NDJSON: {"schema": _LINES, "example": _EXAMPLE + '{"end":true}\n'}},
             }
         }
