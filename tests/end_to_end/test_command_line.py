@@ -114,6 +114,7 @@ def test_migrate_purge_and_rotate_report_their_results(env: dict[str, str]) -> N
         "audit_lines",
         "leases",
         "responses",
+        "changes",
     }
     assert output("signing-keys", "rotate", env=env).keys() == {"key_id"}
 

@@ -287,12 +287,12 @@ def test_the_hook_is_called_for_each_retry_with_its_delay(
 
 def test_an_exception_of_the_hook_ends_the_call(proxy: FaultProxy, account: Account) -> None:
     def stop(event: RetryEvent) -> None:
-        raise KeyboardInterrupt from event.error
+        raise LookupError from event.error
 
     proxy.faults.append(faults.reset_before)
     with (
         ContextClient(proxy.url, account.id, api_key=account.key, on_retry=stop) as client,
-        pytest.raises(KeyboardInterrupt),
+        pytest.raises(LookupError),
     ):
         client.list_namespaces()
     assert len(proxy.seen) == 1
@@ -419,6 +419,6 @@ def test_connections_are_reused_up_to_the_pool_size(proxy: FaultProxy, account: 
 def test_a_refused_connection_raises_connection_failed_error(account: Account) -> None:
     with (
         ContextClient("http://127.0.0.1:1", account.id, api_key=account.key, retry=QUICK) as client,
-        pytest.raises(ConnectionFailedError, match="refused"),
+        pytest.raises(ConnectionFailedError, match=r"(?i)refused"),
     ):
         client.list_namespaces()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import requests
@@ -37,6 +38,9 @@ V1_CALLS: list[Callable[[ContextClient], object]] = [
 EXTENSION_CALLS: list[Callable[[ContextClient], object]] = [
     lambda client: client.namespace("airline").increment("turns"),
     lambda client: list(client.namespace("airline").find()),
+    lambda client: client.namespace("airline").configure(changes="values"),
+    lambda client: client.namespace("airline").get_settings(),
+    lambda client: client.namespace("airline").history("turns"),
     lambda client: client.namespace("airline").token(),
     lambda client: client.keys.list(),
     lambda client: client.keys.rotate(client.keys.create(scope="read").key_id),
@@ -84,7 +88,7 @@ def _operations(server: Server) -> dict[str, tuple[str, re.Pattern[str]]]:
 
 
 @pytest.fixture
-def requests_sent(admins: Account) -> set[tuple[str, str]]:
+def requests_sent(admins: Account, tmp_path: Path) -> set[tuple[str, str]]:
     """The requests that are sent when each method of the SDK is called."""
     with Recording() as session:
         v1 = ContextClient(admins.server_url, admins.id, api_key=admins.key, http_session=session)
@@ -97,6 +101,8 @@ def requests_sent(admins: Account) -> set[tuple[str, str]]:
         )
         for call in [*V1_CALLS, *EXTENSION_CALLS]:
             call(v1)
+        v1.export(tmp_path / "account.ndjson")
+        v1.import_from(tmp_path / "account.ndjson")
         for call_v2 in V2_CALLS:
             call_v2(v2)
         return session.requests_sent
