@@ -68,7 +68,7 @@ class Operation:
 
     def arguments(self, place: Place) -> dict[str, Any]:
         """Returns the arguments with which `requests` sends the body."""
-        if isinstance(self.example, str):
+        if isinstance(self.example, bytes):
             return {"data": self.example, "headers": {"Content-Type": NDJSON}}
         return {} if self.example is None else {"json": self.body(place)}
 
@@ -102,7 +102,7 @@ def _example(document: dict[str, Any], operation: dict[str, Any]) -> Any:
         return None
     contents = operation["requestBody"]["content"]
     if NDJSON in contents:
-        return contents[NDJSON]["example"]
+        return contents[NDJSON]["example"].encode()
     content = contents["application/json"]
     if "examples" in content:
         return next(iter(content["examples"].values()))["value"]
