@@ -250,7 +250,7 @@ def series(server: Server, name: str) -> dict[tuple[tuple[str, str], ...], float
 
 
 def store_statements() -> set[str]:
-    """The names of all statements of the store, and of their forms that are executed after waiting."""
+    """The names of all statements of the store, and of their forms that log changes or are executed after waiting."""
     packages = [store, operations]
     modules = [
         import_module(f"{package.__name__}.{each.name}")
@@ -264,6 +264,7 @@ def store_statements() -> set[str]:
         for each in vars(module).values()
         if isinstance(each, Statement)
     }
+    names |= {f"{name}_logged" for name in names}
     return names | {f"{name}_after_waiting" for name in names}
 
 

@@ -11,9 +11,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from ccs_sdk import BadRequestError, ConnectionFailedError, ContextClient
+from ccs_sdk import BadRequestError, ConnectionFailedError, ContextClient, RetryPolicy
 from ccs_sdk.aio import AsyncContextClient
 from tests.support.service import Account
+
+QUICK = RetryPolicy(attempts=3, base_delay=0.001, max_delay=0.001)
 
 
 class Recording(requests.Session):
@@ -74,7 +76,7 @@ def test_each_request_is_a_span_of_the_callers_trace(
 
 def test_every_attempt_is_a_span_and_none_names_the_path(exporter: InMemorySpanExporter) -> None:
     with (
-        ContextClient("http://127.0.0.1:1", "acme", api_key="k") as client,
+        ContextClient("http://127.0.0.1:1", "acme", api_key="k", retry=QUICK) as client,
         pytest.raises(ConnectionFailedError),
     ):
         client.namespace("orders").session("secret-session").get("secret-name")

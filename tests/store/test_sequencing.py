@@ -31,6 +31,12 @@ SAVE_EVENT = """
 
 
 @pytest.fixture
+def database(own_database: Database) -> Database:
+    """A database of its own: services of other tests have sequencers."""
+    return own_database
+
+
+@pytest.fixture
 def document(database: Database) -> DocumentKey:
     """A session of a namespace that logs values."""
     document = DocumentKey(f"sequenced-{token_hex(6)}", "ns", "s")

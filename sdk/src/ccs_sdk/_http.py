@@ -1,5 +1,7 @@
 """Sends requests with `requests`, over persistent connections. Only this module knows that library."""
 
+from typing import NoReturn
+
 import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, ReadTimeoutError
@@ -53,6 +55,11 @@ class HTTP:
         self._http = PerProcess(self._new_session)
         self._send = traced(self._send_once, self.base_url)
         self._closed = False
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A client cannot be pickled: it holds connections. Create one in each process instead."
+        )
 
     def close(self) -> None:
         """Closes the connections, unless the caller provided the session. Later requests fail."""

@@ -2,6 +2,7 @@
 
 import ssl
 from pathlib import Path
+from typing import NoReturn
 
 import httpx2
 
@@ -34,6 +35,11 @@ class AsyncHTTP:
         self._http = PerProcess(self._new_client)
         self._send = traced_async(self._send_once, self.base_url)
         self._closed = False
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A client cannot be pickled: it holds connections. Create one in each process instead."
+        )
 
     async def close(self) -> None:
         """Closes the connections, unless the caller provided the client. Later requests fail."""
