@@ -24,13 +24,16 @@ from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.document import LOCK, DocumentKey
 from ccs_server.store.faults import StoreFault
+from ccs_server.store.namespace_settings import change_settings
 from ccs_server.store.namespaces import register_namespace
+from ccs_server.store.purge import purge
 from ccs_server.store.reading import READ_ALL, read_one
 from ccs_server.store.saving import SAVE, save
+from ccs_server.store.sequencing import sequence
 from ccs_server.store.sessions import LIST_IDS
 
 _ROOT = Path(__file__).parents[2]
-_PARTS = ("tests", "commands", "lock", "kill", "online", "speed")
+_PARTS = ("tests", "commands", "log", "lock", "kill", "online", "speed")
 _SAVED, _REFUSED = "204", "503"
 _BUILD = Path(tempfile.gettempdir(), "ccs-citus")
 _SHARDS = "8"
@@ -56,6 +59,7 @@ def main() -> None:
         parts = {
             "tests": _try_tests,
             "commands": _try_commands,
+            "log": _try_log,
             "lock": _try_lock,
             "kill": _try_kill,
         }
@@ -121,6 +125,28 @@ def _try_commands(nodes: list[Node]) -> None:
                 ("backup", f"{directory}/{node.port}"),
             ):
                 _ccs(node, *command, "--json")
+
+
+def _try_log(nodes: list[Node]) -> None:
+    """Purges expired properties of namespaces that log changes, and then what was logged, through two nodes."""
+    for name, node in {"coordinator": nodes[0], "worker": nodes[1]}.items():
+        database = Database(node.url, Settings())
+        accounts = [f"log-{name}-{number}" for number in range(_ACCOUNTS)]
+        for account in accounts:
+            change_settings(database, account, "n", changes="values")
+            save(database, DocumentKey(account, "n", "s"), b'{"old": 1, "kept": 1}')
+        node.execute(
+            "UPDATE property SET expires_at = now(), purge_at = now() WHERE account = ANY (%s) AND name = 'old'",
+            accounts,
+        )
+        expired = purge(database, batch=7).properties
+        logged = sequence(database)
+        node.execute("UPDATE change SET kept_until = now() WHERE account = ANY (%s)", accounts)
+        forgotten = purge(database, batch=7).changes
+        print(
+            f"through the {name}: {expired} expired, {logged} events logged, {forgotten} forgotten"
+        )
+        database.release()
 
 
 _TRY = Statement.of(

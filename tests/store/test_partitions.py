@@ -161,6 +161,34 @@ def test_a_conflicting_row_is_changed_by_immutable_expressions_alone() -> None:
             assert not mutable.search(clause), name
 
 
+def ctes_that_use_places_of_another(sql: str) -> set[str]:
+    """Returns the CTEs that compare `ctid` and read another CTE of the statement."""
+    _, *parts = re.split(r"\n    (?:WITH |\), )(\w+) AS (?:MATERIALIZED )?\(\n", sql)
+    ctes = dict(zip(parts[::2], parts[1::2], strict=True))
+    return {
+        name
+        for name, cte in ctes.items()
+        if "ctid" in (body := cte.partition("\n    )")[0])
+        and ctes.keys() & set(re.findall(r"\b(?:FROM|JOIN|USING|,)\s+([a-z_]+)", body))
+    }
+
+
+def test_a_row_is_found_by_its_place_in_one_step() -> None:
+    """Citus executes the CTEs one after the other if one of them inserts; the row might move between two of them."""
+    inserting = {name: each.sql.decode() for name, each in PLANNED.items() if b"INTO" in each.sql}
+    assert {name for name, sql in inserting.items() if "ctid" in sql} == {
+        "purge_expired",
+        "purge_changes",
+    }
+    for name, sql in inserting.items():
+        assert not ctes_that_use_places_of_another(sql), name
+    # All CTEs of a statement that inserts nothing are executed on the node of the account together.
+    assert ctes_that_use_places_of_another(PLANNED["purge_leases"].sql.decode()) == {
+        "put_off",
+        "deleted",
+    }
+
+
 def test_the_purge_deletes_what_is_old_of_each_account_and_nothing_else(
     partitioned: Database, moved_clock: Clock
 ) -> None:

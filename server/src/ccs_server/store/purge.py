@@ -36,6 +36,9 @@ _NEVER_STOPPED = Event()
 # Rows that are to be deleted are joined by `ctid` with few rows, as the planner sees it: it takes `due.account = $1`,
 # which always holds, for rare. So it fetches each row by its place, and never searches all rows of the account for
 # them, even if it knows nothing about the table yet.
+#
+# If a CTE inserts, Citus executes each CTE by itself, and a row might move between two of them. So it refuses a CTE
+# that looks for the places that another one has found. In these statements, each CTE finds its places itself.
 
 
 class Queue(NamedTuple):
@@ -62,19 +65,29 @@ FIND_EXPIRED = Statement.of(
 PURGE_EXPIRED = Statement.of(
     "purge_expired",
     """
-    WITH due AS MATERIALIZED (
-        SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
-            SELECT p.account, p.ctid AS place, p.expires_at <= now() AS has_expired
-            FROM property p
-            WHERE p.account = $1 AND p.ctid = listed.place AND p.purge_at <= now()
-            FOR UPDATE SKIP LOCKED
-        ) AS old
-    ), put_off AS (
+    WITH put_off AS (
+        WITH due AS MATERIALIZED (
+            SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
+                SELECT p.account, p.ctid AS place FROM property p
+                WHERE p.account = $1 AND p.ctid = listed.place
+                    AND p.purge_at <= now() AND p.expires_at > now()
+                FOR UPDATE SKIP LOCKED
+            ) AS old
+        )
         UPDATE property p SET purge_at = nullif(p.expires_at, 'infinity') FROM due
-        WHERE p.account = $1 AND p.ctid = due.place AND due.account = $1 AND NOT due.has_expired
+        WHERE p.account = $1 AND p.ctid = due.place AND due.account = $1
+        RETURNING 1 AS one
     ), deleted AS (
+        WITH due AS MATERIALIZED (
+            SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
+                SELECT p.account, p.ctid AS place FROM property p
+                WHERE p.account = $1 AND p.ctid = listed.place
+                    AND p.purge_at <= now() AND p.expires_at <= now()
+                FOR UPDATE SKIP LOCKED
+            ) AS old
+        )
         DELETE FROM property p USING due
-        WHERE p.account = $1 AND p.ctid = due.place AND due.account = $1 AND due.has_expired
+        WHERE p.account = $1 AND p.ctid = due.place AND due.account = $1
         RETURNING p.namespace_id, p.session_id, p.name
     ), logged AS (
         INSERT INTO change_new
@@ -86,7 +99,8 @@ PURGE_EXPIRED = Statement.of(
             WHERE n.account = $1 AND n.id = deleted.namespace_id AND n.features & 1 = 1
         ) AS n
     )
-    SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM deleted)
+    SELECT (SELECT count(*) FROM put_off) + (SELECT count(*) FROM deleted),
+        (SELECT count(*) FROM deleted)
     """,
 )
 
@@ -200,13 +214,14 @@ FIND_CHANGES = Statement.of(
 PURGE_CHANGES = Statement.of(
     "purge_changes",
     """
-    WITH due AS MATERIALIZED (
-        SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
-            SELECT c.account, c.ctid AS place FROM change c
-            WHERE c.account = $1 AND c.ctid = listed.place AND c.kept_until <= now()
-            FOR UPDATE SKIP LOCKED
-        ) AS old
-    ), deleted AS (
+    WITH deleted AS (
+        WITH due AS MATERIALIZED (
+            SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
+                SELECT c.account, c.ctid AS place FROM change c
+                WHERE c.account = $1 AND c.ctid = listed.place AND c.kept_until <= now()
+                FOR UPDATE SKIP LOCKED
+            ) AS old
+        )
         DELETE FROM change c USING due
         WHERE c.account = $1 AND c.ctid = due.place AND due.account = $1
         RETURNING c.ns, c.pos
@@ -215,7 +230,7 @@ PURGE_CHANGES = Statement.of(
         SELECT $1, ns, max(pos) FROM deleted GROUP BY ns ORDER BY ns
         ON CONFLICT (account, ns) DO UPDATE SET pos = greatest(change_floor.pos, excluded.pos)
     )
-    SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM deleted)
+    SELECT count(*), count(*) FROM deleted
     """,
 )
 
