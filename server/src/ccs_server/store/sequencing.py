@@ -32,6 +32,9 @@ LOCK_HEAD = Statement.of(
 # The deletion of a namespace comes after all events of the namespace that are seen with it. A namespace that is not
 # there now was deleted, and its deletion is among the events that are seen, or has its place in the log already; what
 # came to an end later than the deletion can be read by nobody, and is dropped.
+#
+# Citus executes each CTE by itself, so `taken` may see more than `first`. Therefore `deleted` says which deletions are
+# among the events, and `gone` only which namespaces to search for further ones.
 SEQUENCE = Statement.of(
     "sequencer_sequence",
     """
@@ -40,7 +43,7 @@ SEQUENCE = Statement.of(
         WHERE c.account = $1
         ORDER BY c.n LIMIT $2::bigint
     ), gone AS MATERIALIZED (
-        SELECT namespace_id, n FROM first WHERE type = 'namespace.deleted'
+        SELECT namespace_id FROM first WHERE type = 'namespace.deleted'
     ), taken AS (
         DELETE FROM change_new c
         WHERE c.account = $1 AND (c.n <= (SELECT max(n) FROM first)
@@ -50,11 +53,13 @@ SEQUENCE = Statement.of(
         SELECT id FROM (SELECT DISTINCT namespace_id FROM taken) AS t CROSS JOIN LATERAL (
             SELECT n.id FROM namespace n WHERE n.account = $1 AND n.id = t.namespace_id
         ) AS n
+    ), deleted AS MATERIALIZED (
+        SELECT namespace_id, n FROM taken WHERE type = 'namespace.deleted'
     ), placed AS (
         SELECT t.*, row_number() OVER (
-            ORDER BY least(t.n, gone.n), t.type = 'namespace.deleted', t.n) AS place
-        FROM taken t LEFT JOIN gone ON gone.namespace_id = t.namespace_id
-        WHERE gone.namespace_id IS NOT NULL OR t.namespace_id IN (SELECT id FROM alive)
+            ORDER BY least(t.n, deleted.n), t.type = 'namespace.deleted', t.n) AS place
+        FROM taken t LEFT JOIN deleted ON deleted.namespace_id = t.namespace_id
+        WHERE deleted.namespace_id IS NOT NULL OR t.namespace_id IN (SELECT id FROM alive)
     ), moved AS (
         INSERT INTO change (account, pos, ns, session_id, name, type, made_at, value, size, etag, expires_at, actor,
             kept_until)
