@@ -264,8 +264,9 @@ def store_statements() -> set[str]:
         for each in vars(module).values()
         if isinstance(each, Statement)
     }
-    names |= {f"{name}_logged" for name in names}
-    return names | {f"{name}_after_waiting" for name in names}
+    for form in ("after_waiting", "logged", "after_waiting"):
+        names |= {f"{name}_{form}" for name in names}
+    return names
 
 
 def test_the_series_are_bounded_whatever_clients_send(server: Server, account: Account) -> None:

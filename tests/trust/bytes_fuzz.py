@@ -1,6 +1,5 @@
 """Corrupted requests, as raw bytes."""
 
-import json
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -99,7 +98,7 @@ class Case:
     def request(self, operations: list[Operation], account: Account) -> bytes:
         operation = operations[self.operation % len(operations)]
         place = Place(account.id)
-        body = json.dumps(operation.body(place)).encode() if operation.example is not None else b""
+        media, body = operation.content(place)
         if self.body:
             body = _corrupted(body, self.body)
         method = self.method or operation.method.encode()
@@ -108,7 +107,7 @@ class Case:
             method + b" " + _corrupted(operation.target(place).encode(), self.path) + b" HTTP/1.1",
             b"Host: x",
         ]
-        lines += [credential, b"Content-Type: application/json"]
+        lines += [credential, b"Content-Type: " + media.encode()]
         lines += [name + b": " + value for name, value in self.headers]
         match self.framing:
             case "length":

@@ -1,5 +1,6 @@
 """The operations of the OpenAPI document, each with a valid request."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from urllib.parse import quote
 from tests.support.service import Account
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
-NDJSON = "application/x-ndjson"
+JSON, NDJSON = "application/json", "application/x-ndjson"
 KEY, TOKEN, EITHER, BASIC, OPEN = "key", "token", "either", "basic", "open"
 
 
@@ -65,6 +66,12 @@ class Operation:
             "name": place.namespace,
         }
         return {key: named.get(key, value) for key, value in self.example.items()}
+
+    def content(self, place: Place) -> tuple[str, bytes]:
+        """Returns the media type of the body, and the body as it is sent."""
+        if isinstance(self.example, bytes):
+            return NDJSON, self.example
+        return JSON, b"" if self.example is None else json.dumps(self.body(place)).encode()
 
     def arguments(self, place: Place) -> dict[str, Any]:
         """Returns the arguments with which `requests` sends the body."""

@@ -22,7 +22,7 @@ from tests.support import databases, raw_http
 from tests.support.service import Account, Server, ccs, environment, new_account, serving
 from tests.support.waiting import wait_until
 from tests.trust.conftest import Record
-from tests.trust.operations import EITHER, KEY, Operation, Place, fill, operations
+from tests.trust.operations import EITHER, KEY, NDJSON, Operation, Place, fill, operations
 from tests.trust.reliability import Topic
 
 OPERATIONS = list(operations(described_by_the_application()))
@@ -114,6 +114,8 @@ def _with_value(operation: Operation, place: Place, value: str) -> dict[str, Any
         and operation.method in {"PATCH", "PUT"}
     ):
         body = {place.name: value}
+    if isinstance(body, bytes):
+        return {"data": body, "headers": {"Content-Type": NDJSON}}
     return {} if operation.example is None else {"json": body}
 
 
