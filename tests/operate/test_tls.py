@@ -152,14 +152,18 @@ def test_the_api_over_tls_is_the_api(proxy: Proxy, account: Account) -> None:
     assert stored == {name.replace("%2F", "%2F"): name for name in NAMES}
 
 
-def test_a_body_as_large_as_the_service_accepts_passes_and_a_larger_one_is_refused_by_the_service(
+def test_a_body_as_large_as_the_service_accepts_passes_and_a_larger_one_is_refused(
     proxy: Proxy, account: Account
 ) -> None:
+    """The service refuses it without reading it. Caddy may still be sending it then, and respond with 502 itself."""
     path = f"/v1/account/{account.id}/orders/s2/properties"
     status, _, _ = proxy.call("PATCH", path, json.dumps({"a": "x" * 790_000}).encode())
     assert status == 204
     status, _, body = proxy.call("PATCH", path, json.dumps({"a": "x" * 1_100_000}).encode())
-    assert (status, json.loads(body)["code"]) == (413, 413)
+    assert status in {413, 502}
+    if status == 413:
+        assert json.loads(body)["code"] == 413
+    assert account.v1("GET", "/orders/s2/properties/a").json() == "x" * 790_000
 
 
 def test_errors_come_from_the_service_and_responses_are_told_to_stay_on_tls(
