@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from base64 import b64encode
 from pwd import getpwuid
 from typing import Any
@@ -257,3 +259,10 @@ def test_every_command_has_help(command: str) -> None:
     helped = run(command, "--help", env={})
     assert helped.exit_code == 0
     assert helped.stdout.startswith(f"Usage: ccs {command} ")
+
+
+def test_commands_that_need_no_api_start_without_flask() -> None:
+    """Its import takes longer than most commands."""
+    code = "import sys, ccs_server.cli; print([name for name in ('flask', 'marshmallow') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -10,7 +10,6 @@ from msgspec import DecodeError, Struct, ValidationError
 from msgspec.json import Decoder
 from tqdm import tqdm
 
-from ccs_server.api.ext.lines import read_cursor, read_lines, write_page
 from ccs_server.cli.common import account_argument, as_json_option, opened_store, say
 from ccs_server.domain.errors import ContextError
 from ccs_server.domain.limits import MAX_EXPORT_LINES, MAX_IMPORT_DOCUMENTS
@@ -92,6 +91,9 @@ def import_(account: str, file: IO[bytes], *, keep: bool, from_line: int, as_jso
 
 def _export(database: Database, wanted: Export, text: IO[bytes]) -> int:
     """Writes the pages that follow those in `text`; returns how many lines it then has beside those that end pages."""
+    # Imported here because the API needs Flask, whose import takes longer than most commands.
+    from ccs_server.api.ext.lines import read_cursor, write_page  # noqa: PLC0415
+
     count, cursor = _resume(text)
     after = read_cursor(cursor, wanted) if cursor else None
     with _bar(initial=count, unit=" lines") as bar:
@@ -131,6 +133,8 @@ def _resume(text: IO[bytes]) -> tuple[int, str | None]:
 
 
 def _import(database: Database, account: str, lines: bytes, *, keep: bool) -> Imported:
+    from ccs_server.api.ext.lines import read_lines  # noqa: PLC0415 - as above
+
     given = Import(account, keep)
     read_lines(lines, given, lambda _: None)
     return import_all(database, given)
