@@ -4,7 +4,7 @@ from time import monotonic
 
 from prometheus_client import REGISTRY
 
-from ccs_server.http.statements import Statements, TracedStatements
+from ccs_server.http.statements import MOST_WAITING, Statements, TracedStatements
 from ccs_server.http.tracing import Trace, current
 
 
@@ -49,3 +49,11 @@ def test_a_round_trip_belongs_to_the_trace_of_the_request_that_waits_for_it() ->
     assert ended > began
     statements.count()
     assert value("ccs_statements_total", statement="test_f") == 1
+
+
+def test_round_trips_that_no_request_waits_for_are_counted_too() -> None:
+    """Those of an idle worker's event streams, for example: they would otherwise fill its memory."""
+    statements = Statements()
+    for _ in range(MOST_WAITING):
+        statements.add([b"test_g"], monotonic(), None)
+    assert value("ccs_statements_total", statement="test_g") == MOST_WAITING

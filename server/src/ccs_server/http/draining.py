@@ -7,7 +7,6 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
-
 DRAINING = "ccs.draining"
 """A key in the WSGI environment of requests that arrive while the service drains."""
 

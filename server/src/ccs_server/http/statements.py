@@ -3,6 +3,7 @@
 from collections import Counter as Tally
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from threading import Lock
 from time import monotonic
 
 from prometheus_client import Counter, Histogram
@@ -12,6 +13,9 @@ from ccs_server.http.metrics import observe_all
 from ccs_server.http.tracing import RoundTrip, current
 
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5)
+
+MOST_WAITING = 1000
+"""Round trips that wait to be counted. Those of requests are counted soon; others may be the only ones for long."""
 
 _PIPELINE = b"pipeline"
 """The label of round trips with several statements: clients of the extension choose which, so any may come together."""
@@ -41,6 +45,7 @@ class Statements:
 
     def __init__(self) -> None:
         self._waiting: deque[RoundTrip] = deque()
+        self._counting = Lock()
 
     def add(self, statements: Sequence[bytes], began: float, error: str | None) -> None:
         """Adds a round trip that has just come to its end.
@@ -50,15 +55,20 @@ class Statements:
             began: when it began, on the monotonic clock.
             error: the class of the exception, if it failed.
         """
-        self._waiting.append((statements, began, monotonic(), error))
+        self._keep((statements, began, monotonic(), error))
+
+    def _keep(self, round_trip: RoundTrip) -> None:
+        self._waiting.append(round_trip)
+        if len(self._waiting) >= MOST_WAITING:
+            self.count()
 
     def count(self, _exchanges: Sequence[Exchange] = ()) -> None:
         """Counts the round trips that wait: those of the exchanges, which have ended, are among them."""
         counts: Tally[bytes] = Tally()
         durations: defaultdict[bytes, list[float]] = defaultdict(list)
-        waiting = self._waiting
-        for _ in range(len(waiting)):
-            names, began, ended, error = waiting.popleft()
+        with self._counting:
+            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        for names, began, ended, error in batch:
             counts.update(names)
             durations[names[0] if len(names) == 1 else _PIPELINE].append(ended - began)
             if error is not None:
@@ -72,10 +82,8 @@ class Statements:
 class TracedStatements(Statements):
     """The same, which also adds each round trip to the trace of the request that waits for it."""
 
-    def add(self, statements: Sequence[bytes], began: float, error: str | None) -> None:
-        """Adds a round trip that has just come to its end."""
-        round_trip = statements, began, monotonic(), error
-        self._waiting.append(round_trip)
+    def _keep(self, round_trip: RoundTrip) -> None:
+        super()._keep(round_trip)
         trace = current.trace
         if trace is not None:
             trace.round_trips.append(round_trip)
