@@ -285,14 +285,19 @@ def test_the_hook_is_called_for_each_retry_with_its_delay(
     assert events[1].delay == 0.002
 
 
-def test_an_exception_of_the_hook_ends_the_call(proxy: FaultProxy, account: Account) -> None:
+def test_an_exception_of_the_hook_ends_the_call(
+    proxy: FaultProxy, account: Account, both: str
+) -> None:
+    # An interrupt ends an event loop, not only the call.
+    kind = KeyboardInterrupt if both == "sync" else LookupError
+
     def stop(event: RetryEvent) -> None:
-        raise LookupError from event.error
+        raise kind from event.error
 
     proxy.faults.append(faults.reset_before)
     with (
         ContextClient(proxy.url, account.id, api_key=account.key, on_retry=stop) as client,
-        pytest.raises(LookupError),
+        pytest.raises(kind),
     ):
         client.list_namespaces()
     assert len(proxy.seen) == 1

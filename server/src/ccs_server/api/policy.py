@@ -3,14 +3,13 @@
 This is no access control: the blueprints check credentials themselves.
 """
 
-from urllib.parse import parse_qs
 from wsgiref.types import WSGIEnvironment
 
 from flask import Flask
 
 from ccs_server.api.keys import look_up
 from ccs_server.api.services import Services, digest_of
-from ccs_server.api.tokens import bearer_token, look_up_bearer
+from ccs_server.api.tokens import bearer_token, look_up_bearer, token_in_query
 from ccs_server.domain.errors import ContextError
 
 _LISTINGS = tuple(
@@ -81,9 +80,5 @@ def _credentials(environ: WSGIEnvironment) -> tuple[str | None, str | None]:
     key = environ.get("HTTP_MAVEN_API_KEY")
     if key and environ["PATH_INFO"].startswith(_KEY_FIRST):
         return key, None
-    token = bearer_token(environ) or _token_in(environ["QUERY_STRING"])
+    token = bearer_token(environ) or token_in_query(environ)
     return (None, token) if token else (key, None)
-
-
-def _token_in(query: str) -> str | None:
-    return parse_qs(query).get("access_token", [None])[0] if "access_token" in query else None

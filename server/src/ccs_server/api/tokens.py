@@ -7,6 +7,7 @@ session that they reach (extension, section 6). Neither is taken for the other: 
 from math import floor
 from time import time
 from typing import Any, Literal, NamedTuple
+from urllib.parse import parse_qs
 from wsgiref.types import WSGIEnvironment
 
 import jwt
@@ -22,6 +23,8 @@ from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.limits import MAX_SESSION_TOKEN_SECONDS
 from ccs_server.store.credentials import find_credential, find_holder
 from ccs_server.store.signing_keys import ALGORITHM, SigningKeys, load_signing_keys
+
+ACCESS_TOKEN = "access_token"  # noqa: S105 - the parameter's name
 
 _MEMORY_KEY = b"signing keys"
 
@@ -56,6 +59,12 @@ class SessionToken(NamedTuple):
 
     token: str
     expires_at: float
+
+
+def token_in_query(environ: WSGIEnvironment) -> str | None:
+    """The token in the request's URL; None if there is none."""
+    query: str = environ["QUERY_STRING"]
+    return parse_qs(query).get(ACCESS_TOKEN, [None])[0] if ACCESS_TOKEN in query else None
 
 
 def bearer_token(environ: WSGIEnvironment) -> str | None:

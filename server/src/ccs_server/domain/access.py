@@ -59,10 +59,7 @@ class Access:
 
     def covers(self, namespace: str) -> bool:
         """Whether the credential may use the namespace."""
-        return self.namespaces is None or any(
-            namespace.startswith(allowed[:-1]) if allowed.endswith("*") else namespace == allowed
-            for allowed in self.namespaces
-        )
+        return self.namespaces is None or is_covered(namespace, self.namespaces)
 
     def require_account(self) -> None:
         """Raises Forbidden if the credential is limited to a session."""
@@ -110,3 +107,11 @@ class Access:
 
 ALL_DATA = Access()
 """The rights of keys and credentials that were created without any: all of v1 and v2, and nothing administrative."""
+
+
+def is_covered(namespace: str, allowed: Iterable[str]) -> bool:
+    """Whether the namespace is one of these; a `*` at the end of one stands for any characters, or none."""
+    return any(
+        namespace.startswith(each[:-1]) if each.endswith("*") else namespace == each
+        for each in allowed
+    )

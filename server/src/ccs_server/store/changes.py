@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msgspec.json import encode
 
 from ccs_server.domain.change_log import Position
-from ccs_server.store.connection import Statement
+from ccs_server.store.connection import Statement, array_parameter
 from ccs_server.store.database import Database
 
 LOOK_LIMIT = 10_000
@@ -236,5 +236,4 @@ def read_heads(database: Database, accounts: Iterable[str]) -> dict[str, Positio
 
 
 def _array(names: Sequence[str] | None) -> bytes | None:
-    """An array of words that need no quotes in it."""
-    return None if names is None else f"{{{','.join(names)}}}".encode()
+    return None if names is None else array_parameter(name.encode() for name in names)

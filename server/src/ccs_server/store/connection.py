@@ -11,7 +11,7 @@ shuts down those that have waited too long.
 import os
 import select
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Lock, Thread
@@ -62,6 +62,12 @@ Params = Sequence[bytes | None]
 
 Step = tuple[Statement, Params]
 """A statement of a pipeline, with its parameters."""
+
+
+def array_parameter(elements: Iterable[bytes]) -> bytes:
+    """An array as a parameter. Numbers, times and namespaces need no quotes in it; the caller quotes other elements."""
+    return b"{%b}" % b",".join(elements)
+
 
 Observer = Callable[[Sequence[bytes], float, str | None], None]
 """Is told of each round trip: the names of its statements, when it began (monotonic clock), and the class of its error.

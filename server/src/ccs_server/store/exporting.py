@@ -7,7 +7,7 @@ what precedes nor what follows it, and what exists all the time is exported exac
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ccs_server.store.connection import Statement
+from ccs_server.store.connection import Statement, array_parameter
 from ccs_server.store.database import Database
 
 PAGE_CHARACTERS = 4_000_000
@@ -187,12 +187,11 @@ def export_page(
     """
     if wanted.session_id is not None:
         return _export_session(database, wanted, after, limit)
-    # These names need no quotes in an array.
-    allowed = f"{{{','.join(wanted.allowed)}}}" if wanted.allowed is not None else None
+    allowed = wanted.allowed
     result = database.execute(
         EXPORT,
         wanted.account.encode(),
-        _optional(allowed),
+        None if allowed is None else array_parameter(name.encode() for name in allowed),
         _optional(wanted.namespace),
         *(part.encode() for part in after or Position()),
         b"%d" % limit,

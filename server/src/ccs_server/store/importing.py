@@ -11,7 +11,7 @@ from psycopg.pq.abc import PGresult
 
 from ccs_server.domain.errors import TooLarge
 from ccs_server.domain.limits import MAX_IMPORT_DOCUMENTS
-from ccs_server.store.connection import Statement, Step
+from ccs_server.store.connection import Statement, Step, array_parameter
 from ccs_server.store.database import BEGIN, COMMIT, Database
 from ccs_server.store.namespaces import limit_reached
 from ccs_server.store.operations.base import flag
@@ -283,11 +283,11 @@ class Import:
         )
         steps.append((IMPORT_SESSIONS, (account, sessions, keep)))
         columns = (
-            _array([b"%d" % index for index in self._addresses]),
+            array_parameter([b"%d" % index for index in self._addresses]),
             encode(self._names),
             b"[%b]" % b",".join(self._values),
-            _array(self._expiries),
-            _array(self._saves),
+            array_parameter(self._expiries),
+            array_parameter(self._saves),
         )
         steps.append((IMPORT_PROPERTIES, (account, documents, *columns, keep, by.encode())))
         steps.append((FIND_TOO_LARGE, (account, documents)))
@@ -341,8 +341,3 @@ def import_all(database: Database, given: Import, by: str = "") -> Imported:
 
 def _moment(moment: datetime) -> bytes:
     return moment.isoformat().encode()
-
-
-def _array(elements: Sequence[bytes]) -> bytes:
-    """Elements that need no quotes, as an array."""
-    return b"{%b}" % b",".join(elements)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ccs_server.domain.errors import LimitReached
 from ccs_server.store import audit
-from ccs_server.store.connection import LibpqConnection, Statement
+from ccs_server.store.connection import LibpqConnection, Statement, array_parameter
 from ccs_server.store.database import Database
 
 # Both statements return one row if the namespace exists or the account is under its limit, $3. The count scans a range
@@ -109,8 +109,7 @@ def list_namespaces(
         account: the account.
         allowed: lists these namespaces only, None for all; a `*` at the end of one stands for any characters.
     """
-    # These names need no quotes in an array.
-    names = f"{{{','.join(allowed)}}}".encode() if allowed is not None else None
+    names = None if allowed is None else array_parameter(name.encode() for name in allowed)
     return database.execute(_LIST, account.encode(), names).get_value(0, 0) or b"[]"
 
 

@@ -17,7 +17,7 @@ from threading import Event
 from time import monotonic
 from typing import NamedTuple
 
-from ccs_server.store.connection import Statement
+from ccs_server.store.connection import Statement, array_parameter
 from ccs_server.store.database import Database
 
 BATCH = 500
@@ -368,7 +368,7 @@ class _Run:
             account, place = (found.get_value(row, column) or b"" for column in range(2))
             places[account].append(b'"%s"' % place)
         steps = [
-            (queue.purge, (account, b"{%s}" % b",".join(each), *params))
+            (queue.purge, (account, array_parameter(each), *params))
             for account, each in places.items()
         ]
         results = self._database.pipeline(*steps) if steps else []

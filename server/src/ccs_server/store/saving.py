@@ -110,9 +110,8 @@ _SAVE_LOCKED = Statement.of(
 # v2's save, under the document's exclusive lock. It gives all live properties of the document the same expiry,
 # including those that are not in the request. $5 is the requested TTL, or 0 for the TTL in force, and $6 is the maximum
 # retention, both in seconds. It inserts no row if the namespace does not exist or has features, or if the document may
-# become too large;
-# under the exclusive lock it may take all the space left. The lock is also needed because it updates expiries in no
-# particular order, and could deadlock with another save of the document.
+# become too large; under the exclusive lock it may take all the space left. The lock is also needed because it updates
+# expiries in no particular order, and could deadlock with another save of the document.
 SAVE_DOCUMENT = Statement.of(
     "save_document",
     """

@@ -1,7 +1,6 @@
 """Authentication of the extension: a token, or a key, of the account in the path (docs/extension.md, section 0)."""
 
 from collections.abc import Callable
-from urllib.parse import parse_qs
 from wsgiref.types import WSGIEnvironment
 
 from flask import Response, after_this_request
@@ -10,18 +9,18 @@ from ccs_server.api.accounts import Account, current_request
 from ccs_server.api.keys import FORBIDDEN, HEADER, look_up
 from ccs_server.api.services import digest_of, services
 from ccs_server.api.tokens import (
+    ACCESS_TOKEN,
     bearer_token,
     is_session_token,
     known_bearer,
     look_up_bearer,
     look_up_session,
+    token_in_query,
 )
 from ccs_server.domain.credentials import hash_secret
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
 from ccs_server.http.headers import rate_headers
-
-ACCESS_TOKEN = "access_token"  # noqa: S105 - the parameter's name
 
 
 def check_credential() -> None:
@@ -71,12 +70,6 @@ def credential_check(environ: WSGIEnvironment) -> Callable[[], None]:
             look_up_bearer(token)
 
     return check
-
-
-def token_in_query(environ: WSGIEnvironment) -> str | None:
-    """The token in the request's URL; None if there is none."""
-    query: str = environ["QUERY_STRING"]
-    return parse_qs(query).get(ACCESS_TOKEN, [None])[0] if ACCESS_TOKEN in query else None
 
 
 def _check(account: Account) -> None:

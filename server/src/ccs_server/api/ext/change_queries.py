@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from typing import NamedTuple
-from urllib.parse import parse_qs
 
 from ccs_server.api.accounts import current_request
 from ccs_server.api.ext import change_schemas as schemas
-from ccs_server.api.ext.auth import ACCESS_TOKEN
+from ccs_server.api.ext.queries import read_repeated_parameters
 from ccs_server.api.services import database
+from ccs_server.api.tokens import ACCESS_TOKEN
 from ccs_server.domain.access import Access, Scope
 from ccs_server.domain.change_log import Position, cursor_of, read_cursor
 from ccs_server.domain.errors import Gone, InvalidInput
@@ -19,7 +19,12 @@ START, NOW = "start", "now"
 
 _ORDERS = {"asc": False, "desc": True}
 
-_PARAMETERS = ("ns", "session", "name", "type", "after", "limit", "order", ACCESS_TOKEN)
+_PARAMETERS = {
+    "ns": MAX_CHANGE_FILTERS,
+    "type": MAX_CHANGE_FILTERS,
+    **dict.fromkeys(("session", "name", "after", "limit", "order", ACCESS_TOKEN), 1),
+}
+"""How often each parameter may be given."""
 
 FORGOTTEN = "The log no longer has all that follows this cursor; read what there is now, and go on from a new cursor."
 
@@ -101,7 +106,9 @@ def read_query(access: Access, without: Sequence[str] = ()) -> Query:
         InvalidInput: a parameter breaks a rule.
     """
     access.require(Scope.READ)
-    given = _parameters(current_request().environ["QUERY_STRING"], without)
+    given = read_repeated_parameters(
+        {name: most for name, most in _PARAMETERS.items() if name not in without}
+    )
     backward = _ORDERS.get(_one(given, "order") or "asc")
     if backward is None:
         raise InvalidInput("order must be 'asc' or 'desc'.", "order")
@@ -115,20 +122,6 @@ def read_query(access: Access, without: Sequence[str] = ()) -> Query:
         _limit(_one(given, "limit")),
         backward,
     )
-
-
-def _parameters(text: str, without: Sequence[str]) -> dict[str, list[str]]:
-    try:
-        given = parse_qs(text.encode("latin-1").decode(), keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError:
-        raise InvalidInput("The query must be percent-encoded UTF-8.", "query") from None
-    for name, values in given.items():
-        if name not in _PARAMETERS or name in without:
-            raise InvalidInput(f"There is no parameter '{name}' here; leave it out.", name)
-        most = MAX_CHANGE_FILTERS if name in {"ns", "type"} else 1
-        if len(values) > most:
-            raise InvalidInput(f"{name} may be given at most {most} times.", name)
-    return given
 
 
 def _one(given: dict[str, list[str]], name: str) -> str | None:

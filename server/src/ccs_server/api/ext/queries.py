@@ -1,6 +1,7 @@
 """The query parameters of the extension. Unknown ones are refused (docs/extension.md, section 0)."""
 
-from urllib.parse import parse_qsl
+from collections.abc import Mapping
+from urllib.parse import parse_qs
 
 from ccs_server.api.accounts import current_request
 from ccs_server.domain.errors import InvalidInput
@@ -18,19 +19,23 @@ def read_parameters(*names: str) -> dict[str, str]:
     Raises:
         InvalidInput: there is one of another name, or several of one name, or one is not UTF-8.
     """
-    found: dict[str, str] = {}
-    for name, value in _parameters():
-        if name not in names:
-            raise InvalidInput(f"There is no parameter '{name}' here; leave it out.", name)
-        if name in found:
-            raise InvalidInput(f"Give {name} once.", name)
-        found[name] = value
-    return found
+    return {
+        name: values[0]
+        for name, values in read_repeated_parameters(dict.fromkeys(names, 1)).items()
+    }
 
 
-def _parameters() -> list[tuple[str, str]]:
+def read_repeated_parameters(most: Mapping[str, int]) -> dict[str, list[str]]:
+    """As `read_parameters`, each with all its values. `most` says how often each may be given."""
     query: str = current_request().environ["QUERY_STRING"]
     try:
-        return parse_qsl(query, keep_blank_values=True, errors="strict")
+        given = parse_qs(query.encode("latin-1").decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise InvalidInput("The query must be percent-encoded UTF-8.", "query") from None
+    for name, values in given.items():
+        if name not in most:
+            raise InvalidInput(f"There is no parameter '{name}' here; leave it out.", name)
+        if len(values) > most[name]:
+            times = "once" if most[name] == 1 else f"at most {most[name]} times"
+            raise InvalidInput(f"{name} may be given {times}.", name)
+    return given

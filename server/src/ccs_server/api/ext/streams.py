@@ -18,6 +18,7 @@ from msgspec.json import Decoder
 
 from ccs_server.api.ext.change_queries import event_json, is_known
 from ccs_server.api.services import services_of
+from ccs_server.domain.access import is_covered
 from ccs_server.domain.change_log import Position, cursor_of
 from ccs_server.domain.errors import BUSY, ContextError, Unavailable
 from ccs_server.http.streaming import Sink
@@ -97,7 +98,7 @@ class Stream:
             and (wanted.session_id is None or is_whole or place.session == wanted.session_id)
             and (wanted.names is None or is_whole or place.name in wanted.names)
             and (wanted.types is None or place.type in wanted.types)
-            and (wanted.allowed is None or _covers(wanted.allowed, place.ns))
+            and (wanted.allowed is None or is_covered(place.ns, wanted.allowed))
         )
 
     def take(self, reached: Position, events: Sequence[tuple[Event, str]]) -> None:
@@ -274,10 +275,3 @@ def streams() -> Streams:
     app: Any = current_app
     found: Streams = app.extensions[_NAME]
     return found
-
-
-def _covers(allowed: Sequence[str], namespace: str) -> bool:
-    return any(
-        namespace.startswith(each[:-1]) if each.endswith("*") else namespace == each
-        for each in allowed
-    )
