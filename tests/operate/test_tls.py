@@ -27,7 +27,10 @@ NAMES = ["a/b", "a//b", "a/", "a%2Fb", "ü?#", "..a", "a b+c&d", "%"]
 class Proxy:
     """A running proxy with its certificate."""
 
-    def __init__(self, port: int, plain_port: int, certificate: Path, account: Account) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - what it consists of
+        self, program: str, port: int, plain_port: int, certificate: Path, account: Account
+    ) -> None:
+        self.program = program
         self.plain_port = plain_port
         context = ssl.create_default_context(cafile=str(certificate))
         self._connection = HTTPSConnection(HOST, context=context, timeout=30)
@@ -104,7 +107,7 @@ def running(
         (directory / "log").open("w") as log,
         subprocess.Popen(command, stdout=log, stderr=log, env=env) as process,
     ):
-        proxy = Proxy(port, plain, certificate, account)
+        proxy = Proxy(program, port, plain, certificate, account)
         try:
             wait_until(lambda: listens(port))
             yield proxy
@@ -160,8 +163,8 @@ def test_a_body_as_large_as_the_service_accepts_passes_and_a_larger_one_is_refus
     status, _, _ = proxy.call("PATCH", path, json.dumps({"a": "x" * 790_000}).encode())
     assert status == 204
     status, _, body = proxy.call("PATCH", path, json.dumps({"a": "x" * 1_100_000}).encode())
-    assert status in {413, 502}
-    if status == 413:
+    if proxy.program == "nginx" or status != 502:
+        assert status == 413
         assert json.loads(body)["code"] == 413
     assert account.v1("GET", "/orders/s2/properties/a").json() == "x" * 790_000
 
