@@ -27,7 +27,7 @@ NAMES = ["a/b", "a//b", "a/", "a%2Fb", "ü?#", "..a", "a b+c&d", "%"]
 class Proxy:
     """A running proxy with its certificate."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it consists of
+    def __init__(
         self, program: str, port: int, plain_port: int, certificate: Path, account: Account
     ) -> None:
         self.program = program
