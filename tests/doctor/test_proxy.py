@@ -71,7 +71,7 @@ def test_a_proxy_that_removes_the_key_is_found(server: Server, tmp_path: Path) -
 
 def test_a_proxy_that_refuses_a_method_is_found(server: Server, tmp_path: Path) -> None:
     (found,) = check(server, tmp_path, "http-request deny deny_status 405 if METH_PUT")
-    assert found.what == "The proxy answers PUT itself: 405 Method Not Allowed, not as JSON."
+    assert found.what == "The proxy responds to PUT itself: 405 Method Not Allowed, not as JSON."
 
 
 def test_a_proxy_that_refuses_large_bodies_is_found(server: Server, tmp_path: Path) -> None:

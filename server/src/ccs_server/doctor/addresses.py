@@ -40,7 +40,7 @@ def _check(host: str, port: int, options: Options) -> list[Finding]:
 
 
 def _is_service(host: str, port: int) -> bool:
-    """Whether a `ccs serve` answers there."""
+    """Whether a `ccs serve` responds there."""
     connection = HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
     try:
         connection.request("GET", "/healthz")

@@ -118,7 +118,7 @@ def _check_methods(proxy: _Proxy) -> list[Finding]:
 
 def _changed(method: str, came: str) -> Finding:
     return Finding(
-        f"The proxy answers {method} itself: {came}.",
+        f"The proxy responds to {method} itself: {came}.",
         "The service needs GET, POST, PUT, PATCH and DELETE.",
         f"Let the proxy pass {method} on.",
     )

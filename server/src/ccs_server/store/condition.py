@@ -43,7 +43,7 @@ class Condition:
     skew: float
     """How many seconds the database's clock is ahead of this machine's."""
     uncertainty: float
-    """How much `skew` may be off: half of the time that the answer took, in seconds."""
+    """How much `skew` may be off: half of the time that the response took, in seconds."""
 
 
 def read_condition(url: str, settings: Settings) -> Condition:

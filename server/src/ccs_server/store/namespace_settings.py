@@ -68,7 +68,7 @@ _CHANGE = Statement.of(
 )
 
 # The transactions that change properties now. A statement takes this lock before its snapshot, so those that are not
-# among them see what was committed before. Nobody waits for the one who looks.
+# among them see what was committed before. No transaction waits for this statement.
 _WRITERS = Statement.of(
     "list_writers",
     """

@@ -6,8 +6,8 @@ of the numbers. So positions are dense and are committed in their order: who has
 Any number of instances may run a sequencer; they take turns at the lock.
 
 An event is seen as soon as its transaction is committed. If two events are of one property, the second one's writer
-held the row only after the first one's transaction had ended; whoever sees the second sees the first too, and its
-number is lower.
+held the row only after the first one's transaction had ended; a snapshot that has the second has the first too, and
+its number is lower.
 """
 
 from ccs_server.store.connection import Statement
@@ -31,7 +31,7 @@ LOCK_HEAD = Statement.of(
 #
 # The deletion of a namespace comes after all events of the namespace that are seen with it. A namespace that is not
 # there now was deleted, and its deletion is among the events that are seen, or has its place in the log already; what
-# came to an end later than the deletion can be read by nobody, and is dropped.
+# ended later than the deletion cannot be read by any client, and is dropped.
 #
 # Citus executes each CTE by itself, so `taken` may see more than `first`. Therefore `deleted` says which deletions are
 # among the events, and `gone` only which namespaces to search for further ones.

@@ -46,7 +46,7 @@ def read_cursor(cursor: str, wanted: Export) -> Position:
     if len(parts) != len(Position._fields):
         raise InvalidInput("after must be the next of an earlier response.", "after")
     position = Position(*parts)
-    # Somebody may have made the cursor up.
+    # A client may have made the cursor up.
     check_namespace(position.namespace, "after")
     if position.session_id or position.name:
         check_session(position.session_id, "after")
