@@ -96,10 +96,9 @@ def test_no_request_fails_while_both_instances_are_replaced(
         assert notes.unanswered == []
         assert notes.statuses.keys() <= {200, 204, 404}, notes.statuses
         assert violations(notes.history) == []
-        log = (tmp_path / "haproxy.log").read_text()
-        assert len(re.findall("Server ready/app. is UP", log)) >= 2, (
-            "haproxy must have noticed both"
-        )
+        # It looks every half second.
+        log = tmp_path / "haproxy.log"
+        wait_until(lambda: len(re.findall("Server ready/app. is UP", log.read_text())) >= 2)
 
 
 @contextmanager
