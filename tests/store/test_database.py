@@ -1,5 +1,6 @@
 """Access to PostgreSQL: every wait times out, broken connections are replaced, and errors are mapped."""
 
+import gc
 import os
 import signal
 import socket
@@ -99,6 +100,24 @@ def test_a_connection_that_breaks_under_a_statement_is_replaced_by_the_next(
             asleep.result()
         assert thread.submit(backend, database).result() != pid
         thread.submit(database.release).result()
+
+
+def test_a_connection_that_breaks_at_its_first_statement_is_closed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pytest fails a test that leaves a socket open."""
+    database.release()
+    before = database.usage()
+    ending = Statement.of("test_ending", "SELECT pg_terminate_backend(pg_backend_pid())")
+    monkeypatch.setattr("ccs_server.store.database._PLAN_FOR_CITUS", ending)
+    with pytest.raises(Unavailable, match=UNREACHABLE):
+        database.execute(BACKEND)
+    gc.collect()
+    after = database.usage()
+    assert (after.used, after.idle, after.opened) == (before.used, 0, before.opened)
+    assert after.failed == before.failed + 1
+    monkeypatch.undo()
+    assert database.execute(BACKEND).ntuples == 1
 
 
 def test_a_slow_statement_times_out_and_its_connection_stays_usable(impatient: Database) -> None:

@@ -259,7 +259,7 @@ class Database:
     def _open(self) -> _PooledConnection:
         try:
             pooled = self.engine.raw_connection()
-        except OperationalError as error:
+        except (OperationalError, Unavailable) as error:
             self._is_down = True
             with self._counting:
                 self._failed += 1
@@ -291,11 +291,17 @@ class Database:
             prepare=self.settings.transaction_pooler != "on",
             observe=self._observe,
         )
+        if self.settings.transaction_pooler == "off":
+            try:
+                libpq.execute(_PLAN_FOR_CITUS)
+            except BaseException:
+                # SQLAlchemy forgets a connection whose event fails, and does not close it.
+                libpq.close()
+                connection.close()
+                raise
         entry.info["libpq"] = libpq
         with self._counting:
             self._opened += 1
-        if self.settings.transaction_pooler == "off":
-            libpq.execute(_PLAN_FOR_CITUS)
 
     def _close_libpq(self, _connection: Connection, entry: ConnectionPoolEntry) -> None:
         entry.info["libpq"].close()
