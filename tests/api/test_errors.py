@@ -1,6 +1,10 @@
 """Section 5: every error has the same envelope, whatever its source."""
 
 import json
+from contextlib import closing
+from http.client import HTTPResponse
+from socket import MSG_PEEK, create_connection
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -170,3 +174,28 @@ def test_a_path_longer_than_any_name_is_refused(account: Account) -> None:
 def test_bytes_that_are_not_text_are_not_a_server_error(server: Server, request_line: str) -> None:
     answer = send(server.url, request_line.encode("latin-1") + b"Connection: close\r\n\r\n")
     assert 400 <= answer.status < 500
+
+
+@pytest.mark.parametrize(("key", "status"), [("wrong", 403), ("right", 413)])
+def test_a_body_that_is_refused_unread_can_be_sent_to_its_end(
+    server: Server, account: Account, key: str, status: int
+) -> None:
+    """A client or a proxy that sends before it reads would lose a response that came with a reset."""
+    address = urlsplit(server.url)
+    key = account.key if key == "right" else key
+    head = (
+        f"PATCH /v1/account/{account.id}/orders/s1/properties HTTP/1.1\r\nHost: ccs\r\n"
+        f"maven-api-key: {key}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 4194304\r\n\r\n"
+    )
+    with create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        connection.recv(1, MSG_PEEK)
+        for _ in range(64):
+            connection.sendall(b"x" * 65536)
+        with closing(HTTPResponse(connection)) as response:
+            response.begin()
+            assert response.status == status
+            assert response.getheader("connection") == "close"
+            assert json.loads(response.read())["code"] == status
+        assert connection.recv(1) == b"", "it is closed once the body has come"

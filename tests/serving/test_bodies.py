@@ -223,3 +223,34 @@ def test_all_accounts_together_have_a_bounded_number_of_bytes_on_their_way(room:
     for number in range(fitting + 1):
         room.receive(Client(), length=LARGEST, account=f"a{number % 50}")
     assert len(room.told.refused) == 1
+
+
+def test_a_body_that_is_discarded_is_received_to_its_end_and_kept_nowhere(room: Room) -> None:
+    client = Client()
+    room.bodies.discard(Exchange({"CONTENT_LENGTH": "6"}, client, "a"))
+    client.says(b"abc")
+    client.says(b"def")
+    client.says(b"", more=False)
+    assert len(client.parts) == 3
+    assert not room.told.completed
+
+
+def test_a_body_is_discarded_for_a_bounded_time(room: Room) -> None:
+    client = Client()
+    room.bodies.discard(Exchange({}, client, "a"))
+    room.now = limits.LINGER_SECONDS
+    room.bodies.cut_off_slow()
+    client.says(b"x")
+    assert not client.parts[-1].done()
+    room.now += 0.1
+    assert room.bodies.cut_off_slow() == 0, "no request is refused: it has its response"
+    assert client.parts[-1].is_cancelled
+    assert not room.told.slow
+
+
+def test_a_bounded_number_of_bytes_is_discarded(room: Room) -> None:
+    client = Client()
+    room.bodies.discard(Exchange({}, client, "a"))
+    for _ in range(limits.LINGER_BYTES // LARGEST):
+        client.says(b"x" * LARGEST)
+    assert len(client.parts) == limits.LINGER_BYTES // LARGEST

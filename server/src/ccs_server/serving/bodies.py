@@ -30,6 +30,12 @@ LEAST_RATE = 1024
 
 GRACE_SECONDS = 2.0
 
+LINGER_SECONDS = 2.0
+"""Seconds for which the body of a request that was refused without it is still received."""
+
+LINGER_BYTES = 8 << 20
+"""Bytes of such a body that are received."""
+
 _LOOK_SECONDS = 0.25
 
 _log = logging.getLogger("ccs.connections")
@@ -66,6 +72,7 @@ class _Body:
     began: float
     length: int | None
     announced: int
+    is_discarded: bool = False
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
     future: BodyFuture | None = None
@@ -110,17 +117,30 @@ class Bodies:
             return
         self._go_on(body)
 
+    def discard(self, exchange: Exchange) -> None:
+        """Receives the body of an exchange that has its response, and drops it.
+
+        The HTTP server closes the connection when this ends. A connection that is closed while its client still sends
+        is reset, and the client, or a proxy, may lose the response (RFC 9112, section 9.6).
+        """
+        body = _Body(exchange, self._clock(), length=None, announced=0, is_discarded=True)
+        if self._open_one(body):
+            self._go_on(body)
+
     def cut_off_slow(self) -> int:
-        """Ends the bodies that take too long or come too slowly; returns how many they were."""
+        """Ends the bodies that take too long or come too slowly; returns how many requests are refused for it."""
         now = self._clock()
         with self._lock:
             slow = [body for body in self._open if self._is_slow(body, now)]
+        count = 0
         for body in slow:
             if self._close(body):
                 if body.future is not None:
                     body.future.cancel()
-                self._outcome.too_slow(body.exchange)
-        return len(slow)
+                if not body.is_discarded:
+                    count += 1
+                    self._outcome.too_slow(body.exchange)
+        return count
 
     def keep_cutting_off(self, stop: Event) -> None:
         """Cuts off slow bodies until `stop`, in a thread of its own."""
@@ -135,6 +155,8 @@ class Bodies:
 
     def _is_slow(self, body: _Body, now: float) -> bool:
         took = now - body.began
+        if body.is_discarded:
+            return took > LINGER_SECONDS
         return took > self._longest or body.size < (took - GRACE_SECONDS) * LEAST_RATE
 
     def _open_one(self, body: _Body) -> bool:
@@ -184,12 +206,24 @@ class Bodies:
             message = future.result()
         except CancelledError:
             return True
+        if body.is_discarded:
+            return self._is_discarded(message, body)
         stream = self._stream(message, body)
         if stream is None:
             return False
         if self._close(body):
             body.exchange.environ["wsgi.input"] = stream
             self._outcome.complete(body.exchange)
+        return True
+
+    def _is_discarded(self, message: dict[str, object], body: _Body) -> bool:
+        """Drops one part; returns whether nothing more is to be received."""
+        chunk = message.get("body")
+        if isinstance(chunk, bytes):
+            body.size += len(chunk)
+        if message.get("more_body") and body.size < LINGER_BYTES and body in self._open:
+            return False
+        self._close(body)
         return True
 
     def _stream(self, message: dict[str, object], body: _Body) -> BytesIO | None:

@@ -182,10 +182,11 @@ class Dispatcher:
         except Exception:  # noqa: BLE001 - whatever it is, the client gets a response
             # The application responds to its own faults; this is one that it could not.
             _log.exception("The application failed on request %s.", request_id_of(environ))
-            _send(exchange, Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED))
+            self._send(exchange, Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED))
             return
         if UNREAD in environ:
-            start.headers.append(_CLOSE)
+            self._close_after(exchange, start.status, start.headers, body)
+            return
         stream = environ.get(STREAM)
         if stream is None:
             exchange.respond(start.status, start.headers, body)
@@ -197,17 +198,24 @@ class Dispatcher:
         """Asks the responses that go on to end."""
         self._streams_end.set()
 
-    @staticmethod
-    def _refuse(exchange: Exchange, refusal: Refusal, reason: str) -> None:
+    def _refuse(self, exchange: Exchange, refusal: Refusal, reason: str) -> None:
         _refused.labels(reason).inc()
-        _send(exchange, refusal)
+        self._send(exchange, refusal)
 
+    def _send(self, exchange: Exchange, refusal: Refusal) -> None:
+        status, headers, body = plain_response(exchange.environ, refusal.status, refusal.message)
+        if UNREAD in exchange.environ or "wsgi.input" not in exchange.environ:
+            self._close_after(exchange, status, headers, body)
+        else:
+            exchange.respond(status, headers, body)
 
-def _send(exchange: Exchange, refusal: Refusal) -> None:
-    status, headers, body = plain_response(exchange.environ, refusal.status, refusal.message)
-    if UNREAD in exchange.environ or "wsgi.input" not in exchange.environ:
+    def _close_after(self, exchange: Exchange, status: int, headers: Headers, body: bytes) -> None:
+        """Sends the response to a request whose body has not been received."""
         headers.append(_CLOSE)
-    exchange.respond(status, headers, body)
+        exchange.respond(status, headers, body)
+        # A client that asks first sends no body once it has its response.
+        if exchange.has_body and "HTTP_EXPECT" not in exchange.environ:
+            self.bodies.discard(exchange)
 
 
 class _Start:
