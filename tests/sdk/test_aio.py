@@ -3,6 +3,7 @@
 What they share with the synchronous ones is held by the tests that use the fixture `both`.
 """
 
+import ssl
 import subprocess
 import sys
 import time
@@ -85,6 +86,26 @@ async def test_the_usual_calls(client: AsyncContextClient) -> None:
     assert (await call.get_ttl()) != FOREVER
     await call.drop()
     assert await call.all() == {}
+
+
+async def test_clients_share_the_certificates_that_are_trusted_by_default(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading them holds the event loop for as long as ten requests take."""
+    read: list[ssl.SSLContext] = []
+    load = ssl.SSLContext.load_verify_locations
+
+    def noted(context: ssl.SSLContext, *arguments: Any) -> None:
+        read.append(context)
+        load(context, *arguments)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", noted)
+    for _ in range(3):
+        async with AsyncContextClient(
+            account.server_url, account.id, api_key=account.key
+        ) as client:
+            await client.get_properties("airline")
+    assert len(read) <= 1
 
 
 async def test_documents(account: Account) -> None:

@@ -29,6 +29,10 @@ class PerProcess(Generic[T]):
             # Concurrent threads all get the same object, because setdefault is atomic.
             return self._by_process.setdefault(process, self._make())
 
+    def existing(self) -> T | None:
+        """Returns the object of this process if it has been created."""
+        return self._by_process.get(os.getpid())
+
     def inherited(self) -> bool:
         """Returns whether a process that this one was forked from has created an object."""
         return any(process != os.getpid() for process in list(self._by_process))
