@@ -34,6 +34,13 @@ _NEW_ACCOUNT = Statement.of(
 )
 
 
+def _direct_session() -> requests.Session:
+    """Returns a session that ignores the environment: looking for proxies takes a fifth of a request's time."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 @dataclass(frozen=True)
 class Server:
     """A running `ccs serve`."""
@@ -107,7 +114,7 @@ class Account:
     key: str = field(repr=False)
     username: str
     password: str = field(repr=False)
-    session: requests.Session = field(default_factory=requests.Session, repr=False)
+    session: requests.Session = field(default_factory=_direct_session, repr=False)
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +162,9 @@ class Account:
         query = (request.url or "").partition("?")[2]
         # `requests` resolves `..` and changes the encoding, so the target is set afterwards.
         request.url = f"{self.server_url}{target}" + (f"?{query}" if query else "")
-        return self.session.send(request, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+        return self.session.send(
+            request, timeout=TIMEOUT_SECONDS, allow_redirects=False, proxies={}
+        )
 
     @cached_property
     def token(self) -> str:
