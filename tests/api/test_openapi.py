@@ -284,7 +284,9 @@ bounded = settings(
 def test_v1_conforms_to_the_document(case: Case, server: Server, account: Account) -> None:
     if follows_the_document(case):
         agree_with_itself(case, account)
-    case.call_and_validate(server.url, headers={"maven-api-key": account.key})
+    case.call_and_validate(
+        server.url, session=account.session, headers={"maven-api-key": account.key}
+    )
 
 
 @api.include(path_regex="^/v2/context/").parametrize()
@@ -295,6 +297,7 @@ def test_v2_conforms_to_the_document(case: Case, server: Server, account: Accoun
     excluded = [allow_header_conformance] if case.path.endswith("/property/delete") else []
     case.call_and_validate(
         server.url,
+        session=account.session,
         headers=bearer(account),
         # GET of this path is row 22 of an account called `property`.
         excluded_checks=excluded,
@@ -308,7 +311,9 @@ def test_the_extension_conforms_to_the_document(
 ) -> None:
     if follows_the_document(case):
         agree_with_itself(case, account)
-    case.call_and_validate(server.url, headers={"maven-api-key": account.key})
+    case.call_and_validate(
+        server.url, session=account.session, headers={"maven-api-key": account.key}
+    )
 
 
 @api.exclude(path_regex="^/(v1|v2/context|ext)/").parametrize()
@@ -317,7 +322,9 @@ def test_all_other_paths_conform_to_the_document(
     case: Case, server: Server, account: Account
 ) -> None:
     credentials = b64encode(f"{account.username}:{account.password}".encode()).decode()
-    case.call_and_validate(server.url, headers={"Authorization": f"Basic {credentials}"})
+    case.call_and_validate(
+        server.url, session=account.session, headers={"Authorization": f"Basic {credentials}"}
+    )
 
 
 PROPERTY = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,256}").fullmatch

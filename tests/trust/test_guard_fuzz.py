@@ -146,7 +146,9 @@ def _validated(case: Case, server: Server, account: Account) -> int:
     if follows_the_document(case):
         agree_with_itself(case, account)
     excluded = [allow_header_conformance] if case.path.endswith("/property/delete") else []
-    response = case.call_and_validate(server.url, headers=headers, excluded_checks=excluded)
+    response = case.call_and_validate(
+        server.url, session=account.session, headers=headers, excluded_checks=excluded
+    )
     return response.status_code
 
 
