@@ -337,6 +337,22 @@ def test_a_request_compares_a_limited_amount_of_data(
     assert [ids(page) for page in found] == [["s0", "s1", "s2"], ["s3", "s4"]]
 
 
+@pytest.mark.parametrize("first", ["this", "other"])
+def test_a_session_is_read_up_to_the_first_condition_that_does_not_hold(
+    database: Database, account: str, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr(find, "READ_LIMIT", 900)
+    values = {"a": '"this"', "b": json.dumps(1000 * "x")}
+    sessions = [f"s{number}" for number in range(5)]
+    store(
+        database, account,
+        *(Stored(session, name, value) for session in sessions for name, value in values.items()),
+    )  # fmt: skip
+    where = {"a": json.dumps(first), "b": '"short"'}
+    cut = [page.last for page in pages(database, search(account, where), 100) if page.last]
+    assert cut == (sessions if first == "this" else [])
+
+
 def test_a_page_of_properties_that_is_too_large_is_refused(
     database: Database, account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

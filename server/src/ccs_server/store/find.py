@@ -26,9 +26,10 @@ READ_LIMIT = 32_000_000
 # JSON array, $6 the maximum number of sessions to return (0: only count them), $7 the properties to return as JSON
 # (true: all, false: none, or an array of names), $8 LOOK_LIMIT, $9 READ_LIMIT, $10 PAGE_LIMIT.
 #
-# `looked` steps from session to session with a skip scan, as the lists of sessions do, and evaluates the conditions in
-# each. It also stops at sessions whose properties have all expired, which match nothing, so that a step is short
-# however many of them await the purge.
+# `looked` steps from session to session with a skip scan, as the lists of sessions do. It also stops at sessions whose
+# properties have all expired, which match nothing, so that a step is short however many of them await the purge. In
+# each session the conditions are evaluated in their order up to the first that does not hold, or to the last one
+# (`decisive`). `read` is a sum over these only, so that PostgreSQL can stop there.
 #
 # OFFSET 0 keeps the planner from moving an expression to each of its uses, where it would be computed again. A number
 # is cast only if that cannot fail: if it is short, or if `double()` succeeds, which is silent about those out of range.
@@ -38,10 +39,14 @@ FIND = Statement.of(
     "find_sessions",
     """
     WITH RECURSIVE condition AS MATERIALIZED (
-        SELECT * FROM json_to_recordset($5) AS c (
+        SELECT c.*, c.number = json_array_length($5) AS is_last
+        FROM ROWS FROM (json_to_recordset($5) AS (
             name text COLLATE "C", is_present boolean, strings text[], numbers double precision[], words text[],
             string_from text COLLATE "C", string_below text COLLATE "C", string_not text COLLATE "C",
             number_from double precision, number_to double precision, number_not double precision
+        )) WITH ORDINALITY AS c (
+            name, is_present, strings, numbers, words, string_from, string_below, string_not,
+            number_from, number_to, number_not, number
         )
     ), looked AS (
         SELECT id AS namespace_id, $3::text COLLATE "C" AS session_id, false AS matches,
@@ -55,41 +60,50 @@ FIND = Statement.of(
             WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
                 AND p.session_id > looked.session_id AND p.session_id >= $4
             ORDER BY p.session_id LIMIT 1
-        ) AS next CROSS JOIN LATERAL (
-            SELECT coalesce(sum(found.size), 0)::bigint AS read,
-                coalesce(bool_and(coalesce(CASE
-                    WHEN condition.is_present IS NOT NULL OR found.type IS NULL
-                        THEN condition.is_present = (found.type IS NOT NULL)
-                    WHEN found.type = 'string' THEN found.scalar = ANY (condition.strings)
-                        OR (found.scalar >= condition.string_from
-                            AND coalesce(found.scalar < condition.string_below, true)
-                            AND coalesce(found.scalar <> condition.string_not, true))
-                    WHEN found.type = 'number' THEN as_double.number = ANY (condition.numbers)
-                        OR (as_double.number BETWEEN condition.number_from AND condition.number_to
-                            AND coalesce(as_double.number <> condition.number_not, true))
-                    WHEN found.type IN ('boolean', 'null')
-                        THEN coalesce(found.scalar, 'null') = ANY (condition.words)
-                END, false)), true) AND EXISTS (
-                    SELECT 1 FROM property p
+        ) AS next LEFT JOIN LATERAL (
+            SELECT tried.holds, tried.read
+            FROM (
+                SELECT condition.is_last, sum(coalesce(found.size, 0)) OVER (ROWS UNBOUNDED PRECEDING) AS read,
+                    coalesce(CASE
+                        WHEN condition.is_present IS NOT NULL OR found.type IS NULL
+                            THEN condition.is_present = (found.type IS NOT NULL)
+                        WHEN found.type = 'string' THEN found.scalar = ANY (condition.strings)
+                            OR (found.scalar >= condition.string_from
+                                AND coalesce(found.scalar < condition.string_below, true)
+                                AND coalesce(found.scalar <> condition.string_not, true))
+                        WHEN found.type = 'number' THEN as_double.number = ANY (condition.numbers)
+                            OR (as_double.number BETWEEN condition.number_from AND condition.number_to
+                                AND coalesce(as_double.number <> condition.number_not, true))
+                        WHEN found.type IN ('boolean', 'null')
+                            THEN coalesce(found.scalar, 'null') = ANY (condition.words)
+                    END, false) AS holds
+                FROM condition LEFT JOIN LATERAL (
+                    SELECT p.size, json_typeof(p.value) AS type,
+                        CASE WHEN json_typeof(p.value) NOT IN ('object', 'array') THEN p.value #>> '{}' END AS scalar
+                    FROM property p
                     WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
                         AND p.session_id = next.session_id AND p.expires_at > now()
-                ) AS matches
-            FROM condition LEFT JOIN LATERAL (
-                SELECT p.size, json_typeof(p.value) AS type,
-                    CASE WHEN json_typeof(p.value) NOT IN ('object', 'array') THEN p.value #>> '{}' END AS scalar
-                FROM property p
+                        AND p.name = condition.name
+                    OFFSET 0
+                ) AS found ON true CROSS JOIN LATERAL (
+                    SELECT CASE WHEN found.type <> 'number' THEN NULL
+                        WHEN length(found.scalar) <= 300 AND found.scalar !~ '[eE]'
+                            THEN found.scalar::double precision
+                        WHEN jsonb_path_exists(to_jsonb(found.scalar), '$.double()', '{}', true)
+                            THEN found.scalar::double precision
+                    END AS number
+                    OFFSET 0
+                ) AS as_double
+            ) AS tried
+            WHERE tried.is_last OR NOT tried.holds
+            LIMIT 1
+        ) AS decisive ON true CROSS JOIN LATERAL (
+            SELECT coalesce(decisive.read, 0)::bigint AS read, coalesce(decisive.holds, true) AND EXISTS (
+                SELECT 1 FROM property p
                 WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
                     AND p.session_id = next.session_id AND p.expires_at > now()
-                    AND p.name = condition.name
-                OFFSET 0
-            ) AS found ON true CROSS JOIN LATERAL (
-                SELECT CASE WHEN found.type <> 'number' THEN NULL
-                    WHEN length(found.scalar) <= 300 AND found.scalar !~ '[eE]' THEN found.scalar::double precision
-                    WHEN jsonb_path_exists(to_jsonb(found.scalar), '$.double()', '{}', true)
-                        THEN found.scalar::double precision
-                END AS number
-                OFFSET 0
-            ) AS as_double
+            ) AS matches
+            OFFSET 0
         ) AS judged
         WHERE looked.sessions < $8::bigint AND looked.read <= $9::bigint
             AND (looked.matched < $6::bigint OR $6::bigint = 0)
