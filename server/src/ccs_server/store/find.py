@@ -28,8 +28,8 @@ READ_LIMIT = 32_000_000
 #
 # `looked` steps from session to session with a skip scan, as the lists of sessions do. It also stops at sessions whose
 # properties have all expired, which match nothing, so that a step is short however many of them await the purge. In
-# each session the conditions are evaluated in their order up to the first that does not hold, or to the last one
-# (`decisive`). `read` is a sum over these only, so that PostgreSQL can stop there.
+# each session the conditions are evaluated up to the first that does not hold, or to the last one (`decisive`). `read`
+# is a running sum, so that PostgreSQL can stop there.
 #
 # OFFSET 0 keeps the planner from moving an expression to each of its uses, where it would be computed again. A number
 # is cast only if that cannot fail: if it is short, or if `double()` succeeds, which is silent about those out of range.
@@ -39,14 +39,10 @@ FIND = Statement.of(
     "find_sessions",
     """
     WITH RECURSIVE condition AS MATERIALIZED (
-        SELECT c.*, c.number = json_array_length($5) AS is_last
-        FROM ROWS FROM (json_to_recordset($5) AS (
+        SELECT * FROM json_to_recordset($5) AS c (
             name text COLLATE "C", is_present boolean, strings text[], numbers double precision[], words text[],
             string_from text COLLATE "C", string_below text COLLATE "C", string_not text COLLATE "C",
             number_from double precision, number_to double precision, number_not double precision
-        )) WITH ORDINALITY AS c (
-            name, is_present, strings, numbers, words, string_from, string_below, string_not,
-            number_from, number_to, number_not, number
         )
     ), looked AS (
         SELECT id AS namespace_id, $3::text COLLATE "C" AS session_id, false AS matches,
@@ -63,7 +59,7 @@ FIND = Statement.of(
         ) AS next LEFT JOIN LATERAL (
             SELECT tried.holds, tried.read
             FROM (
-                SELECT condition.is_last, sum(coalesce(found.size, 0)) OVER (ROWS UNBOUNDED PRECEDING) AS read,
+                SELECT row_number() OVER so_far AS place, sum(coalesce(found.size, 0)) OVER so_far AS read,
                     coalesce(CASE
                         WHEN condition.is_present IS NOT NULL OR found.type IS NULL
                             THEN condition.is_present = (found.type IS NOT NULL)
@@ -94,8 +90,9 @@ FIND = Statement.of(
                     END AS number
                     OFFSET 0
                 ) AS as_double
+                WINDOW so_far AS (ROWS UNBOUNDED PRECEDING)
             ) AS tried
-            WHERE tried.is_last OR NOT tried.holds
+            WHERE NOT tried.holds OR tried.place = (SELECT count(*) FROM condition)
             LIMIT 1
         ) AS decisive ON true CROSS JOIN LATERAL (
             SELECT coalesce(decisive.read, 0)::bigint AS read, coalesce(decisive.holds, true) AND EXISTS (
