@@ -254,3 +254,16 @@ def test_a_bounded_number_of_bytes_is_discarded(room: Room) -> None:
     for _ in range(limits.LINGER_BYTES // LARGEST):
         client.says(b"x" * LARGEST)
     assert len(client.parts) == limits.LINGER_BYTES // LARGEST
+
+
+def test_a_bounded_number_of_bodies_is_discarded_between_two_looks(room: Room) -> None:
+    def is_discarded() -> bool:
+        client = Client()
+        room.bodies.discard(Exchange({}, client, "a"))
+        return bool(client.parts)
+
+    assert [is_discarded() for _ in range(limits.LINGER_COUNT + 2)].count(
+        True
+    ) == limits.LINGER_COUNT
+    room.bodies.cut_off_slow()
+    assert is_discarded()

@@ -33,10 +33,13 @@ GRACE_SECONDS = 2.0
 LINGER_SECONDS = 2.0
 """Seconds for which the body of a request that was refused without it is still received."""
 
-LINGER_BYTES = 8 << 20
+LINGER_BYTES = 4 << 20
 """Bytes of such a body that are received."""
 
 _LOOK_SECONDS = 0.25
+
+LINGER_COUNT = 4
+"""Such bodies that a worker begins to receive in `_LOOK_SECONDS`. To receive all of a flood would slow others down."""
 
 _log = logging.getLogger("ccs.connections")
 
@@ -102,6 +105,8 @@ class Bodies:
         self._clock = clock
         self._lock = Lock()
         self._open: set[_Body] = set()
+        # Since the last look.
+        self._discards = 0
         # By account, for those that have bodies here.
         self._bytes: dict[str, int] = {}
         self._counts: dict[str, int] = {}
@@ -121,8 +126,12 @@ class Bodies:
         """Receives the body of an exchange that has its response, and drops it.
 
         The HTTP server closes the connection when this ends. A connection that is closed while its client still sends
-        is reset, and the client, or a proxy, may lose the response (RFC 9112, section 9.6).
+        is reset, and the client, or a proxy, may lose the response (RFC 9112, section 9.6). A flood has to bear that.
         """
+        with self._lock:
+            self._discards += 1
+            if self._discards > LINGER_COUNT:
+                return
         body = _Body(exchange, self._clock(), length=None, announced=0, is_discarded=True)
         if self._open_one(body):
             self._go_on(body)
@@ -131,6 +140,7 @@ class Bodies:
         """Ends the bodies that take too long or come too slowly; returns how many requests are refused for it."""
         now = self._clock()
         with self._lock:
+            self._discards = 0
             slow = [body for body in self._open if self._is_slow(body, now)]
         count = 0
         for body in slow:
@@ -207,7 +217,7 @@ class Bodies:
         except CancelledError:
             return True
         if body.is_discarded:
-            return self._is_discarded(message, body)
+            return self._drop(message, body)
         stream = self._stream(message, body)
         if stream is None:
             return False
@@ -216,8 +226,8 @@ class Bodies:
             self._outcome.complete(body.exchange)
         return True
 
-    def _is_discarded(self, message: dict[str, object], body: _Body) -> bool:
-        """Drops one part; returns whether nothing more is to be received."""
+    def _drop(self, message: dict[str, object], body: _Body) -> bool:
+        """Drops one part; returns whether nothing is to follow."""
         chunk = message.get("body")
         if isinstance(chunk, bytes):
             body.size += len(chunk)
