@@ -120,6 +120,22 @@ def test_a_connection_that_breaks_at_its_first_statement_is_closed(
     assert database.execute(BACKEND).ntuples == 1
 
 
+def test_a_connection_that_breaks_at_the_first_statement_of_sqlalchemy_is_closed(
+    database_url: str,
+) -> None:
+    """SQLAlchemy asks the first connection for the server's version, before anything of ours is sent."""
+    with proxied(database_url) as proxy:
+        database = Database(proxy.url, Settings())
+        proxy.fatal = b"pg_catalog.version()"
+        with pytest.raises(Unavailable, match=UNREACHABLE):
+            database.execute(BACKEND)
+        gc.collect()
+        assert database.usage() == (0, 0, 0, 1)
+        proxy.fatal = None
+        assert backend(database)
+        database.release()
+
+
 def test_a_slow_statement_times_out_and_its_connection_stays_usable(impatient: Database) -> None:
     begin = monotonic()
     with pytest.raises(Unavailable, match=TIMED_OUT):

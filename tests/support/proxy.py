@@ -1,4 +1,4 @@
-"""A proxy in front of the cluster's Unix socket that can withhold part of a response."""
+"""A proxy in front of the cluster's Unix socket that can withhold part of a response, or end a connection."""
 
 import socket
 import tempfile
@@ -15,11 +15,16 @@ _PIECE = 1 << 16
 
 @dataclass
 class Proxy:
-    """Forwards data in both directions, but withholds the last `withheld` bytes of each piece from the server."""
+    """Forwards data in both directions, with faults.
+
+    The last `withheld` bytes of each piece from the server are withheld. A connection ends when its client sends data
+    that contains `fatal`.
+    """
 
     url: str
     target: str
     withheld: int = 0
+    fatal: bytes | None = None
 
     def serve(self, listener: socket.socket) -> None:
         """Serves connections until the listener is shut down."""
@@ -40,6 +45,8 @@ class Proxy:
             responses = Thread(target=self._forward_responses, args=(server, client))
             responses.start()
             while data := client.recv(_PIECE):
+                if self.fatal is not None and self.fatal in data:
+                    break
                 server.sendall(data)
             server.shutdown(socket.SHUT_WR)
             responses.join()

@@ -259,7 +259,7 @@ class Database:
     def _open(self) -> _PooledConnection:
         try:
             pooled = self.engine.raw_connection()
-        except (OperationalError, Unavailable) as error:
+        except (OperationalError, DBAPIError, Unavailable) as error:
             self._is_down = True
             with self._counting:
                 self._failed += 1
