@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from ccs_server.store.sequencing import sequence
 from tests.api.answers import assert_error
 from tests.api.test_ext_changes import put, read, switch_on, token
 from tests.support.clock import Clock
+from tests.support.databases import no_connections
 from tests.support.event_streams import EventStream, event_stream
 from tests.support.service import Account, Server, environment, new_account, serving
 from tests.support.waiting import wait_until
@@ -240,6 +242,25 @@ def test_an_idle_stream_is_told_its_position_and_a_stop_ends_it_with_the_last_on
         with event_stream(account, headers={"Last-Event-ID": last}) as stream:
             put(account, "b")
             assert names(stream, 1) == ["b"]
+
+
+def test_a_stream_goes_on_after_the_database_was_away(own_url: str, tmp_path: Path) -> None:
+    """Its credential is due to be checked while nothing can be looked up."""
+    settings = {"CCS_DATABASE_URL": own_url, "CCS_CREDENTIAL_CACHE": "1"}
+    database, log = Database(own_url, Settings()), tmp_path / "log"
+    with (
+        log.open("w") as file,
+        serving("--workers", "1", env=environment(**settings), log=file) as server,
+        new_account(server, database, "admin") as account,
+    ):
+        switch_on(account)
+        with event_stream(account) as stream:
+            with no_connections(own_url):
+                wait_until(lambda: log.read_text().count('"ccs.streams"') >= 3)
+            wait_until(lambda: account.v1("GET", "").status_code == 200)
+            put(account, "a")
+            assert names(stream, 1) == ["a"]
+    database.release()
 
 
 def test_a_client_that_takes_nothing_is_cut_off_and_resumes(

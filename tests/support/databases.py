@@ -117,6 +117,22 @@ def with_options(url: str, options: Mapping[str, str]) -> str:
     return _rendered(make_url(url).update_query_dict(options))
 
 
+@contextmanager
+def no_connections(url: str) -> Iterator[None]:
+    """Ends all connections to the database, and lets nobody connect for the length of the block."""
+    location = make_url(url)
+    other, name = _rendered(location.set(database="postgres")), location.database
+    _execute(
+        other,
+        f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false',
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",  # noqa: S608 - our own name
+    )
+    try:
+        yield
+    finally:
+        _execute(other, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
 def _execute(url: str, *statements: str) -> None:
     engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),

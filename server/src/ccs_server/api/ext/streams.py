@@ -196,7 +196,6 @@ class Streams:
                 sleep(POLL_SECONDS)
             except Unavailable as error:
                 _log.warning("%s", error)
-                self._keep_alive()
                 sleep(_AFTER_FAILURE_SECONDS)
             except Exception:  # noqa: BLE001 - a fault of ours must not end all streams
                 _log.exception("The streams could not be fed.")
