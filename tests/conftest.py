@@ -1,5 +1,6 @@
 """Fixtures of all tests: a real PostgreSQL, a real `ccs serve`, accounts, and a movable database clock."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
@@ -17,6 +18,14 @@ from tests.support.users import ordinary_users_directory
 # How long an example takes depends on what else the machine does.
 settings.register_profile("ccs", deadline=None)
 settings.load_profile("ccs")
+
+# A third of the time of collecting the tests would go into looking for garbage, of which there is none.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_configure(config: pytest.Config) -> None:
