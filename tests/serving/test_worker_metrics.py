@@ -1,14 +1,9 @@
 """The metrics of a worker's state."""
 
-from threading import Event
-
-import pytest
 from prometheus_client import REGISTRY
 
-from ccs_server.serving import worker_metrics
 from ccs_server.serving.admission import Occupancy
-from ccs_server.serving.worker_metrics import ConnectionMetrics, OccupancyMetrics, keep_updating
-from tests.support.waiting import wait_until
+from ccs_server.serving.worker_metrics import ConnectionMetrics, OccupancyMetrics
 
 
 def value(name: str, **labels: str) -> float:
@@ -36,13 +31,3 @@ def test_they_show_connections_and_those_that_were_closed() -> None:
     metrics.closed("stalled", 2)
     assert (value("ccs_connections"), value("ccs_connection_limit")) == (12, 1000)
     assert value("ccs_connections_closed_total", reason="stalled") == 2
-
-
-def test_they_are_updated_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_metrics, "_INTERVAL_SECONDS", 0.001)
-    calls: list[int] = []
-    stop = Event()
-    keep_updating(lambda: calls.append(1), lambda: calls.append(2), stop=stop)
-    wait_until(lambda: len(calls) >= 6)
-    stop.set()
-    assert calls[:4] == [1, 2, 1, 2]

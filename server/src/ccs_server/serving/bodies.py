@@ -10,11 +10,12 @@ from asyncio import CancelledError
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from time import monotonic
 from typing import Protocol
 
 from ccs_server.serving.exchange import BodyFuture, Exchange
+from ccs_server.serving.repeating import repeat
 
 TOTAL_BYTES = 64 << 20
 """Bytes of bodies that a worker takes in at once, as they were announced."""
@@ -155,13 +156,11 @@ class Bodies:
     def keep_cutting_off(self, stop: Event) -> None:
         """Cuts off slow bodies until `stop`, in a thread of its own."""
 
-        def run() -> None:
-            while not stop.wait(_LOOK_SECONDS):
-                count = self.cut_off_slow()
-                if count:
-                    _log.warning("Refused %d bodies that came too slowly.", count)
+        def look() -> None:
+            if count := self.cut_off_slow():
+                _log.warning("Refused %d bodies that came too slowly.", count)
 
-        Thread(target=run, name="slow-bodies", daemon=True).start()
+        repeat(look, seconds=_LOOK_SECONDS, stop=stop, name="slow-bodies")
 
     def _is_slow(self, body: _Body, now: float) -> bool:
         took = now - body.began

@@ -13,8 +13,11 @@ import struct
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from threading import Event, Thread
+from itertools import count
+from threading import Event
 from typing import NamedTuple, Protocol
+
+from ccs_server.serving.repeating import repeat
 
 # <linux/tcp.h>, struct tcp_info: eight bytes, then numbers of four, of which tcpi_last_data_sent (milliseconds) is the
 # tenth and tcpi_last_data_recv the twelfth; after twenty-four of them, numbers of eight: the third and the fourth are
@@ -77,25 +80,25 @@ def keep_closing(
     if sys.platform != "linux":
         return
 
-    def run() -> None:
-        looks = 0
-        per_stall = max(1, round(request_time / _STALL_LOOKS / _LOOK_SECONDS))
-        while not stop.wait(min(_LOOK_SECONDS, request_time / _STALL_LOOKS)):
-            looks += 1
-            if looks % per_stall == 0:
-                closed, remaining = close_stalled(listener, 2 * request_time)
-                watcher.open(remaining)
-                if closed:
-                    watcher.closed("stalled", closed)
-                    _log.warning("Closed %d connections that had stalled.", closed)
-            # There are more files than connections, so this costs next to nothing while there is room.
-            if len(os.listdir("/proc/self/fd")) < limit:  # noqa: PTH208 - numbers, not paths
-                continue
-            if count := make_room(listener, limit, request_time / 2):
-                watcher.closed("full", count)
-                _log.warning("Closed %d silent or idle connections: there was no room.", count)
+    looks = count(1)
+    per_stall = max(1, round(request_time / _STALL_LOOKS / _LOOK_SECONDS))
 
-    Thread(target=run, name="connections", daemon=True).start()
+    def look() -> None:
+        if next(looks) % per_stall == 0:
+            closed, remaining = close_stalled(listener, 2 * request_time)
+            watcher.open(remaining)
+            if closed:
+                watcher.closed("stalled", closed)
+                _log.warning("Closed %d connections that had stalled.", closed)
+        # There are more files than connections, so this costs next to nothing while there is room.
+        if len(os.listdir("/proc/self/fd")) < limit:  # noqa: PTH208 - numbers, not paths
+            return
+        if removed := make_room(listener, limit, request_time / 2):
+            watcher.closed("full", removed)
+            _log.warning("Closed %d silent or idle connections: there was no room.", removed)
+
+    seconds = min(_LOOK_SECONDS, request_time / _STALL_LOOKS)
+    repeat(look, seconds=seconds, stop=stop, name="connections")
 
 
 def close_stalled(listener: socket.socket, seconds: float) -> tuple[int, int]:

@@ -5,14 +5,14 @@ which only living workers count.
 """
 
 from collections.abc import Callable, Sequence
-from threading import Event, Thread
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from ccs_server.http.metrics import observe_all
 from ccs_server.serving.admission import Occupancy
 
-_INTERVAL_SECONDS = 1.0
+INTERVAL_SECONDS = 1.0
+"""How often they are set."""
 
 _BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
@@ -83,16 +83,3 @@ class OccupancyMetrics:
         _queued.set(occupancy.waiting)
         if waits:
             observe_all(_waits, _BUCKETS, waits)
-
-
-def keep_updating(*updates: Callable[[], None], stop: Event) -> None:
-    """Calls `updates` every second until `stop`, in a thread of its own."""
-
-    def run() -> None:
-        while True:
-            for update in updates:
-                update()
-            if stop.wait(_INTERVAL_SECONDS):
-                return
-
-    Thread(target=run, name="worker-metrics", daemon=True).start()

@@ -45,7 +45,12 @@ from ccs_server.serving.connections import keep_closing
 from ccs_server.serving.dispatcher import SLOTS, THREADS, Dispatcher, Policy
 from ccs_server.serving.ending import Ending
 from ccs_server.serving.listener import BACKLOG, address_of, stop_accepting
-from ccs_server.serving.worker_metrics import ConnectionMetrics, OccupancyMetrics, keep_updating
+from ccs_server.serving.repeating import repeat
+from ccs_server.serving.worker_metrics import (
+    INTERVAL_SECONDS,
+    ConnectionMetrics,
+    OccupancyMetrics,
+)
 from ccs_server.settings import LogLevel, SettingError, Settings
 
 # Ignored by processes that have no handler for it (yet), as a new worker.
@@ -175,7 +180,12 @@ class Workers(MPServer):
             header_limit=settings.header_limit,
         )
         occupancy = OccupancyMetrics(SLOTS, dispatcher.look)
-        keep_updating(occupancy.update, update_metrics, stop=Event())
+
+        def update() -> None:
+            occupancy.update()
+            update_metrics()
+
+        repeat(update, seconds=INTERVAL_SECONDS, stop=Event(), name="worker-metrics")
 
         def drain(*_: object) -> None:
             drainable.drain()
