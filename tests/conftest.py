@@ -19,7 +19,7 @@ from tests.support.users import ordinary_users_directory
 settings.register_profile("ccs", deadline=None)
 settings.load_profile("ccs")
 
-# A third of the time of collecting the tests would go into looking for garbage, of which there is none.
+# Garbage collection would take a third of the time in which pytest collects the tests, and find next to nothing.
 gc.disable()
 
 

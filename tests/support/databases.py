@@ -119,21 +119,19 @@ def with_options(url: str, options: Mapping[str, str]) -> str:
 
 @contextmanager
 def no_connections(url: str) -> Iterator[None]:
-    """Ends all connections to the database, and lets nobody connect for the length of the block."""
+    """Ends the connections to the database, and refuses new ones for the length of the block."""
     location = make_url(url)
     other, name = _rendered(location.set(database="postgres")), location.database
-    _execute(
-        other,
-        f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false',
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",  # noqa: S608 - our own name
-    )
+    ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+    _execute(other, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    _execute(other, ending, name=name)
     try:
         yield
     finally:
         _execute(other, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
 
-def _execute(url: str, *statements: str) -> None:
+def _execute(url: str, *statements: str, **params: str | None) -> None:
     engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         isolation_level="AUTOCOMMIT",
@@ -141,7 +139,7 @@ def _execute(url: str, *statements: str) -> None:
     )
     with engine.connect() as connection:
         for statement in statements:
-            connection.execute(text(statement))
+            connection.execute(text(statement), params)
 
 
 def _rendered(url: URL) -> str:

@@ -4,15 +4,14 @@ import logging
 from collections.abc import Callable
 from threading import Event, Thread
 
-_log = logging.getLogger("ccs.repeating")
-
 
 def repeat(work: Callable[[], None], *, seconds: float, stop: Event, name: str) -> None:
-    """Does `work` now and every `seconds` until `stop`, in a thread of that name.
+    """Calls `work` now and every `seconds` until `stop` is set, in a thread of that name.
 
-    An exception does not end the thread, which would take a protection or a metric away unnoticed. Of several failures
-    in a row the first is logged, so that a fault that stays does not fill the log.
+    An exception does not end the thread: what it protects or measures would be lost unnoticed. Of several failures in a
+    row only the first is logged, to `ccs.<name>`, so that a lasting fault does not fill the log.
     """
+    log = logging.getLogger(f"ccs.{name}")
 
     def run() -> None:
         has_failed = False
@@ -20,9 +19,9 @@ def repeat(work: Callable[[], None], *, seconds: float, stop: Event, name: str) 
             try:
                 work()
                 has_failed = False
-            except Exception:  # noqa: BLE001 - whatever it is, the next round may fare better
+            except Exception:
                 if not has_failed:
-                    _log.exception("The thread %s has failed; it tries again.", name)
+                    log.exception("The thread %s has failed; it tries again.", name)
                 has_failed = True
             if stop.wait(seconds):
                 return

@@ -259,6 +259,7 @@ class Database:
     def _open(self) -> _PooledConnection:
         try:
             pooled = self.engine.raw_connection()
+        # SQLAlchemy wraps the errors of the statements that it sends on an engine's first connection, and no others.
         except (OperationalError, DBAPIError, Unavailable) as error:
             self._is_down = True
             with self._counting:
