@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from secrets import token_hex
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
@@ -109,8 +110,8 @@ def rewritten(content: bytes, change: Callable[[dict[str, object]], None]) -> by
 
 
 @pytest.fixture(scope="module")
-def filled_url(cluster: EmbeddedPostgres, worker_id: str) -> str:
-    url = create_database(cluster, f"filled_{worker_id}")
+def filled_url(cluster: EmbeddedPostgres) -> str:
+    url = create_database(cluster, f"filled_{token_hex(6)}")
     schema.migrate(url)
     fill(url)
     return url

@@ -8,6 +8,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -48,8 +49,8 @@ ACCOUNTS = [f"account-{number}" for number in range(20)]
 
 
 @pytest.fixture(scope="module")
-def partitioned_url(cluster: Cluster, worker_id: str) -> str:
-    url = create_migrated_database(cluster, f"partitioned_{worker_id}")
+def partitioned_url(cluster: Cluster) -> str:
+    url = create_migrated_database(cluster, f"partitioned_{token_hex(6)}")
     partition(url)
     return url
 

@@ -4,6 +4,7 @@ import json
 import pkgutil
 from collections.abc import Iterator
 from importlib import import_module
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from psycopg.pq import ExecStatus
 from sqlalchemy import text
 
 import ccs_server.store
+from ccs_server.settings import Settings
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.logged import changes_properties, logged
+from tests.support.databases import Cluster, create_migrated_database
 
 # For each table, the leading columns that an index condition must compare with `=`.
 RANGES = {
@@ -81,8 +84,12 @@ PLANNED = {
 
 
 @pytest.fixture(scope="module")
-def full_database(database: Database) -> Database:
-    """Many accounts with many namespaces, one of them with many sessions, for which a planner may choose a scan."""
+def full_database(cluster: Cluster) -> Iterator[Database]:
+    """Many accounts with many namespaces, one of them with many sessions, for which a planner may choose a scan.
+
+    They are in a database of their own: the sequencer of a service could not bring these events into a log.
+    """
+    database = Database(create_migrated_database(cluster, f"plans_{token_hex(6)}"), Settings())
     fill = """
         INSERT INTO namespace (account, name)
             SELECT 'plan-' || a, 'n' || n FROM generate_series(1, 20) a, generate_series(1, 50) n;
@@ -124,7 +131,8 @@ def full_database(database: Database) -> Database:
     with database.engine.connect() as connection:
         for statement in fill.split(";"):
             connection.execute(text(statement))
-    return database
+    yield database
+    database.release()
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
