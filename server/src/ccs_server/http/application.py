@@ -7,7 +7,7 @@ them. docs/performance.md says what that saves. Everything else is Flask's.
 from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import flask.globals
 from flask import Flask, Request
@@ -88,8 +88,8 @@ class Application(Flask):
             super().create_url_adapter(request)
         path = read_path(request.environ, self._url_limit, self._aliases)
         make = partial(Flask.create_url_adapter, self, request)
-        adapter = Adapter(self.route_table(), request.environ, path, make)
-        return cast("MapAdapter", adapter)
+        adapter: Any = Adapter(self._table or self.route_table(), request.environ, path, make)
+        return adapter  # type: ignore[no-any-return]
 
     # The next Flask (3.2) passes the context to these, in front of their other arguments, and tells by the annotation
     # that they expect it.

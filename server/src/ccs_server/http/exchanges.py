@@ -50,6 +50,9 @@ class Exchange(NamedTuple):
 
 Consumer = Callable[[Sequence[Exchange]], None]
 
+# A name, since the annotations of a function within another are evaluated each time: at each request.
+_Write = Callable[[bytes], object]
+
 
 class _Batch:
     """The exchanges that wait, and what they are handed to."""
@@ -125,9 +128,7 @@ class Recorded:
         request_id = request_id_of(environ)
 
         # One wrapper does both: a second one would cost a request five percent of its time.
-        def start(
-            status: str, headers: Headers, exc_info: "OptExcInfo | None" = None
-        ) -> Callable[[bytes], object]:
+        def start(status: str, headers: Headers, exc_info: "OptExcInfo | None" = None) -> _Write:
             nonlocal code
             code = int(status[:3])
             headers += PAGE_HEADERS if path.startswith(self._pages) else API_HEADERS

@@ -29,3 +29,8 @@ class LazyRequest(Request):
             raise AttributeError(name)
         super().__init__(self.environ, *self._options)
         return getattr(self, name)
+
+    def close(self) -> None:
+        """Closes the files that the request has brought; nearly none brings any."""
+        if "files" in self.__dict__:
+            super().close()

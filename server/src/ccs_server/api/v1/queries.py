@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 from urllib.parse import parse_qs
+from wsgiref.types import WSGIEnvironment
 
-from ccs_server.api.accounts import current_request
 from ccs_server.domain.errors import InvalidInput
 from ccs_server.domain.pointers import read_pointer
 
@@ -28,15 +28,15 @@ WHOLE = ReadQuery(None, meta=False, pointer=())
 _META = {None: False, "false": False, "true": True}
 
 
-def read_query() -> ReadQuery:
-    """The query of a read. Werkzeug reads a query slowly, and nearly no request has one.
+def read_query(environ: WSGIEnvironment) -> ReadQuery:
+    """The query of a request that reads. Werkzeug reads a query slowly, and nearly no request has one.
 
     It would also read U+FFFD where the query is not UTF-8, which is a name too.
 
     Raises:
         InvalidInput: a parameter cannot be read.
     """
-    text: str = current_request().environ["QUERY_STRING"]
+    text: str = environ["QUERY_STRING"]
     if not text:
         return WHOLE
     try:
