@@ -22,6 +22,7 @@ from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import encrypt_signing_keys, load_signing_keys
 from tests.support.service import CCS, TIMEOUT_SECONDS, Server, ccs, environment, serving
+from tests.support.template import Process
 from tests.support.waiting import wait_until
 from tests.trust.processes import signal_tree
 
@@ -46,7 +47,7 @@ def env(data_dir: Path) -> dict[str, str]:
     return environment(CCS_DATA_DIR=str(data_dir), CCS_ACCESS_LOG="off")
 
 
-def children(process: subprocess.Popen[str]) -> list[int]:
+def children(process: Process) -> list[int]:
     """Returns the worker processes of a `ccs serve`."""
     return [
         int(pid)

@@ -18,6 +18,7 @@ import requests
 from ccs_server.domain.credentials import hash_secret, new_id, new_key, new_password
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
+from tests.support.template import Process, start
 
 CCS = (sys.executable, "-m", "ccs_server")
 TIMEOUT_SECONDS = 30
@@ -46,7 +47,7 @@ class Server:
     """A running `ccs serve`."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: Process
     said: dict[str, object]
     """Its output when it was ready (`--json`)."""
 
@@ -90,9 +91,7 @@ def serving(
     *arguments: str, env: Mapping[str, str], log: IO[str] | None = None
 ) -> Iterator[Server]:
     """Runs `ccs serve` on a free port for the length of the block. The block may stop it. It logs to `log` if given."""
-    command = [*CCS, "serve", "--port", "0", "--json", *arguments]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
-    assert process.stdout
+    process = start("serve", "--port", "0", "--json", *arguments, env=env, stderr=log)
     try:
         ready = process.stdout.readline()
         assert ready, f"ccs serve ended with {process.wait(TIMEOUT_SECONDS)}"
