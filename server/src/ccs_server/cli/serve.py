@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -40,6 +41,13 @@ OPERATIONS_PORT = 9464
 """The default port of the operations listener; it is OpenTelemetry's port for Prometheus."""
 
 
+def _usable_cores() -> int:
+    # Only Linux restricts a process to some of them.
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @click.command()
 @click.option("--host", help="The address to listen on; overrides CCS_HOST (127.0.0.1).")
 @click.option(
@@ -50,7 +58,7 @@ OPERATIONS_PORT = 9464
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    default=lambda: len(os.sched_getaffinity(0)),
+    default=_usable_cores,
     show_default="usable cores",
     help="The number of worker processes.",
 )
