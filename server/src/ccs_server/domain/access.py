@@ -18,12 +18,15 @@ class Scope(StrEnum):
     WRITE = "write"
     ADMIN = "admin"
 
+    _rank: int
+
     def includes(self, other: Self) -> bool:
         """Whether a credential of this scope may do what needs the other one."""
-        return _RANKS[self] >= _RANKS[other]
+        return self._rank >= other._rank
 
 
-_RANKS = {scope: rank for rank, scope in enumerate(Scope)}
+for _rank, _scope in enumerate(Scope):
+    _scope._rank = _rank  # noqa: SLF001 - an attribute, since an enumeration's member is slow to hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ ALL_DATA = Access()
 
 def is_covered(namespace: str, allowed: Iterable[str]) -> bool:
     """Whether the namespace is one of these; a `*` at the end of one stands for any characters, or none."""
-    return any(
-        namespace.startswith(each[:-1]) if each.endswith("*") else namespace == each
-        for each in allowed
-    )
+    # A loop: `any` of a generator takes three times as long, at each request of a limited key.
+    for each in allowed:  # noqa: SIM110
+        if each == namespace or (each.endswith("*") and namespace.startswith(each[:-1])):
+            return True
+    return False
