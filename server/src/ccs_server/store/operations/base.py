@@ -6,7 +6,7 @@ executed under the exclusive locks of all documents of the batch (`run`). It the
 that it can say why it is refused.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from psycopg.pq.abc import PGresult
@@ -189,14 +189,20 @@ def names_parameter(names: Collection[str]) -> bytes:
     return msgspec.json.encode(list(names))
 
 
+def text_array(texts: Iterable[str]) -> bytes:
+    """Texts without U+0000 as a parameter of type `text[]`. PostgreSQL takes 10 µs more for the elements of JSON."""
+    quoted = ['"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts]
+    return f"{{{','.join(quoted)}}}".encode()
+
+
 _STAR = '"*"'
 
 
 def tags_parameter(tags: Tags | None) -> bytes | None:
-    """Entity tags as a parameter, a JSON array of their text; `*` is itself.
+    """Entity tags as a parameter of type `text[]`, without their quotes; `*` is itself.
 
     The tag `"*"`, which no property has, keeps its quotes: it is not `*`.
     """
     if tags is None:
         return None
-    return msgspec.json.encode([tag if tag == _STAR else tag.strip('"') for tag in tags])
+    return text_array(tag if tag == _STAR else tag.strip('"') for tag in tags)

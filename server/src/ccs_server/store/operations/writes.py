@@ -15,9 +15,9 @@ from ccs_server.store.operations.base import (
     Write,
     check_size,
     flag,
-    names_parameter,
     number,
     tags_parameter,
+    text_array,
 )
 from ccs_server.store.saving import SAVE
 from ccs_server.store.sessions import DELETE_TTL
@@ -30,11 +30,11 @@ from ccs_server.store.sessions import DELETE_TTL
 #
 # A TTL is in seconds, 0 is forever, and NULL is the TTL in force.
 #
-# A condition is a JSON array of entity tags without quotes, `["*"]`, or NULL.
+# A condition is an array of entity tags without quotes, `{*}`, or NULL.
 
 # $4 the properties as a JSON object, $5 TTL (-1 keeps the expiry of those that exist), $6 If-None-Match, $7 fence,
 # $8 is_locked. Without the exclusive lock it refuses as `SAVE` does; with it, the size is checked afterwards
-# (IS_TOO_LARGE). Conditions other than `["*"]` are for a single property.
+# (IS_TOO_LARGE). Conditions other than `{*}` are for a single property.
 SAVE_FULL = Statement.of(
     "save_full",
     """
@@ -79,9 +79,8 @@ SAVE_FULL = Statement.of(
                 THEN property.expires_at ELSE excluded.expires_at END,
             purge_at = CASE WHEN $5::integer = -1 AND NOT ccs_has_expired(property.expires_at)
                 THEN property.purge_at ELSE least(property.purge_at, excluded.purge_at) END
-        WHERE $6::json IS NULL OR ccs_has_expired(property.expires_at)
-            OR ccs_etag(property.value) <> ALL (ARRAY(SELECT json_array_elements_text($6::json)))
-                AND $6::json->>0 <> '*'
+        WHERE $6::text[] IS NULL OR ccs_has_expired(property.expires_at)
+            OR ccs_etag(property.value) <> ALL ($6::text[]) AND ($6::text[])[1] <> '*'
         RETURNING 1 AS one
     )
     SELECT one FROM changed
@@ -130,14 +129,12 @@ SWAP = Statement.of(
     FROM place
     WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM place) AND p.session_id = $3
         AND p.name = (SELECT name FROM given) AND NOT ccs_has_expired(p.expires_at)
-        AND ($6::json->>0 = '*'
-            OR ccs_etag(p.value) = ANY (ARRAY(SELECT json_array_elements_text($6::json))))
-        AND ($7::json IS NULL OR $7::json->>0 <> '*'
-            AND ccs_etag(p.value) <> ALL (ARRAY(SELECT json_array_elements_text($7::json))))
+        AND (($6::text[])[1] = '*' OR ccs_etag(p.value) = ANY ($6::text[]))
+        AND ($7::text[] IS NULL OR ($7::text[])[1] <> '*' AND ccs_etag(p.value) <> ALL ($7::text[]))
     """,
 )
 
-# $4 the names as a JSON array, $5 fence, $6 is_locked. Returns the number of live properties that it has deleted, or no
+# $4 the names, $5 fence, $6 is_locked. Returns the number of live properties that it has deleted, or no
 # row if the fence is not in force or the lock is not available. It does not wait for the lock, because its snapshot and
 # its time would be from before the wait.
 DELETE_NAMED = Statement.of(
@@ -160,7 +157,7 @@ DELETE_NAMED = Statement.of(
     ), changed AS (
         DELETE FROM property p USING allowed
         WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM target) AND p.session_id = $3
-            AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
+            AND p.name = ANY ($4::text[])
         RETURNING p.expires_at
     )
     SELECT (SELECT count(*) FROM changed WHERE expires_at > now()) FROM allowed
@@ -190,7 +187,7 @@ DELETE_DOCUMENT = Statement.of(
     """,
 )
 
-# $4 the names as a JSON array, $5 TTL, $6 fence, $7 is_locked. Sets the expiry of live properties; values, entity tags
+# $4 the names, $5 TTL, $6 fence, $7 is_locked. Sets the expiry of live properties; values, entity tags
 # and `updated_at` stay as they are. It touches nothing if the fence is not in force or the lock is not available; it
 # does not wait for the lock, as DELETE_NAMED does not.
 TOUCH_NAMED = Statement.of(
@@ -223,7 +220,7 @@ TOUCH_NAMED = Statement.of(
     FROM place
     WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM place) AND p.session_id = $3
         AND NOT ccs_has_expired(p.expires_at)
-        AND p.name = ANY (ARRAY(SELECT json_array_elements_text($4)))
+        AND p.name = ANY ($4::text[])
     """,
 )
 
@@ -357,8 +354,8 @@ class _Several(Write, frozen=True, kw_only=True):
 
     def _names(self) -> bytes | None:
         if self.name is not None:
-            return names_parameter((self.name,))
-        return None if self.names is None else names_parameter(self.names)
+            return text_array((self.name,))
+        return None if self.names is None else text_array(self.names)
 
     def _step(self, *, is_locked: bool) -> Step:
         raise NotImplementedError
