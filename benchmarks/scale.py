@@ -50,6 +50,7 @@ FULL = Scale(
         "extension",
         "tracing",
         "transfer",
+        "streams",
         "deletion",
         "purge",
         "limits",

@@ -15,6 +15,7 @@ from benchmarks.parts import (
     limits,
     sessions,
     startup,
+    streams,
     tracing,
     transfer,
 )
@@ -30,6 +31,7 @@ PARTS: Mapping[str, Callable[[Lab], dict[str, Any]]] = {
     "extension": extension.run,
     "tracing": tracing.run,
     "transfer": transfer.run,
+    "streams": streams.run,
     "deletion": background.deletion,
     "purge": background.purge,
     "limits": limits.run,

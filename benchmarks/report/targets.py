@@ -1,6 +1,6 @@
 """The targets of the benchmark, and whether a run reached them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -59,6 +59,7 @@ def targets(parts: Mapping[str, Any]) -> list[Target]:
         "extension": _extension,
         "tracing": _tracing,
         "transfer": _transfer,
+        "streams": _streams,
         "deletion": _deletion,
         "purge": _purge,
         "limits": _limits,
@@ -169,6 +170,24 @@ def _transfer(figures: Mapping[str, Any]) -> Iterator[Target]:
         growth = measured["memory_late_bytes"] / measured["memory_early_bytes"]
         name = f"memory of a worker at the end of the {what}, against that after a tenth"
         yield Target(name, 1.1, growth, "×", at_least=False)
+
+
+def _streams(figures: Mapping[str, Any]) -> Iterator[Target]:
+    def ratio(rounds: Sequence[Any], above: str, below: str) -> float:
+        name = "operations_per_second"
+        return float(median(round_[above][name] / round_[below][name] for round_ in rounds))
+
+    idle = f"with {figures['idle']:,} idle streams"
+    reads = ratio(figures["reads"], "with", "without")
+    yield Target(f"{TITLES['read_all']}, {idle} against none", 0.9, reads, "×")
+    memory = figures["memory_bytes"]
+    more = (memory["with"] - memory["without"]) / _MEGABYTE
+    yield Target(f"memory that all workers take more {idle}", 60, more, " MB", at_least=False)
+    saves = ratio(figures["saves"], "values", "off")
+    yield Target(f"{TITLES['patch_1']}, with a log of values against none", 0.6, saves, "×")
+    lag = figures["lag"]
+    what = f"from a save to an event's client, {lag['per_second']:,.0f} events a second: p99"
+    yield Target(what, 500, lag["p99_ms"], " ms", at_least=False)
 
 
 def _disturbed(

@@ -67,8 +67,11 @@ class Instance:
 
     def limited_headers(self, namespace: str) -> Mapping[str, str]:
         """Returns the headers of a new key that may use only the namespaces that begin so."""
-        made = self._ccs("keys", "create", ACCOUNT, "--namespace", f"{namespace}*", "--json")
-        return {"maven-api-key": made["key"]}
+        return self.new_headers("--namespace", f"{namespace}*")
+
+    def new_headers(self, *options: str) -> Mapping[str, str]:
+        """Returns the headers of a new key, made with these options of `ccs keys create`."""
+        return {"maven-api-key": self._ccs("keys", "create", ACCOUNT, *options, "--json")["key"]}
 
     def start_ccs(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Starts a `ccs` command while the service runs."""
