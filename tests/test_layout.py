@@ -91,7 +91,6 @@ ELSEWHERE = {
     "store/condition": "doctor/test_databases.py",
     "store/document": "store/test_deleting.py",
     "store/encryption": "store/test_signing_keys.py",
-    "store/operations/base": "store/operations/test_run.py",
     "store/operations/idempotency": "api/test_idempotency.py",
     "store/operations/leases": "api/test_leases.py",
     "store/operations/partial": "api/test_partial.py",

@@ -1,8 +1,8 @@
 """The change log is what happened: each committed change once, in one order, whatever is killed meanwhile.
 
-Writers of every kind write at random through two instances, which are killed in turn, and so is the database. A reader
-of pages and a reader of a stream follow the log through all of it. What they have read must then add up to what the
-tables hold.
+Writers of every kind write at random through several instances, which are killed in turn, and so is the database. A
+reader of pages and a reader of a stream follow the log through all of it. What they have read must then add up to what
+the tables hold.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import SIGKILL
 from threading import Event
@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 import requests
+from requests import Session
 from sqlalchemy import text
 
 from ccs_server.settings import Settings
@@ -230,7 +231,7 @@ class PageReader:
 
 @dataclass
 class StreamReader:
-    """Follows a stream, and connects again to the other instance when it ends."""
+    """Follows a stream, and connects to the next instance when it ends."""
 
     accounts: list[Account]
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -244,7 +245,10 @@ class StreamReader:
             query = {} if self.last else {"after": "start"}
             try:
                 with event_stream(
-                    self.accounts[turn % 2], headers=headers, type=STREAM_TYPES, **query
+                    self.accounts[turn % len(self.accounts)],
+                    headers=headers,
+                    type=STREAM_TYPES,
+                    **query,
                 ) as stream:
                     for event in stream.events() if stream.status == 200 else ():
                         self.last = event.id
@@ -257,8 +261,8 @@ class StreamReader:
 
 
 @contextmanager
-def running(cluster: Cluster, directory: Path) -> Iterator[list[Instance]]:
-    instances = [Instance(cluster.url, directory / f"{number}.log") for number in range(2)]
+def running(cluster: Cluster, directory: Path, count: int) -> Iterator[list[Instance]]:
+    instances = [Instance(cluster.url, directory / f"{number}.log") for number in range(count)]
     try:
         yield instances
     finally:
@@ -273,7 +277,7 @@ def directory() -> Iterator[Path]:
 
 
 class Drill:
-    """Writers and readers of one account, through both instances.
+    """Writers and readers of one account, through all instances.
 
     Attributes:
         account: the account, at the first instance.
@@ -282,10 +286,9 @@ class Drill:
         stream: follows a stream.
     """
 
-    def __init__(self, database: Database, first: Account, second: Account) -> None:
+    def __init__(self, database: Database, accounts: list[Account]) -> None:
         self._database = database
-        self.account = first
-        accounts = [first, second]
+        self.account = accounts[0]
         self.writers = [Writer(accounts, number) for number in range(4)]
         self._recreator = Recreator(accounts)
         self.pages, self.stream = PageReader(accounts), StreamReader(accounts)
@@ -359,17 +362,18 @@ class Drill:
 @contextmanager
 def drill(cluster: Cluster, instances: list[Instance]) -> Iterator[Drill]:
     """A drill with an account whose namespaces log values; what is saved in `brief` expires after a second."""
-    first_server, second_server = (instance.server for instance in instances)
     database = Database(cluster.url, Settings())
-    with (
-        new_account(first_server, database, "admin") as first,
-        Account(second_server.url, first.id, first.key, first.username, first.password) as second,
-    ):
+    with ExitStack() as stack:
+        first = stack.enter_context(new_account(instances[0].server, database, "admin"))
+        others = [
+            stack.enter_context(replace(first, server_url=each.server.url, session=Session()))
+            for each in instances[1:]
+        ]
         for namespace in ("orders", "brief"):
             changed = first.ext("PATCH", f"/namespaces/{namespace}", json={"changes": "values"})
             assert changed.status_code == 200, changed.text
         assert first.v1("POST", "?ttlSecond=1", json={"name": "brief"}).status_code == 204
-        yield Drill(database, first, second)
+        yield Drill(database, [first, *others])
     database.release()
 
 
@@ -398,30 +402,32 @@ def test_the_log_is_what_was_committed_whatever_is_killed(
     directory: Path, form: Form, record: Record
 ) -> None:
     seconds, kills = form(short=6, full=90), form(short=3, full=30)
+    count = form(short=2, full=4)
     cluster = Cluster(directory / "cluster")
     with cluster.create().removed_afterwards():
         cluster.start()
         schema.migrate(cluster.url)
-        with running(cluster, directory) as instances, drill(cluster, instances) as done:
+        with running(cluster, directory, count) as instances, drill(cluster, instances) as done:
 
             def killing() -> None:
                 for kill in range(kills):
                     sleep(seconds / (kills + 1))
-                    if kill % 3 == 2:
+                    turn = kill % (count + 1)
+                    if turn == count:
                         cluster.kill()
                         cluster.start()
                     else:
-                        instances[kill % 3].kill_and_start()
+                        instances[turn].kill_and_start()
                 sleep(seconds / (kills + 1))
 
             done.run(killing)
             check(done)
             acknowledged = sum(len(writer.acknowledged) for writer in done.writers)
-            count = len(done.pages.events)
+            changes = len(done.pages.events)
     record(
         Topic.CRASH,
         "The change log has each committed change once, in one order, for readers of pages and of streams, while "
-        "instances and the database are killed in turn; replayed, it equals the tables",
-        f"{count} changes, {acknowledged} acknowledged saves of unique values, {kills} kills: "
+        f"{count} instances and the database are killed in turn; replayed, it equals the tables",
+        f"{changes} changes, {acknowledged} acknowledged saves of unique values, {kills} kills: "
         "0 skipped, 0 invented, 0 repeated, positions dense",
     )
