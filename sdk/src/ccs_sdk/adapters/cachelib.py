@@ -6,22 +6,19 @@ cachelib's serializer writes it: pickle, unless `serializer` is replaced.
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from hashlib import sha256
 from pickle import PicklingError
 from typing import Any, Final
-from urllib.parse import quote
 
 from cachelib import BaseCache
 from cachelib.serializers import BaseSerializer
 
 from ccs_sdk import Batch, BatchProperties, ContextClient, SessionHandle
 from ccs_sdk._json import JSON, Value
+from ccs_sdk.adapters._keys import parts, session_id
 
 _VALUE: Final = "value"
-_LONGEST_ID: Final = 256
-_OPERATIONS: Final = 100  # in one batch
 
 
 class ContextCache(BaseCache):
@@ -53,7 +50,7 @@ class ContextCache(BaseCache):
     def get_many(self, *keys: str) -> list[Any]:
         """Returns the values of the entries, or None where there is none. It sends a request for 100 of them."""
         values: list[Value] = []
-        for part in self._parts(keys):
+        for part in parts(keys):
             with self._client.batch() as batch:
                 results = [self._in(batch, key).get(_VALUE) for key in part]
             values += [self._load(result.value) for result in results]
@@ -74,7 +71,7 @@ class ContextCache(BaseCache):
     ) -> list[Any]:
         """Saves entries, with a request for 100 of them. Returns the keys."""
         ttl = self._normalize_timeout(timeout)
-        for part in self._parts(list(mapping)):
+        for part in parts(list(mapping)):
             with self._client.batch() as batch:
                 for key in part:
                     self._in(batch, key).set(_VALUE, self._dump(mapping[key]), ttl=ttl)
@@ -86,7 +83,7 @@ class ContextCache(BaseCache):
 
     def delete_many(self, *keys: str) -> list[Any]:
         """Deletes entries, with a request for 100 of them. Returns the keys."""
-        for part in self._parts(keys):
+        for part in parts(keys):
             self._delete(part)
         return list(keys)
 
@@ -108,20 +105,15 @@ class ContextCache(BaseCache):
         return self.inc(key, -delta)
 
     def _entry(self, key: str) -> SessionHandle:
-        return self._namespace.session(_session_id(key))
+        return self._namespace.session(session_id("entry", key))
 
     def _in(self, batch: Batch, key: str) -> BatchProperties:
-        return batch.session(self._namespace.name, _session_id(key))
+        return batch.session(self._namespace.name, session_id("entry", key))
 
     def _delete(self, keys: Sequence[str]) -> list[int]:
         with self._client.batch() as batch:
             results = [self._in(batch, key).delete(_VALUE) for key in keys]
         return [result.value for result in results]
-
-    @staticmethod
-    def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-        for begin in range(0, len(keys), _OPERATIONS):
-            yield keys[begin : begin + _OPERATIONS]
 
     def _dump(self, value: object) -> JSON:
         if type(value) is int:  # not a bool
@@ -140,10 +132,3 @@ def flask_cache(
 ) -> ContextCache:
     """Makes the cache of Flask-Caching (`CACHE_TYPE`), with a client from the environment."""
     return ContextCache(ContextClient(), namespace, default_timeout)
-
-
-def _session_id(key: str) -> str:
-    """Returns the session of a key: a readable one, unless it would be too long."""
-    readable = "entry:" + quote(key, safe=" ,;:=@+!*'()[]")
-    hashed = "entry-sha256:" + sha256(key.encode()).hexdigest()
-    return readable if len(readable) <= _LONGEST_ID else hashed
