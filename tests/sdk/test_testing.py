@@ -6,9 +6,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import psutil
 import pytest
 
-from ccs_sdk import ContextClient, DocumentClient, PermissionDeniedError
+from ccs_sdk import ConfigurationError, ContextClient, DocumentClient, PermissionDeniedError
 from ccs_sdk.testing import running_service
 
 USERS_TESTS = """
@@ -70,6 +71,28 @@ def test_the_service_starts_again_with_its_data_and_new_accounts(directory: Path
             documents.login()
         assert first.api_key not in repr(first)
         assert first.password not in repr(first)
+
+
+def test_the_service_ends_with_the_process_that_uses_it(directory: Path) -> None:
+    using = "from ccs_sdk.testing import running_service as r\nwith r() as s: print(s.url, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", using],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        env=os.environ | {"CCS_TESTING_DIR": str(directory)},
+    ) as user:  # fmt: skip
+        assert user.stdout
+        assert user.stdout.readline()
+        (service,) = psutil.Process(user.pid).children()
+        user.kill()
+    service.wait(30)
+
+
+def test_a_service_that_does_not_start_is_an_error(tmp_path: Path) -> None:
+    too_long = tmp_path / ("x" * 100)
+    failed = pytest.raises(ConfigurationError, match=r"ccs serve failed; see testing\.log")
+    with failed, running_service(too_long):
+        pass
+    assert "too long for a Unix socket" in (too_long / "testing.log").read_text()
 
 
 def test_without_the_server_the_error_says_what_to_install(directory: Path, tmp_path: Path) -> None:

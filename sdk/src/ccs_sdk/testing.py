@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import pytest
 
@@ -33,15 +33,24 @@ from ccs_sdk.errors import ConfigurationError
 
 _STOP_SECONDS: Final = 30
 
-# Performs commands of `ccs`, one a line, so that an account costs no start of a program.
-_COMMANDS: Final = """\
-import json, sys
-from importlib.metadata import entry_points
+# Runs the service, and in a fork performs commands of `ccs`, one a line. The server's modules are loaded once, and
+# an account costs no start of a program. The service ends with the process that uses it, even if that is killed.
+_PROGRAM: Final = """\
+import json, os, signal, sys
+from importlib.metadata import distribution
 
-ccs = entry_points(group="console_scripts")["ccs"].load()
+(entry,) = distribution("ccs-server").entry_points.select(name="ccs")
+ccs = entry.load()
+responses, service = int(sys.argv[1]), os.getpid()
+if os.fork():
+    os.close(responses)
+    ccs(["serve", "--port", "0", "--workers", "1", "--json"], prog_name="ccs")
+os.dup2(responses, sys.stdout.fileno())
 for line in sys.stdin:
     ccs(json.loads(line), prog_name="ccs", standalone_mode=False)
     sys.stdout.flush()
+if os.getppid() == service:
+    os.kill(service, signal.SIGTERM)
 """
 
 
@@ -82,9 +91,10 @@ class Service:
         url: Its URL.
     """
 
-    def __init__(self, url: str, commands: "subprocess.Popen[str]") -> None:
+    def __init__(self, url: str, commands: IO[str], responses: IO[str]) -> None:
         self.url = url
         self._commands = commands
+        self._responses = responses
 
     def __repr__(self) -> str:
         return f"Service({self.url!r})"
@@ -97,10 +107,8 @@ class Service:
         return Account(self.url, name, key["key"], user["username"], user["password"])
 
     def _run(self, *arguments: str) -> dict[str, Any]:
-        commands = self._commands
-        assert commands.stdin and commands.stdout  # noqa: PT018, S101 - both are pipes
-        print(json.dumps([*arguments, "--json"]), file=commands.stdin, flush=True)
-        return _first_line(commands, "ccs " + " ".join(arguments[:2]))
+        print(json.dumps([*arguments, "--json"]), file=self._commands, flush=True)
+        return _first_line(self._responses, "ccs " + " ".join(arguments[:2]))
 
 
 @contextmanager
@@ -114,13 +122,10 @@ def running_service(directory: Path | None = None) -> Generator[Service]:
         ConfigurationError: `ccs-server` is not installed here, or the service did not start.
     """
     _require_the_server()
-    env = _environment(directory or _default_directory())
-    serve = [sys.executable, "-m", "ccs_server", "serve", "--port", "0", "--workers", "1", "--json"]
-    with (
-        _running(serve, env) as server,
-        _running([sys.executable, "-c", _COMMANDS], env) as commands,
-    ):
-        yield Service(_first_line(server, "ccs serve")["url"], commands)
+    with _running(_environment(directory or _default_directory())) as (process, responses):
+        assert process.stdin and process.stdout  # noqa: PT018, S101 - both are pipes
+        url = _first_line(process.stdout, "ccs serve")["url"]
+        yield Service(url, process.stdin, responses)
 
 
 @pytest.fixture(scope="session")
@@ -178,28 +183,32 @@ def _environment(directory: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _running(command: list[str], env: Mapping[str, str]) -> "Generator[subprocess.Popen[str]]":
+def _running(env: Mapping[str, str]) -> Generator[tuple["subprocess.Popen[str]", IO[str]]]:
+    """Runs the program; yields its process, and where it writes what the commands print."""
     log = Path(env["CCS_DATA_DIR"]) / "testing.log"
+    read_end, write_end = os.pipe()
     with (
+        os.fdopen(read_end) as responses,
         log.open("a") as stderr,
         subprocess.Popen(  # noqa: S603 - our own arguments
-            command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True
+            [sys.executable, "-c", _PROGRAM, str(write_end)],
+            env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, pass_fds=[write_end],
         ) as process,
     ):  # fmt: skip
+        os.close(write_end)
         try:
-            yield process
+            yield process, responses
         finally:
             process.terminate()
             process.wait(_STOP_SECONDS)
 
 
-def _first_line(process: "subprocess.Popen[str]", command: str) -> dict[str, Any]:
+def _first_line(printed: IO[str], command: str) -> dict[str, Any]:
     """Returns the JSON object that the command prints next."""
-    assert process.stdout  # noqa: S101 - it is a pipe
-    line = process.stdout.readline()
+    line = printed.readline()
     if not line:
         raise ConfigurationError(
             f"{command} failed; see testing.log in {_default_directory()}, or in the given directory."
         )
-    printed: dict[str, Any] = json.loads(line)
-    return printed
+    said: dict[str, Any] = json.loads(line)
+    return said
