@@ -101,6 +101,13 @@ def test_every_page_has_examples() -> None:
         assert list(examples(page)), page
 
 
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_begins_with_a_sentence(page: Path) -> None:
+    title, first = page.read_text().split("\n\n")[:2]
+    assert title.startswith("# ")
+    assert first[0].isalpha() or first[0] == "`", f"{page.name} begins with {first[:20]!r}"
+
+
 def test_the_example_of_the_readme_has_under_ten_lines() -> None:
     (first,) = examples(ROOT / "sdk" / "README.md")
     assert len(first.code.splitlines()) < 10

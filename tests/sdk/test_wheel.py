@@ -1,8 +1,12 @@
-"""The wheel, installed only with its dependency, runs the example of the README."""
+"""The wheel, installed only with its dependency, runs the example of the README, and both wheels run the service.
+
+The source is out of reach of these programs.
+"""
 
 import subprocess
 import sys
 import sysconfig
+import venv
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
@@ -20,12 +24,12 @@ SDK = ROOT / "sdk"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", directory, SDK],
-        check=True,
-        capture_output=True,
-    )
+    return _built(SDK, tmp_path_factory.mktemp("wheel"))
+
+
+def _built(source: Path, directory: Path) -> Path:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation"]
+    subprocess.run([*build, "--outdir", directory, source], check=True, capture_output=True)
     (wheel,) = directory.glob("*.whl")
     return wheel
 
@@ -42,23 +46,43 @@ def async_site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _installed(wheel, tmp_path_factory.mktemp("async-site"), "async")
 
 
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a virtual environment with the wheels of both, and what they and the extra `testing` require."""
+    directory = tmp_path_factory.mktemp("both")
+    venv.create(directory)
+    (site,) = directory.glob("lib/python*/site-packages")
+    server = _built(ROOT / "server", tmp_path_factory.mktemp("server"))
+    _install([wheel, server], site, _required_by("ccs-sdk", "testing") | _required_by("ccs-server"))
+    return directory / "bin" / "python"
+
+
 def _installed(wheel: Path, site: Path, extra: str = "") -> Path:
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-    subprocess.run([*pip, "--target", site, wheel], check=True)
-    installed = Path(sysconfig.get_path("purelib"))
-    for name in _required_by("ccs-sdk", extra):
-        for top in {Path(file).parts[0] for file in distribution(name).files or ()} - {".."}:
-            (site / top).symlink_to(installed / top)
+    _install([wheel], site, _required_by("ccs-sdk", extra))
     return site
 
 
-def _required_by(name: str, extra: str = "") -> set[str]:
-    """Returns the distributions that `name` requires with an extra, directly or indirectly."""
+def _install(wheels: list[Path], site: Path, required: set[str]) -> None:
+    """Installs wheels, and links the distributions that are installed here."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    subprocess.run([*pip, "--target", site, *wheels], check=True)
+    installed = Path(sysconfig.get_path("purelib"))
+    for name in required:
+        for top in {Path(file).parts[0] for file in distribution(name).files or ()} - {".."}:
+            link = site / top
+            if not link.exists():  # some distributions share a folder
+                link.symlink_to(installed / top)
+
+
+def _required_by(name: str, *extras: str) -> set[str]:
+    """Returns the distributions that `name` requires with extras, directly or indirectly."""
     required: set[str] = set()
     for line in distribution(name).requires or ():
         requirement = Requirement(line)
-        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-            required |= {canonicalize_name(requirement.name)} | _required_by(requirement.name)
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+            required |= {canonicalize_name(requirement.name)}
+            required |= _required_by(requirement.name, *requirement.extras)
     return required
 
 
@@ -84,6 +108,29 @@ def test_a_new_user_does_so_asynchronously(
 ) -> None:
     example = next(examples(ROOT / "docs" / "sdk" / "async.md"))
     assert _run(example.code, async_site, tmp_path, **settings(account)) == example.output
+
+
+def test_a_new_user_tests_a_program_with_the_service(
+    python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    code = (
+        "import ccs_sdk, ccs_sdk.testing as testing\n"
+        "with testing.running_service() as service:\n"
+        "    account = service.new_account()\n"
+        "    with ccs_sdk.ContextClient(account.url, account.id, api_key=account.api_key) as client:\n"
+        "        client.set_property('airline', 'intent', 'rebook')\n"
+        "        print(client.get_properties('airline'), ccs_sdk.__file__)\n"
+    )
+    directory = tmp_path_factory.mktemp("t")  # the path of PostgreSQL's socket must be short
+    ran = subprocess.run(
+        [python, "-W", "error", "-c", code],
+        check=False, capture_output=True, text=True, cwd=directory, timeout=120,
+        env=environment(CCS_TESTING_DIR=str(directory / "data")),
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    stored, file = ran.stdout.rsplit(maxsplit=1)
+    assert stored == "{'intent': 'rebook'}"
+    assert Path(file).is_relative_to(python.parents[1])
 
 
 def test_the_sdk_imports_only_itself_and_its_dependencies(site: Path, tmp_path: Path) -> None:

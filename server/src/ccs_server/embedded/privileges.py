@@ -174,8 +174,11 @@ def _package() -> Path:
 def _executable(program: str, user: User | None) -> Path:
     """Returns the path of the program, or of a copy if `user` cannot access it (in root's home, for example)."""
     original = programs() / program
-    if user is None or _is_public(original):
+    if user is None:
         return original
+    # The directories above a link to the package may be private, though those above the package are not.
+    if _is_public(original):
+        return original.resolve()
     try:
         return _public_copy() / original.relative_to(_package().parent)
     except OSError as error:
