@@ -200,5 +200,8 @@ def test_threads_may_use_the_asynchronous_store(in_loop: InLoop) -> None:
 def test_sessions_of_others_are_no_items(store: "ContextStore", client: ContextClient) -> None:
     client.set_property("memory", "a", 1, session_id="a::other")
     store.put(("a",), "k", {})
+    client.set_property("memory", "note", 1, session_id="a::k")
+    assert store.get(("a",), "other") is None
+    assert [item.value for item in store.search(())] == [{}]
     assert [item.key for item in store.search(())] == ["k"]
     assert store.list_namespaces() == [("a",)]

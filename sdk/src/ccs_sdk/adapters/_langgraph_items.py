@@ -46,11 +46,11 @@ def _escaped(text: str) -> str:
 def item_of(kind: type[ItemT], properties: Properties) -> ItemT:
     """Returns the item that is stored as these properties."""
     about = properties[ITEM]
-    fields = {name.removeprefix(_FIELD): properties[name] for name in properties if name != ITEM}
+    fields = [name for name in properties if name.startswith(_FIELD)]
     return kind(
         namespace=tuple(about["namespace"]),
         key=about["key"],
-        value=fields,
+        value={name.removeprefix(_FIELD): properties[name] for name in fields},
         created_at=datetime.fromisoformat(about["created"]),
         updated_at=datetime.fromisoformat(about["updated"]),
     )
@@ -61,7 +61,7 @@ def write(op: PutOp, stored: Properties | None) -> Work:
     if op.value is None:
         return id_of(op), BatchProperties.clear
     now = datetime.now(UTC).isoformat()
-    seconds = 0 if op.ttl is None else ceil(op.ttl * 60)
+    seconds = 0 if op.ttl is None else max(1, ceil(op.ttl * 60))  # 0 means forever
     about = {
         "namespace": list(op.namespace),
         "key": op.key,

@@ -49,7 +49,7 @@ class Store(BaseStore):
         ids = {id_of(op) for op in ops if isinstance(op, GetOp)}
         ids |= {id_ for id_, put in puts.items() if put.value is not None}
         read = await self._send_all([(id_, BatchProperties.all) for id_ in ids])
-        stored = dict(zip(ids, read, strict=True))
+        stored = {id_: each for id_, each in zip(ids, read, strict=True) if ITEM in each}
         results: list[Any] = [None] * len(ops)
         writes: list[Work] = []
         for index, op in enumerate(ops):
@@ -59,7 +59,7 @@ class Store(BaseStore):
                 found = await self._search(op)
                 results[index] = [item_of(SearchItem, properties) for properties in found]
                 writes += renew(found) if op.refresh_ttl else []
-            elif isinstance(op, GetOp) and (properties := stored[id_of(op)]):
+            elif isinstance(op, GetOp) and (properties := stored.get(id_of(op))):
                 results[index] = item_of(Item, properties)
                 writes += renew([properties]) if op.refresh_ttl else []
         writes += [write(put, stored.get(id_)) for id_, put in puts.items()]
