@@ -4,6 +4,7 @@ A module with `pytestmark = pytest.mark.usefixtures("both")` runs over the synch
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,12 @@ def event_loop() -> Iterator[None]:
     """Ends the event loop of the blocking clients after the tests."""
     yield
     blocking.end()
+
+
+@pytest.fixture(scope="session")
+def testing_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `ccs_sdk.testing` keeps its data. The path is short enough for the socket of PostgreSQL."""
+    return tmp_path_factory.mktemp("t")
 
 
 @pytest.fixture(params=["sync", "async"])

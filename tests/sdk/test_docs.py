@@ -59,10 +59,9 @@ def test_the_examples_of_a_page_print_the_output_that_it_shows(
     account: Account,
     admins: Account,
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path_factory: pytest.TempPathFactory,
+    testing_directory: Path,
 ) -> None:
-    # The path of PostgreSQL's socket must be short.
-    monkeypatch.setenv("CCS_TESTING_DIR", str(tmp_path_factory.mktemp("t")))
+    monkeypatch.setenv("CCS_TESTING_DIR", str(testing_directory))
     for name, value in settings(admins if page.name in FOR_ADMINS else account).items():
         monkeypatch.setenv(name, value)
     variables: dict[str, Any] = {"__name__": "__main__"}

@@ -35,12 +35,6 @@ USERS_TESTS = """
 """
 
 
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory whose path is short enough for the socket of PostgreSQL."""
-    return tmp_path_factory.mktemp("t")
-
-
 def _run(tests: Path, directory: Path, *, before: str = "pass") -> subprocess.CompletedProcess[str]:
     tests.write_text(textwrap.dedent(USERS_TESTS))
     code = f"import sys; {before}; import pytest; sys.exit(pytest.main())"
@@ -51,13 +45,13 @@ def _run(tests: Path, directory: Path, *, before: str = "pass") -> subprocess.Co
     )  # fmt: skip
 
 
-def test_the_fixtures_run_the_real_service(directory: Path, tmp_path: Path) -> None:
-    ran = _run(tmp_path / "test_mine.py", directory)
+def test_the_fixtures_run_the_real_service(testing_directory: Path, tmp_path: Path) -> None:
+    ran = _run(tmp_path / "test_mine.py", testing_directory)
     assert "2 passed" in ran.stdout, ran.stdout + ran.stderr
 
 
-def test_the_service_starts_again_with_its_data_and_new_accounts(directory: Path) -> None:
-    with running_service(directory) as service:
+def test_the_service_starts_again_with_its_data_and_new_accounts(testing_directory: Path) -> None:
+    with running_service(testing_directory) as service:
         first, second = service.new_account(), service.new_account()
         assert first.id != second.id
         with (
@@ -73,12 +67,12 @@ def test_the_service_starts_again_with_its_data_and_new_accounts(directory: Path
         assert first.password not in repr(first)
 
 
-def test_the_service_ends_with_the_process_that_uses_it(directory: Path) -> None:
+def test_the_service_ends_with_the_process_that_uses_it(testing_directory: Path) -> None:
     using = "from ccs_sdk.testing import running_service as r\nwith r() as s: print(s.url, flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", using],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-        env=os.environ | {"CCS_TESTING_DIR": str(directory)},
+        env=os.environ | {"CCS_TESTING_DIR": str(testing_directory)},
     ) as user:  # fmt: skip
         assert user.stdout
         assert user.stdout.readline()
@@ -95,11 +89,13 @@ def test_a_service_that_does_not_start_is_an_error(tmp_path: Path) -> None:
     assert "too long for a Unix socket" in (too_long / "testing.log").read_text()
 
 
-def test_without_the_server_the_error_says_what_to_install(directory: Path, tmp_path: Path) -> None:
+def test_without_the_server_the_error_says_what_to_install(
+    testing_directory: Path, tmp_path: Path
+) -> None:
     hidden = (
         "import importlib.metadata as m; real = m.Distribution.from_name;"
         " m.Distribution.from_name = classmethod(lambda cls, name: real(name if name != 'ccs-server' else 'none'))"
     )
-    ran = _run(tmp_path / "test_mine.py", directory, before=hidden)
+    ran = _run(tmp_path / "test_mine.py", testing_directory, before=hidden)
     assert "install ccs-server in this environment (pip install ccs-server)" in ran.stdout
     assert "2 errors" in ran.stdout

@@ -111,7 +111,7 @@ def test_a_new_user_does_so_asynchronously(
 
 
 def test_a_new_user_tests_a_program_with_the_service(
-    python: Path, tmp_path_factory: pytest.TempPathFactory
+    python: Path, testing_directory: Path, tmp_path: Path
 ) -> None:
     code = (
         "import ccs_sdk, ccs_sdk.testing as testing\n"
@@ -121,11 +121,10 @@ def test_a_new_user_tests_a_program_with_the_service(
         "        client.set_property('airline', 'intent', 'rebook')\n"
         "        print(client.get_properties('airline'), ccs_sdk.__file__)\n"
     )
-    directory = tmp_path_factory.mktemp("t")  # the path of PostgreSQL's socket must be short
     ran = subprocess.run(
         [python, "-W", "error", "-c", code],
-        check=False, capture_output=True, text=True, cwd=directory, timeout=120,
-        env=environment(CCS_TESTING_DIR=str(directory / "data")),
+        check=False, capture_output=True, text=True, cwd=tmp_path, timeout=120,
+        env=environment(CCS_TESTING_DIR=str(testing_directory)),
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     stored, file = ran.stdout.rsplit(maxsplit=1)
