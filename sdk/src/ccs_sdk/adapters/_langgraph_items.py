@@ -13,7 +13,7 @@ from langgraph.store.base import GetOp, Item, MatchCondition, PutOp, SearchOp
 
 from ccs_sdk import BatchProperties, Result
 from ccs_sdk._json import JSON
-from ccs_sdk.adapters._keys import LONGEST_ID, digest
+from ccs_sdk.adapters._entries import LONGEST_ID, digest
 
 ItemT = TypeVar("ItemT", bound=Item)
 

@@ -16,7 +16,7 @@ from langgraph.store.base import (
 )
 
 from ccs_sdk import BatchProperties, Hit, TooLargeError
-from ccs_sdk.adapters._keys import OPERATIONS
+from ccs_sdk.adapters._entries import OPERATIONS
 from ccs_sdk.adapters._langgraph_items import (
     ITEM,
     Properties,

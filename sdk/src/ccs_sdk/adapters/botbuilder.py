@@ -15,7 +15,7 @@ from jsonpickle.pickler import Pickler
 from jsonpickle.unpickler import Unpickler
 
 from ccs_sdk import BatchProperties, InvalidArgumentError, Result
-from ccs_sdk.adapters._keys import parts, session_id
+from ccs_sdk.adapters._entries import parts, session_id
 from ccs_sdk.aio import AsyncBatch, AsyncContextClient
 
 _ITEM: Final = "item"

@@ -16,7 +16,7 @@ from cachelib.serializers import BaseSerializer
 
 from ccs_sdk import Batch, BatchProperties, ContextClient, SessionHandle
 from ccs_sdk._json import JSON, Value
-from ccs_sdk.adapters._keys import parts, session_id
+from ccs_sdk.adapters._entries import parts, session_id
 
 _VALUE: Final = "value"
 
