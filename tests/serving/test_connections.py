@@ -4,6 +4,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from time import sleep
 
 import pytest
 
@@ -80,6 +81,8 @@ def test_then_those_that_have_been_idle_for_longest_and_none_that_waits_for_a_re
     for pair in idle:
         pair.says(b"request")
         pair.answers(b"response")
+        # The kernel counts in ticks of up to 10 ms.
+        sleep(0.02)
     wait_until(lambda: make_room(listener, 4, PATIENCE) > 0)
     assert [pair.is_closed for pair in idle] == [True, False, False]
     assert not busy.is_closed
