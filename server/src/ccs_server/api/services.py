@@ -1,5 +1,6 @@
 """The objects that views need: one of each for an application, found through it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 from wsgiref.types import WSGIEnvironment
@@ -19,6 +20,10 @@ from ccs_server.store.standby import StandbyDatabase
 
 _NAME = "ccs"
 _DIGEST = "ccs.credential_digest"
+
+# Not through Flask's proxy, as in `current_request`.
+_proxy: Any = current_app
+_current_app: Callable[[], Flask] = _proxy._get_current_object  # noqa: SLF001
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,7 @@ class Services:
 
 def services() -> Services:
     """The services of the app that handles the current request."""
-    # Not through Flask's proxy, as in `current_request`.
-    app: Any = current_app
-    return services_of(app._get_current_object())  # noqa: SLF001
+    return services_of(_current_app())
 
 
 def services_of(app: Flask) -> Services:

@@ -6,6 +6,7 @@ so numbers keep every digit. Only a body that may repeat a member or hold U+0000
 
 import json
 import re
+from collections.abc import Callable
 from io import BytesIO
 from itertools import accumulate
 from typing import Any, NoReturn, TypeVar
@@ -44,11 +45,10 @@ _NUL_ESCAPE = rb"\u0000"
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
-def current_request() -> Request:
-    """The current request itself. Each attribute of Flask's proxy takes seven times as long."""
-    proxy: Any = request
-    found: Request = proxy._get_current_object()  # noqa: SLF001 - documented by Flask for such uses
-    return found
+_proxy: Any = request
+
+current_request: Callable[[], Request] = _proxy._get_current_object  # noqa: SLF001 - documented by Flask for such uses
+"""The current request itself. Each attribute of Flask's proxy takes seven times as long."""
 
 
 def is_of_type(environ: WSGIEnvironment, media_type: str) -> bool:

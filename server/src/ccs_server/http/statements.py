@@ -55,11 +55,9 @@ class Statements:
             began: when it began, on the monotonic clock.
             error: the class of the exception, if it failed.
         """
-        self._keep((statements, began, monotonic(), error))
-
-    def _keep(self, round_trip: RoundTrip) -> None:
-        self._waiting.append(round_trip)
-        if len(self._waiting) >= MOST_WAITING:
+        waiting = self._waiting
+        waiting.append((statements, began, monotonic(), error))
+        if len(waiting) >= MOST_WAITING:
             self.count()
 
     def count(self, _exchanges: Sequence[Exchange] = ()) -> None:
@@ -82,8 +80,9 @@ class Statements:
 class TracedStatements(Statements):
     """The same, which also adds each round trip to the trace of the request that waits for it."""
 
-    def _keep(self, round_trip: RoundTrip) -> None:
-        super()._keep(round_trip)
+    def add(self, statements: Sequence[bytes], began: float, error: str | None) -> None:
+        """Adds a round trip that has just come to its end."""
+        super().add(statements, began, error)
         trace = current.trace
         if trace is not None:
-            trace.round_trips.append(round_trip)
+            trace.round_trips.append((statements, began, monotonic(), error))

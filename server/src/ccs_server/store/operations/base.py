@@ -13,7 +13,7 @@ from psycopg.pq.abc import PGresult
 
 from ccs_server.domain.conditions import UNCONDITIONAL, Conditions, Tags, etag_of
 from ccs_server.domain.errors import ContextError, PreconditionFailed, TooLarge
-from ccs_server.store.connection import Statement, Step
+from ccs_server.store.connection import Statement, Step, array_parameter
 from ccs_server.store.document import DocumentKey
 from ccs_server.store.reading import (
     NOTHING,
@@ -191,8 +191,8 @@ def names_parameter(names: Collection[str]) -> bytes:
 
 def text_array(texts: Iterable[str]) -> bytes:
     """Texts without U+0000 as a parameter of type `text[]`. PostgreSQL takes 10 µs more for the elements of JSON."""
-    quoted = ['"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts]
-    return f"{{{','.join(quoted)}}}".encode()
+    escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return array_parameter(f'"{text}"'.encode() for text in escaped)
 
 
 _STAR = '"*"'
