@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from secrets import token_hex
+from tempfile import TemporaryFile
+from threading import Timer
 from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
@@ -80,10 +82,16 @@ def environment(**settings: str) -> dict[str, str]:
 
 def ccs(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Runs a `ccs` command until it ends."""
-    return subprocess.run(
-        [*CCS, *arguments],
-        check=False, capture_output=True, text=True, env=env, timeout=TIMEOUT_SECONDS,
-    )  # fmt: skip
+    with TemporaryFile("w+") as errors:
+        process = start(*arguments, env=env, stderr=errors)
+        overdue = Timer(TIMEOUT_SECONDS, process.kill)
+        overdue.start()
+        with process.stdout:
+            output = process.stdout.read()
+        code = process.wait(TIMEOUT_SECONDS)
+        overdue.cancel()
+        errors.seek(0)
+        return subprocess.CompletedProcess(arguments, code, output, errors.read())
 
 
 @contextmanager
