@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 from pathlib import Path
 
 import nox
@@ -112,10 +113,16 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Generate the SDK's reference from its docstrings, as HTML in `build/docs/sdk/`."""
-    install(session, "dev", "./sdk")
-    modules = ("ccs_sdk", "ccs_sdk.aio", "ccs_sdk.errors")
-    session.run("pdoc", "--docformat", "google", "--output-directory", "build/docs/sdk", *modules)
+    """Build the documentation site in `build/site/`, and check its links. Its first page is `index.html`."""
+    install(session, "docs", *BACKENDS)
+    site = Path("build/site")
+    shutil.rmtree(site, ignore_errors=True)
+    session.run(
+        "sphinx-build", "--quiet", "--fail-on-warning", "--keep-going", "--fresh-env",
+        "--conf-dir", "docs/site", ".", str(site),
+    )  # fmt: skip
+    session.run("python", "docs/site/check.py", str(site))
+    session.log(f"Open {(site / 'index.html').resolve().as_uri()}")
 
 
 @nox.session
@@ -150,5 +157,13 @@ def lock(session: nox.Session) -> None:
     session.run(
         *compile_, "server/pyproject.toml", "sdk/pyproject.toml", "--group", "dev",
         "-o", "requirements/dev.txt",
+    )  # fmt: skip
+    # With the extras of the SDK's modules that the site documents, and what builds our distributions.
+    extras = [
+        f"--extra={name}" for name in ("async", "botbuilder", "cachelib", "langgraph", "testing")
+    ]
+    session.run(
+        *compile_, "server/pyproject.toml", "sdk/pyproject.toml", *extras, "--group", "docs", "--group", "build",
+        "-o", "requirements/docs.txt",
     )  # fmt: skip
     session.run(*compile_, "requirements/bench-kinto.in", "-o", "requirements/bench-kinto.txt")
