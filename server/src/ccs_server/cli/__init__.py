@@ -4,6 +4,7 @@ from ccs_server.cli.accounts import credentials, keys
 from ccs_server.cli.audit import audit
 from ccs_server.cli.backup import backup, restore
 from ccs_server.cli.common import Commands
+from ccs_server.cli.demo import demo
 from ccs_server.cli.distribution import distribute
 from ccs_server.cli.doctor import doctor
 from ccs_server.cli.quotas import quotas
@@ -29,6 +30,7 @@ main = Commands(
         restore,
         size,
         doctor,
+        demo,
         export,
         import_,
         openapi,
