@@ -67,6 +67,7 @@ def test_the_reference_has_every_public_name_of_the_sdk() -> None:
     ("html", "problem"),
     [
         ('<a href="gone.html">', "gone.html leads to no file"),
+        ('<a href="../">', "../ leads to no file"),
         ('<a href="other.html#gone">', "other.html#gone leads to no anchor"),
         ('<a href="#gone">', "#gone leads to no anchor"),
         ('<img src="//cdn.example.com/a.png">', "loads //cdn.example.com/a.png from elsewhere"),

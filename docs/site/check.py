@@ -50,7 +50,7 @@ def problems(site: Path) -> Iterator[str]:
     pages = {path: _parsed(path) for path in site.rglob("*.html") if path.parent != templates}
     for path, page in sorted(pages.items()):
         for address in sorted(page.links | page.loads):
-            if problem := _problem(pages, path, address, loaded=address in page.loads):
+            if problem := _problem(site, pages, path, address, is_loaded=address in page.loads):
                 yield f"{path.relative_to(site)}: {problem}"
     for path in sorted([*pages, *site.rglob("*.css")]):
         for found in _STYLE_URL.findall(path.read_text()):
@@ -63,16 +63,18 @@ def _parsed(path: Path) -> Page:
     return page
 
 
-def _problem(pages: dict[Path, Page], path: Path, address: str, *, loaded: bool) -> str | None:
+def _problem(
+    site: Path, pages: dict[Path, Page], path: Path, address: str, *, is_loaded: bool
+) -> str | None:
     url = urlsplit(address)
     if url.scheme == "data":
         return None
     if url.scheme or url.netloc:
-        return f"loads {address} from elsewhere" if loaded else None
+        return f"loads {address} from elsewhere" if is_loaded else None
     target = (path.parent / unquote(url.path)).resolve() if url.path else path
     if target.is_dir():
         target /= "index.html"
-    if not target.exists():
+    if not (target.exists() and target.is_relative_to(site)):
         return f"{address} leads to no file"
     if target in pages and url.fragment and unquote(url.fragment) not in pages[target].anchors:
         return f"{address} leads to no anchor"

@@ -24,13 +24,18 @@ def openapi() -> Json:
 
 
 def rest() -> str:
-    """Every operation of the OpenAPI document by tag, and the schemas that they refer to."""
+    """What authenticates, every operation of the OpenAPI document by tag, and the schemas that they refer to."""
     document = openapi()
+    schemes = [
+        (f"`{name}`", f"`{scheme.get('name') or 'Authorization'}`", scheme["description"])
+        for name, scheme in document["components"]["securitySchemes"].items()
+    ]
+    authentication = _table(("called", "sent as", "what it is"), schemes)
     sections = chain.from_iterable(_tag(document, tag) for tag in document["tags"])
     schemas = chain.from_iterable(
         (f"### {name}", _code(schema)) for name, schema in document["components"]["schemas"].items()
     )
-    return "\n\n".join([*sections, "## Schemas", *schemas])
+    return "\n\n".join(["## Authentication", authentication, *sections, "## Schemas", *schemas])
 
 
 def _tag(document: Json, tag: Json) -> Iterator[str]:
@@ -49,6 +54,8 @@ def _operation(
     yield f"### {operation['summary'].rstrip('.')}"
     yield f"`{request}`"
     yield operation.get("description", "")
+    if schemes := [f"`{name}`" for each in operation.get("security", []) for name in each]:
+        yield f"[Authentication](#authentication): {' or '.join(schemes)}."
     if parameters:
         rows = [
             (f"`{each['name']}`", each["in"], each.get("description", "")) for each in parameters
