@@ -102,8 +102,9 @@ def own_clock(own_url: str) -> Clock:
 
 @pytest.fixture(scope="session")
 def server(database_url: str) -> Iterator[Server]:
-    """A running `ccs serve` on `database_url`."""
-    with serving(env=environment(CCS_DATABASE_URL=database_url)) as server:
+    """A running `ccs serve` on `database_url`, which delivers to webhooks at 127.0.0.1."""
+    env = environment(CCS_DATABASE_URL=database_url, CCS_WEBHOOK_ALLOW="127.0.0.1")
+    with serving(env=env) as server:
         yield server
 
 

@@ -12,7 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ccs_server.cli import main
+from ccs_server.settings import Settings
 from ccs_server.store import schema
+from ccs_server.store.database import Database
+from ccs_server.store.webhooks import WebhookTerms, create_webhook
 from tests.support.service import ccs, environment
 
 
@@ -145,8 +148,13 @@ def test_signing_keys_are_encrypted_on_demand(empty_database_url: str) -> None:
     output("migrate", env=env)
     key_id = output("signing-keys", "rotate", env=env)["key_id"]
     secret = {"CCS_SECRET_KEY": b64encode(b"k" * 32).decode()}
-    assert output("signing-keys", "encrypt", env=env | secret) == {"encrypted": [key_id]}
-    assert output("signing-keys", "encrypt", env=env | secret) == {"encrypted": []}
+    database = Database(empty_database_url, Settings())
+    made = create_webhook(database, "a", "key:1", WebhookTerms("https://bot.example/"))
+    database.release()
+    encrypted = {"encrypted": [key_id], "webhooks": [made.webhook.id]}
+    assert output("signing-keys", "encrypt", env=env | secret) == encrypted
+    again = output("signing-keys", "encrypt", env=env | secret)
+    assert again == {"encrypted": [], "webhooks": []}
 
 
 def test_quotas_are_set_shown_counted_and_cleared(empty_database_url: str) -> None:

@@ -44,6 +44,7 @@ for _module in (
     "http.metrics",
     "http.otlp",
     "http.statements",
+    "serving.deliveries",
     "serving.dispatcher",
     "serving.upkeep",
     "serving.worker_metrics",

@@ -42,6 +42,8 @@ OF_ALL_ACCOUNTS = {
     "purge_find_expired",
     "purge_find_leases",
     "purge_find_responses",
+    "webhook_any",
+    "webhook_find_due",
 }
 # PostgreSQL sees that these need no row of the table that they name.
 LOCKS = {"idempotency_try_lock", "lock_document", "lock_documents"}

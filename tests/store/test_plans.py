@@ -30,6 +30,8 @@ RANGES = {
     "change": ["account"],
     "change_new": ["account"],
     "change_floor": ["account"],
+    "webhook": ["account", "id"],
+    "webhook_secret": ["account", "webhook_id"],
 }
 # Columns that identify a row by themselves.
 KEYS = {
@@ -46,6 +48,7 @@ QUEUES = {
     "ix_idempotent_response_created_at": "created_at <= ",
     "ix_audit_recorded_at_id": "recorded_at < ",
     "ix_change_kept_until": "kept_until <= ",
+    "ix_webhook_due_at": "due_at <= ",
 }
 # Statements that read all data of an account in steps; each step begins after the last row of the step before.
 IN_STEPS = {
@@ -126,6 +129,10 @@ def full_database(cluster: Cluster) -> Iterator[Database]:
             (account, namespace_id, ns, session_id, name, type, made_at, keep_seconds)
             SELECT 'plan-' || n % 20, n % 50, 'n' || n % 50, 's', 'p', 'property.set', now(), 60
             FROM generate_series(1, 5000) n;
+        INSERT INTO webhook (account, id, url, epoch, pos)
+            SELECT 'plan-' || n % 400, 'w' || n, '', 1, 0 FROM generate_series(1, 2000) n;
+        INSERT INTO webhook_secret (account, webhook_id, number, secret)
+            SELECT account, id, 1, '' FROM webhook WHERE account LIKE 'plan-%';
         ANALYZE
     """
     with database.engine.connect() as connection:

@@ -22,6 +22,7 @@ class Place:
     session: str = "s1"
     name: str = "size"
     key_id: str = "a1B2c3D4e5F6"
+    webhook_id: str = "a1B2c3D4e5F6"
 
 
 @dataclass(frozen=True)

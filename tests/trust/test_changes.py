@@ -1,8 +1,8 @@
 """The change log is what happened: each committed change once, in one order, whatever is killed meanwhile.
 
 Writers of every kind write at random through several instances, which are killed in turn, and so is the database. A
-reader of pages and a reader of a stream follow the log through all of it. What they have read must then add up to what
-the tables hold.
+reader of pages, a reader of a stream and a receiver of a webhook follow the log through all of it. What they have read
+must then add up to what the tables hold.
 """
 
 import json
@@ -29,11 +29,13 @@ from ccs_server.store import schema
 from ccs_server.store.database import Database
 from tests.support.change_log import Properties, replay
 from tests.support.event_streams import event_stream
+from tests.support.receivers import receiving
 from tests.support.service import Account, Server, environment, new_account, serving
 from tests.support.waiting import wait_until
 from tests.trust.conftest import Form, Record
 from tests.trust.postgres import Cluster
 from tests.trust.processes import signal_tree
+from tests.trust.receivers import Hook
 from tests.trust.reliability import Topic
 
 SESSIONS, NAMES = ("s1", "s2"), ("a", "b", "c")
@@ -49,6 +51,7 @@ class Instance:
             CCS_ACCESS_LOG="off",
             CCS_PURGE_INTERVAL="0.5",
             CCS_CONNECT_TIMEOUT="2",
+            CCS_WEBHOOK_ALLOW="127.0.0.1",
         )
         self._log = log.open("w")
         self._running = ExitStack()
@@ -284,9 +287,11 @@ class Drill:
         writers: those whose acknowledged saves are checked.
         pages: reads pages.
         stream: follows a stream.
+        hook: is sent what happens.
     """
 
-    def __init__(self, database: Database, accounts: list[Account]) -> None:
+    def __init__(self, database: Database, accounts: list[Account], hook: Hook) -> None:
+        self.hook = hook
         self._database = database
         self.account = accounts[0]
         self.writers = [Writer(accounts, number) for number in range(4)]
@@ -296,12 +301,13 @@ class Drill:
     def run(self, killing: Callable[[], None]) -> None:
         """Writes and reads while `killing` runs, and reads to the end of what was written."""
         stop, stop_reading = Event(), Event()
-        with ThreadPoolExecutor(len(self.writers) + 3) as pool:
+        with ThreadPoolExecutor(len(self.writers) + 4) as pool:
             writing = [pool.submit(each.run, stop) for each in self.writers]
             writing.append(pool.submit(self._recreator.run, stop))
             reading = [
                 pool.submit(self.pages.run, stop_reading),
                 pool.submit(self.stream.run, stop_reading),
+                pool.submit(self.hook.run, stop_reading),
             ]
             try:
                 killing()
@@ -329,6 +335,8 @@ class Drill:
         count = len(self.positions())
         wait_until(lambda: len(self.pages.events) >= count, seconds=60)
         wait_until(lambda: len(self.stream.events) >= len(self.told()), seconds=60)
+        self.hook.is_kind = True
+        wait_until(lambda: len(self.hook.events()) >= count, seconds=60)
 
     def told(self) -> list[str]:
         """The ids of what the stream has to tell."""
@@ -373,7 +381,8 @@ def drill(cluster: Cluster, instances: list[Instance]) -> Iterator[Drill]:
             changed = first.ext("PATCH", f"/namespaces/{namespace}", json={"changes": "values"})
             assert changed.status_code == 200, changed.text
         assert first.v1("POST", "?ttlSecond=1", json={"name": "brief"}).status_code == 204
-        yield Drill(database, [first, *others])
+        with receiving() as receiver:
+            yield Drill(database, [first, *others], Hook(first, receiver))
     database.release()
 
 
@@ -396,6 +405,9 @@ def check(done: Drill) -> None:
     followed = [event["id"] for event in done.stream.events]
     assert followed == done.told()[: len(followed)]
     assert len(followed) >= len(done.told()) - 1, "only the very last one may be missing"
+    delivered = done.hook.events()
+    assert delivered == events[: len(delivered)]
+    assert len(delivered) >= len(events) - 1, "only the very last one may be missing"
 
 
 def test_the_log_is_what_was_committed_whatever_is_killed(
@@ -424,10 +436,19 @@ def test_the_log_is_what_was_committed_whatever_is_killed(
             check(done)
             acknowledged = sum(len(writer.acknowledged) for writer in done.writers)
             changes = len(done.pages.events)
+            messages = len(done.hook.messages())
+            repeated = len(done.hook.receiver.received) - messages
     record(
         Topic.CRASH,
         "The change log has each committed change once, in one order, for readers of pages and of streams, while "
         f"{count} instances and the database are killed in turn; replayed, it equals the tables",
         f"{changes} changes, {acknowledged} acknowledged saves of unique values, {kills} kills: "
         "0 skipped, 0 invented, 0 repeated, positions dense",
+    )
+    record(
+        Topic.CRASH,
+        "A webhook's receiver, which fails now and then, is sent each change at least once, in the order of the log, "
+        f"while {count} instances and the database are killed in turn; what is sent again is the same to the byte",
+        f"{changes} changes in {messages} messages, {repeated} sent again, {kills} kills: "
+        "0 lost, 0 invented, 0 out of order",
     )

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests import Response
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, insert, select
 
 from ccs_server.domain.credentials import key_id_of
 from ccs_server.settings import Settings
@@ -34,6 +34,8 @@ from ccs_server.store.tables import (
     namespace,
     property_,
     session_ttl,
+    webhook,
+    webhook_secret,
 )
 from tests.api.test_openapi import described_by_the_application
 from tests.support.service import Account, Server, new_account
@@ -195,8 +197,16 @@ def _new_actors(server: Server, database: Database) -> Iterator[Actors]:
         new_account(server, database, "admin") as attacker,
     ):
         fill(victim, Place(victim.id))
+        _add_webhook(database, Place(victim.id))
         key = load_signing_keys(database, Settings().token_lifetime).newest
         yield Actors(victim, attacker, database, key)
+
+
+def _add_webhook(database: Database, place: Place) -> None:
+    key = {"account": place.account, "id": place.webhook_id}
+    with database.begin() as connection:
+        row = {**key, "url": "https://bot.example/", "epoch": 0, "pos": 0}
+        connection.execute(insert(webhook).values(row))
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +237,8 @@ def _all_of(actors: Actors) -> list[list[str]]:
                 change,
                 change_head,
                 change_floor,
+                webhook,
+                webhook_secret,
             )
         ] + [_valid_keys(connection, actors.victim)]
 

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
+from ccs_server.domain.receivers import Networks, read_networks
+
 
 class SettingError(Exception):
     """A setting is not valid; the message says which one and what it must be."""
@@ -142,6 +144,7 @@ _READERS: dict[object, tuple[Callable[[str], object], str]] = {
     Pooler: (_pooler, "off, on or prepared"),
     LogLevel: (_level, "debug, info, warning or error"),
     frozenset[str]: (_origins, "origins such as https://example.com, separated by commas, or *"),
+    Networks: (read_networks, "networks such as 10.0.0.0/8 or fd00::/8, separated by commas"),
     Port | Off | None: (_port_or_off, "a port from 0 to 65535, or off"),
     Rate | None: (read_rate, "a rate such as 100/second or 5000/minute"),
 }
@@ -194,6 +197,7 @@ class Settings:
     rate_limit: Rate | None = None
     rate_limit_storage: str | None = field(default=None, repr=False)
     cors_origins: frozenset[str] = frozenset()
+    webhook_allow: Networks = ()
     operations_host: str = "127.0.0.1"
     operations_port: Port | Off | None = None
     access_log: bool = True

@@ -139,6 +139,7 @@ def _run(
         # Imported here because the Prometheus client reads PROMETHEUS_MULTIPROC_DIR at import.
         from ccs_server.api.quota_metrics import QuotaMetrics  # noqa: PLC0415
         from ccs_server.app import check_tracing, create_service  # noqa: PLC0415
+        from ccs_server.serving.deliveries import Deliveries  # noqa: PLC0415
         from ccs_server.serving.operations import create_operations_app, serving  # noqa: PLC0415
         from ccs_server.serving.upkeep import Upkeep  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
@@ -158,6 +159,7 @@ def _run(
             Upkeep(opened.database, ending, settings, opened.embedded),
             Counting(opened.database, ending, settings.quota_interval),
             Sequencer(opened.database, ending),
+            Deliveries(opened.database, ending),
             greeter,
         ):
             workers.run()

@@ -9,6 +9,7 @@ from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.purge import purge as run_purge
 from ccs_server.store.signing_keys import encrypt_signing_keys, rotate_signing_keys
+from ccs_server.store.webhooks import encrypt_webhook_secrets
 
 
 @click.command()
@@ -48,11 +49,16 @@ def rotate(*, as_json: bool) -> None:
 @signing_keys.command("encrypt")
 @as_json_option
 def encrypt(*, as_json: bool) -> None:
-    """Encrypt every signing key with the first key of CCS_SECRET_KEY, even if it is encrypted with another."""
+    """Encrypt every signing key, and the secrets of webhooks, with the first key of CCS_SECRET_KEY.
+
+    Those that are encrypted with another key are encrypted again.
+    """
     with opened_store() as opened:
         encrypted = encrypt_signing_keys(opened.database, operator())
-    text = f"Encrypted: {', '.join(encrypted) or 'none, all were encrypted already'}."
-    say({"encrypted": encrypted}, text, as_json=as_json)
+        webhooks = encrypt_webhook_secrets(opened.database)
+    done = [*encrypted, *(f"webhook {id_}" for id_ in webhooks)]
+    text = f"Encrypted: {', '.join(done) or 'none, all were encrypted already'}."
+    say({"encrypted": encrypted, "webhooks": webhooks}, text, as_json=as_json)
 
 
 @click.command()

@@ -81,3 +81,9 @@ MAX_KEEP_CHANGES_SECONDS = 395 * 86_400
 
 MAX_CHANGE_FILTERS = 20
 """The maximum number of namespaces, and of types, that a reader of the change log may name (extension, section 3)."""
+
+MAX_WEBHOOKS = 20
+"""The maximum number of webhooks of an account (extension, section 3)."""
+
+SECRET_OVERLAP_SECONDS = 86_400
+"""The time for which a webhook's old secret still signs by default, after it was rotated."""

@@ -32,7 +32,7 @@ _log = logging.getLogger("ccs.audit")
 
 
 class Action(StrEnum):
-    """What happened. The subject of a line is a key id, a user name or the name of a namespace."""
+    """What happened. The subject of a line is a key id, a user name, the name of a namespace or the id of a webhook."""
 
     KEY_CREATED = "key.created"
     KEY_FIRST_USED = "key.first_used"
@@ -45,6 +45,9 @@ class Action(StrEnum):
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_ENCRYPTED = "signing_key.encrypted"
     NAMESPACE_DELETED = "namespace.deleted"
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_DELETED = "webhook.deleted"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 - no secret
 
 
 class By(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec.json import encode
 
-from ccs_server.domain.change_log import Position
+from ccs_server.domain.change_log import Position, cursor_of
 from ccs_server.store.connection import Statement, array_parameter
 from ccs_server.store.database import Database
 
@@ -17,11 +17,11 @@ LOOK_LIMIT = 10_000
 """The maximum number of positions that one request looks at."""
 
 PAGE_LIMIT = 8_000_000
-"""A page ends when its values exceed this, in characters."""
+"""A page ends when its values exceed this, in characters, unless told otherwise."""
 
 # $1 account, $2 the position after which (or before which) to begin, $3 the maximum number of events, $4 LOOK_LIMIT, $5
-# PAGE_LIMIT, $6 namespaces, $7 session id, $8 a JSON array of names, $9 types, $10 the namespaces that the reader may
-# use, where a `*` at the end stands for any characters. NULL stands for all.
+# the maximum number of characters, $6 namespaces, $7 session id, $8 a JSON array of names, $9 types, $10 the namespaces
+# that the reader may use, where a `*` at the end stands for any characters. NULL stands for all.
 #
 # No row means that the account has never logged changes. Otherwise there is one for each event, or one without an
 # event: the end of the log, its epoch, the last position that it has forgotten of these namespaces, the first position
@@ -177,12 +177,35 @@ class Page(NamedTuple):
     forgotten: int = 0
 
 
+def event_json(account: str, epoch: int, event: Event) -> bytes:
+    """An event as a JSON object."""
+    cursor = cursor_of(account, Position(epoch, event.position))
+    return b'{"id":"%b",%b}' % (cursor.encode(), event.members)
+
+
+def is_known(position: Position, page: Page, *, backward: bool = False) -> bool:
+    """Whether the log had everything that follows the position, or precedes it, when the page was read."""
+    if position.epoch == 0 and position.number == 0:
+        # It is of a time at which nothing had ever been logged.
+        return page.forgotten == 0
+    if position.epoch != page.epoch or position.number > page.head + backward:
+        return False
+    return backward or page.forgotten <= position.number
+
+
 def read_changes(  # noqa: PLR0913 - whose log, and which part of it
-    database: Database, account: str, wanted: Filter, *, after: int, limit: int, backward: bool
+    database: Database,
+    account: str,
+    wanted: Filter,
+    *,
+    after: int,
+    limit: int,
+    backward: bool,
+    characters: int = PAGE_LIMIT,
 ) -> Page:
     """Returns at most `limit` events that follow the position `after`, or that precede it.
 
-    The page may be short or empty although events follow.
+    The page may be short or empty although events follow. It ends when its values exceed so many characters.
     """
     of_properties = wanted.session_id is not None and wanted.names is not None
     if backward:
@@ -195,7 +218,7 @@ def read_changes(  # noqa: PLR0913 - whose log, and which part of it
         b"%d" % after,
         b"%d" % limit,
         b"%d" % LOOK_LIMIT,
-        b"%d" % PAGE_LIMIT,
+        b"%d" % characters,
         _array(wanted.namespaces),
         wanted.session_id.encode() if wanted.session_id is not None else None,
         encode(list(wanted.names)) if wanted.names is not None else None,

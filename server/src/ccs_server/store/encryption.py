@@ -1,8 +1,8 @@
-"""Encrypts private signing keys with `CCS_SECRET_KEY`.
+"""Encrypts private signing keys, and the secrets of webhooks, with `CCS_SECRET_KEY`.
 
-Read access to the database is then not enough to sign tokens. The format is Fernet (AES-128-CBC with HMAC-SHA256,
-https://github.com/fernet/spec). It does not protect against write access to the database: unencrypted keys are accepted
-too, so that the setting can be introduced later.
+Read access to the database is then not enough to sign tokens and webhooks. The format is Fernet (AES-128-CBC with
+HMAC-SHA256, https://github.com/fernet/spec). It does not protect against write access to the database: unencrypted
+secrets are accepted too, so that the setting can be introduced later.
 """
 
 from base64 import urlsafe_b64encode
@@ -10,9 +10,10 @@ from base64 import urlsafe_b64encode
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from ccs_server.domain.errors import Unavailable
+from ccs_server.domain.webhooks import SECRET_PREFIX
 
-# Unencrypted keys begin with this; a Fernet token cannot.
-_PEM = "-----BEGIN"
+# Unencrypted ones begin with one of these; a Fernet token cannot.
+_PLAIN = ("-----BEGIN", SECRET_PREFIX)
 
 
 class Encryption:
@@ -27,17 +28,17 @@ class Encryption:
         self._first = fernets[0] if fernets else None
         self._any = MultiFernet(fernets) if fernets else None
 
-    def encrypt(self, pem: bytes) -> str:
-        """Returns the private key in the form in which it is stored."""
-        return (self._first.encrypt(pem) if self._first else pem).decode()
+    def encrypt(self, secret: bytes) -> str:
+        """Returns a secret in the form in which it is stored."""
+        return (self._first.encrypt(secret) if self._first else secret).decode()
 
-    def decrypt(self, key_id: str, stored: str) -> bytes:
-        """Returns the private key from its stored form, whether that is encrypted or not.
+    def decrypt(self, name: str, stored: str) -> bytes:
+        """Returns a secret from its stored form, whether that is encrypted or not.
 
         Raises:
-            Unavailable: it is not encrypted with any of the keys. The message contains `key_id`.
+            Unavailable: it is not encrypted with any of the keys. The message begins with `name`, what the secret is.
         """
-        if stored.startswith(_PEM):
+        if stored.startswith(_PLAIN):
             return stored.encode()
         try:
             if self._any:
@@ -45,13 +46,13 @@ class Encryption:
         except InvalidToken:
             pass
         raise Unavailable(
-            f"Signing key {key_id} is encrypted with a key that is not in CCS_SECRET_KEY; add it there."
+            f"{name} is encrypted with a key that is not in CCS_SECRET_KEY; add it there."
         )
 
     def is_current(self, stored: str) -> bool:
         """Whether `stored` is encrypted with the first key, or unencrypted if there are no keys."""
         if self._first is None:
-            return stored.startswith(_PEM)
+            return stored.startswith(_PLAIN)
         try:
             self._first.decrypt(stored)
         except InvalidToken:

@@ -145,7 +145,10 @@ def _find(database: Database, token_lifetime: int) -> tuple[SigningKey, ...]:
         [(result.get_value(row, column) or b"").decode() for column in range(2)]
         for row in range(result.ntuples)
     )
-    return tuple(_read(key_id, encryption.decrypt(key_id, stored)) for key_id, stored in rows)
+    return tuple(
+        _read(key_id, encryption.decrypt(f"Signing key {key_id}", stored))
+        for key_id, stored in rows
+    )
 
 
 def _create_first(database: Database) -> None:
@@ -172,7 +175,7 @@ def _encrypt_all(connection: Connection, encryption: Encryption, actor: str) -> 
     encrypted = []
     columns = signing_key.c
     for key_id, stored in connection.execute(select(columns.key_id, columns.private_key)).all():
-        pem = encryption.decrypt(key_id, stored)
+        pem = encryption.decrypt(f"Signing key {key_id}", stored)
         if not encryption.is_current(stored):
             again = update(signing_key).where(columns.key_id == key_id)
             connection.execute(again.values(private_key=encryption.encrypt(pem)))

@@ -224,6 +224,49 @@ change_floor = Table(
     comment="The last position of a namespace's changes that the log has forgotten.",
 )
 
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("account", Name, primary_key=True),
+    Column("id", Name, primary_key=True),
+    Column("url", Text, nullable=False),
+    # What it wants of the log; NULL for all.
+    Column("namespaces", ARRAY(Name)),
+    Column("types", ARRAY(Name)),
+    _created_at(),
+    # Everything up to this position was delivered, or is not wanted.
+    Column("epoch", BigInteger, nullable=False),
+    Column("pos", BigInteger, nullable=False),
+    # The message that is being delivered, and its last position: each try has the same id and the same events.
+    Column("message_id", Name),
+    Column("message_until", BigInteger),
+    # When to look for something to deliver, or to try again; NULL if it is paused.
+    Column("due_at", Moment, server_default=text("now()")),
+    # An instance is delivering until then at the latest; NULL if none is. Each claim has a number of its own.
+    Column("claimed_until", Moment),
+    Column("claim", BigInteger, nullable=False, server_default=text("0")),
+    # Of tries in a row; NULL if the last one succeeded.
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("failing_since", Moment),
+    Column("last_error", Text),
+    postgresql_with=_UPDATED_OFTEN,
+)
+
+Index("ix_webhook_due_at", webhook.c.due_at, postgresql_where=webhook.c.due_at.is_not(None))
+
+webhook_secret = Table(
+    "webhook_secret",
+    metadata,
+    Column("account", Name, primary_key=True),
+    Column("webhook_id", Name, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # Encrypted if `CCS_SECRET_KEY` is set.
+    Column("secret", Text, nullable=False),
+    # It signs until then; NULL for the newest one.
+    Column("expires_at", Moment),
+    comment="The newest secret of each webhook, and those before it that still sign.",
+)
+
 api_key = Table(
     "api_key",
     metadata,

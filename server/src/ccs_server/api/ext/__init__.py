@@ -8,6 +8,7 @@ from ccs_server.api.ext import (  # noqa: F401 - they add their views
     operations,
     tokens,
     transfer,
+    webhooks,
 )
 from ccs_server.api.ext.blueprint import (
     changes_blueprint,
@@ -16,6 +17,7 @@ from ccs_server.api.ext.blueprint import (
     operations_blueprint,
     settings_blueprint,
     transfer_blueprint,
+    webhooks_blueprint,
 )
 from ccs_server.api.ext.streams import Streams
 
@@ -24,6 +26,7 @@ BLUEPRINTS = (
     find_blueprint,
     settings_blueprint,
     changes_blueprint,
+    webhooks_blueprint,
     transfer_blueprint,
     keys_blueprint,
 )

@@ -28,6 +28,7 @@ settings_blueprint = _blueprint("ext settings", "What is switched on in a namesp
 changes_blueprint = _blueprint(
     "ext changes", "What changes, as it changes, and what has changed.", check_credential_of_changes
 )
+webhooks_blueprint = _blueprint("ext webhooks", "Where changes are delivered as they happen.")
 keys_blueprint = _blueprint(
     "ext keys and tokens", "Keys with fewer rights, and tokens for one session."
 )

@@ -13,7 +13,7 @@ from ccs_server.domain.change_log import Position, cursor_of, read_cursor
 from ccs_server.domain.errors import Gone, InvalidInput
 from ccs_server.domain.limits import MAX_CHANGE_FILTERS, MAX_PER_PAGE, PER_PAGE
 from ccs_server.domain.names import check_namespace, check_property, check_session
-from ccs_server.store.changes import NEWEST, Event, Filter, Page, read_changes, read_heads
+from ccs_server.store.changes import NEWEST, Filter, Page, is_known, read_changes, read_heads
 
 START, NOW = "start", "now"
 
@@ -69,22 +69,6 @@ def read_page(account: str, query: Query) -> Page:
     if position is not None and not is_known(position, page, backward=query.backward):
         raise Gone(FORGOTTEN)
     return page
-
-
-def is_known(position: Position, page: Page, *, backward: bool) -> bool:
-    """Whether the log had everything that follows the position, or precedes it, when the page was read."""
-    if position.epoch == 0 and position.number == 0:
-        # It is of a time at which nothing had ever been logged.
-        return page.forgotten == 0
-    if position.epoch != page.epoch or position.number > page.head + backward:
-        return False
-    return backward or page.forgotten <= position.number
-
-
-def event_json(account: str, epoch: int, event: Event) -> bytes:
-    """An event as a JSON object."""
-    cursor = cursor_of(account, Position(epoch, event.position))
-    return b'{"id":"%b",%b}' % (cursor.encode(), event.members)
 
 
 def read_stream_query(access: Access) -> Query:

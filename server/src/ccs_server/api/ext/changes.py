@@ -10,12 +10,7 @@ from ccs_server.api.accounts import current_account, current_request
 from ccs_server.api.ext import change_schemas as schemas
 from ccs_server.api.ext.auth import credential_check
 from ccs_server.api.ext.blueprint import ACCOUNT, changes_blueprint
-from ccs_server.api.ext.change_queries import (
-    event_json,
-    read_page,
-    read_query,
-    read_stream_query,
-)
+from ccs_server.api.ext.change_queries import read_page, read_query, read_stream_query
 from ccs_server.api.ext.streams import Stream, streams
 from ccs_server.domain.change_log import Position, cursor_of
 from ccs_server.domain.errors import ENDING, InvalidInput, Unavailable
@@ -23,6 +18,7 @@ from ccs_server.http.blueprint import Resource
 from ccs_server.http.draining import DRAINING
 from ccs_server.http.responses import EventStreamResponse, json_response
 from ccs_server.http.streaming import can_stream, stream
+from ccs_server.store.changes import event_json
 
 EVENT_STREAM = "text/event-stream"
 

@@ -16,13 +16,19 @@ from flask import Flask, current_app
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from ccs_server.api.ext.change_queries import event_json, is_known
 from ccs_server.api.services import services_of
 from ccs_server.domain.access import is_covered
 from ccs_server.domain.change_log import Position, cursor_of
 from ccs_server.domain.errors import BUSY, ContextError, Unavailable
 from ccs_server.http.streaming import Sink
-from ccs_server.store.changes import Event, Filter, read_changes, read_heads
+from ccs_server.store.changes import (
+    Event,
+    Filter,
+    event_json,
+    is_known,
+    read_changes,
+    read_heads,
+)
 
 POLL_SECONDS = 0.1
 
@@ -250,7 +256,7 @@ class Streams:
             limit=READ_LIMIT,
             backward=False,
         )
-        if page.epoch != head.epoch or not is_known(position, page, backward=False):
+        if page.epoch != head.epoch or not is_known(position, page):
             # It is told 410 when it connects again.
             for stream in group:
                 stream.sink.close()
