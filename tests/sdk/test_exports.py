@@ -11,7 +11,7 @@ from ccs_sdk import errors, models
 
 PUBLIC_MODULES = {
     *{"batches", "client", "documents", "errors", "handles", "keys", "leases", "models"},
-    *{"properties", "scopes"},
+    *{"properties", "scopes", "webhooks"},
 }
 
 

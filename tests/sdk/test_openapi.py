@@ -45,6 +45,9 @@ EXTENSION_CALLS: list[Callable[[ContextClient], object]] = [
     lambda client: client.keys.list(),
     lambda client: client.keys.rotate(client.keys.create(scope="read").key_id),
     lambda client: client.keys.delete("none"),
+    lambda client: client.webhooks.pause(client.webhooks.create("https://bot.example/").id),
+    lambda client: client.webhooks.get(client.webhooks.list()[0].id),
+    lambda client: client.webhooks.delete("none"),
 ]
 V2_CALLS: list[Callable[[DocumentClient], object]] = [
     lambda client: client.login(),

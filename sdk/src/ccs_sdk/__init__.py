@@ -19,6 +19,7 @@ from ccs_sdk._json import JSON, Default
 from ccs_sdk._names import DEFAULT_SESSION
 from ccs_sdk._pages import Pages
 from ccs_sdk._retry import OnRetry, RetryEvent, RetryPolicy
+from ccs_sdk._signatures import verify_webhook
 from ccs_sdk._states import LeaseGrant, LeaseHolder, Property
 from ccs_sdk._version import __version__
 from ccs_sdk.batches import Batch, BatchProperties, Result
@@ -52,6 +53,7 @@ from ccs_sdk.errors import (
     TransportError,
     UnexpectedValueError,
     UnsupportedMediaTypeError,
+    WebhookVerificationError,
 )
 from ccs_sdk.handles import NamespaceHandle, SessionHandle
 from ccs_sdk.keys import Keys
@@ -67,13 +69,17 @@ from ccs_sdk.models import (
     Namespace,
     NamespaceSettings,
     NewAPIKey,
+    NewWebhook,
     SessionProperties,
     SessionToken,
     SessionTTL,
     Token,
+    Webhook,
+    WebhookMessage,
 )
 from ccs_sdk.properties import PropertiesHandle
 from ccs_sdk.scopes import Scopes
+from ccs_sdk.webhooks import Webhooks
 
 __all__ = [
     "DEFAULT_SESSION",
@@ -113,6 +119,7 @@ __all__ = [
     "NamespaceHandle",
     "NamespaceSettings",
     "NewAPIKey",
+    "NewWebhook",
     "NotFoundError",
     "OnLost",
     "OnRequest",
@@ -145,6 +152,11 @@ __all__ = [
     "Turn",
     "UnexpectedValueError",
     "UnsupportedMediaTypeError",
+    "Webhook",
+    "WebhookMessage",
+    "WebhookVerificationError",
+    "Webhooks",
     "__version__",
     "recorded_responses",
+    "verify_webhook",
 ]

@@ -19,6 +19,7 @@ from ccs_sdk.models import (
     SessionToken,
     SessionTTL,
     Token,
+    Webhook,
 )
 
 MALFORMED: Final = (KeyError, TypeError, ValueError, OverflowError)
@@ -237,6 +238,46 @@ def api_keys(value: Value) -> list[APIKey]:
 def new_api_key(value: Value) -> tuple[APIKey, str | None]:
     """Converts a new key. The second part, its secret, is None in a replay of the response."""
     return api_key(value), optional(properties(value), "key", text)
+
+
+def webhook(value: Value) -> Webhook:
+    """Converts a webhook."""
+    wire = properties(value)
+    return Webhook(
+        id=text(wire["id"]),
+        url=text(wire["url"]),
+        namespaces=list_of(text)(wire["ns"]),
+        types=list_of(text)(wire["types"]),
+        is_paused=text(wire["state"]) == "paused",
+        created_at=_time(wire["createdAt"]),
+        after=text(wire["after"]),
+        lag=integer(wire["lag"]),
+        failing_since=optional(wire, "failingSince", _time),
+        last_error=optional(wire, "lastError", text),
+    )
+
+
+def webhooks(value: Value) -> list[Webhook]:
+    """Converts the list of webhooks."""
+    return list_of(webhook)(properties(value)["webhooks"])
+
+
+def new_webhook(value: Value) -> tuple[Webhook, str | None]:
+    """Converts a new webhook. The second part, its secret, is None in a replay of the response."""
+    return webhook(value), optional(properties(value), "secret", text)
+
+
+def rotated_webhook(value: Value) -> tuple[Webhook, str]:
+    """Converts a webhook and its new secret."""
+    return webhook(value), text(properties(value)["secret"])
+
+
+def message_of_changes(value: Value) -> list[Change]:
+    """Converts the body of a webhook's message."""
+    wire = properties(value)
+    if text(wire["type"]) != "changes":
+        raise ValueError("changes expected")
+    return list_of(change)(properties(wire["data"])["events"])
 
 
 def _is_object(value: Value) -> TypeGuard[dict[str, Value]]:

@@ -39,6 +39,7 @@ from ccs_sdk.keys import Keys
 from ccs_sdk.models import Change, ImportResult, Namespace, SessionProperties, SessionTTL
 from ccs_sdk.properties import PropertiesHandle
 from ccs_sdk.scopes import Scopes
+from ccs_sdk.webhooks import Webhooks
 
 T = TypeVar("T")
 
@@ -253,6 +254,11 @@ class ContextClient:
     def keys(self) -> Keys:
         """The keys of the account, for a client whose key has the scope `admin`."""
         return Keys(self._account.extension)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """The webhooks of the account, for a client whose key has the scope `admin`."""
+        return Webhooks(self._account.extension)
 
     def export(
         self,

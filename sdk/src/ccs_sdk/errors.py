@@ -5,6 +5,7 @@ CCSError
 ├── ConfigurationError (ValueError)       the settings of a client are missing or invalid
 ├── ClientClosedError (RuntimeError)      the client was closed before the call
 ├── UnexpectedValueError (ValueError)     a value is not of the type that the caller asked for
+├── WebhookVerificationError (ValueError) a message of a webhook is not signed by its secret, or is old
 ├── TransportError                        there is no usable response
 │   ├── ConnectionFailedError             refused, reset, cut off, TLS, name resolution
 │   ├── TimedOutError (TimeoutError)      nothing arrived within the timeout
@@ -83,6 +84,10 @@ class ClientClosedError(CCSError, RuntimeError):
 
 class UnexpectedValueError(CCSError, ValueError):
     """The stored value is not of the type that the caller asked for (`get(…, type=…)`)."""
+
+
+class WebhookVerificationError(CCSError, ValueError):
+    """A message of a webhook was not sent by the service, or not now. Respond with 400, and do nothing."""
 
 
 class TransportError(CCSError):

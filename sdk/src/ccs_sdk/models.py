@@ -231,3 +231,63 @@ class Change:
     etag: str | None
     expires_at: datetime | None
     by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook, without its secret.
+
+    Attributes:
+        id: Its id.
+        url: Where its messages are sent.
+        namespaces: The namespaces whose changes it sends; empty for all.
+        types: The types of changes that it sends; empty for all.
+        is_paused: Whether it sends nothing until it is resumed.
+        created_at: When it was made.
+        after: Everything up to this position was delivered, or is not wanted.
+        lag: How many changes the log has after that, wanted or not.
+        failing_since: When the first try failed since the last success; None if none has.
+        last_error: Why the last try failed; None if it has not.
+    """
+
+    id: str
+    url: str
+    namespaces: list[str]
+    types: list[str]
+    is_paused: bool
+    created_at: datetime
+    after: str
+    lag: int
+    failing_since: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewWebhook:
+    """A webhook that was just made, or whose secret was just replaced.
+
+    Attributes:
+        info: The webhook, as `client.webhooks.get()` shows it.
+        secret: What `verify_webhook` needs, told this one time. It is not part of the `repr`.
+    """
+
+    info: Webhook
+    secret: str = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.info.id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WebhookMessage:
+    """A message of a webhook that was verified.
+
+    Attributes:
+        id: Its id, the same if it is sent again.
+        changes: What it tells, in the order of the log; at most 100.
+    """
+
+    id: str
+    changes: list[Change]

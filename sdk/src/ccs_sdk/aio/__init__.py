@@ -24,6 +24,7 @@ try:
     from ccs_sdk.aio.leases import AsyncLease, AsyncOnLost, AsyncTurn
     from ccs_sdk.aio.properties import AsyncPropertiesHandle
     from ccs_sdk.aio.scopes import AsyncScopes
+    from ccs_sdk.aio.webhooks import AsyncWebhooks
 except ModuleNotFoundError as error:
     if error.name not in {"anyio", "httpx2"}:
         raise
@@ -45,4 +46,5 @@ __all__ = [
     "AsyncScopes",
     "AsyncSessionHandle",
     "AsyncTurn",
+    "AsyncWebhooks",
 ]

@@ -38,6 +38,7 @@ from ccs_sdk.aio.handles import AsyncNamespaceHandle
 from ccs_sdk.aio.keys import AsyncKeys
 from ccs_sdk.aio.properties import AsyncPropertiesHandle
 from ccs_sdk.aio.scopes import AsyncScopes
+from ccs_sdk.aio.webhooks import AsyncWebhooks
 from ccs_sdk.models import Change, ImportResult, Namespace, SessionProperties, SessionTTL
 
 T = TypeVar("T")
@@ -253,6 +254,11 @@ class AsyncContextClient:
     def keys(self) -> AsyncKeys:
         """The keys of the account, for a client whose key has the scope `admin`."""
         return AsyncKeys(self._account.extension)
+
+    @property
+    def webhooks(self) -> AsyncWebhooks:
+        """The webhooks of the account, for a client whose key has the scope `admin`."""
+        return AsyncWebhooks(self._account.extension)
 
     async def export(
         self,
