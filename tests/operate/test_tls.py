@@ -14,6 +14,8 @@ from urllib.parse import quote
 import pytest
 
 from benchmarks.pages import DOCS, blocks, replaced
+from ccs_server.store.database import Database
+from ccs_server.store.namespace_settings import change_settings
 from tests.support.ports import free_port
 from tests.support.service import Account, Server
 from tests.support.waiting import wait_until
@@ -57,6 +59,19 @@ class Proxy:
             {name.lower(): text for name, text in response.getheaders()},
             response.read(),
         )
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """The lines of an event stream, as they come."""
+        headers = {
+            "Host": HOST,
+            "maven-api-key": self._account.key,
+            "Accept": "text/event-stream",
+        }
+        self._connection.request("GET", path, headers=headers)
+        response = self._connection.getresponse()
+        assert response.status == 200
+        assert response.getheader("Content-Type", "").startswith("text/event-stream")
+        return iter(response.readline, b"")
 
     def close(self) -> None:
         self._connection.close()
@@ -173,6 +188,18 @@ def test_errors_come_from_the_service_and_responses_are_told_to_stay_on_tls(
     )
     assert (status, json.loads(body)["status"]) == (404, "Not Found")
     assert headers["strict-transport-security"] == "max-age=31536000"
+
+
+def test_an_event_stream_passes_as_it_comes(
+    proxy: Proxy, account: Account, database: Database
+) -> None:
+    change_settings(database, account.id, "orders", changes="values")
+    lines = proxy.lines(f"/ext/v1/{account.id}/changes")
+    assert next(lines) == b"retry: 1000\n"
+    for number in range(3):
+        account.v1("PUT", "/orders/s1/properties/a", json=number).raise_for_status()
+        data = next(line for line in lines if line.startswith(b'data: {"id"'))
+        assert json.loads(data.removeprefix(b"data: "))["value"] == number
 
 
 def test_plain_http_is_redirected_with_its_path(proxy: Proxy) -> None:
