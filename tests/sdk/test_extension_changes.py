@@ -95,6 +95,15 @@ def test_a_program_goes_on_where_it_was(admin: ContextClient) -> None:
     assert seen == [*range(5)]
 
 
+def test_what_follows_a_position_is_what_has_changed_since(admin: ContextClient) -> None:
+    call = admin.namespace("airline").session("conv-1")
+    call.set("n", 1)
+    assert next(admin.changes(pause=0.01)).value == 1
+    after = admin.position()
+    call.set("n", 2)
+    assert next(admin.changes(after=after, pause=0.01)).value == 2
+
+
 def test_changes_are_selected(admin: ContextClient) -> None:
     airline = admin.namespace("airline")
     airline.session("conv/1".replace("/", " ")).set("a", 1)

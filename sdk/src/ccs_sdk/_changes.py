@@ -31,6 +31,12 @@ def follow(extension: Extension, selection: str, after: str, pause: float) -> It
             sleep(pause)
 
 
+def position(extension: Extension) -> str:
+    """Returns the position at the end of the log."""
+    _, reached = extension.get("/changes?after=now&limit=0", _wire.page_of_changes)
+    return reached or "start"
+
+
 def history(extension: Extension, selection: str, limit: int) -> list[Change]:
     """Returns the latest changes, the newest first."""
     found: list[Change] = []

@@ -250,6 +250,13 @@ class ContextClient:
             self._account.extension, selection, check_text(after, "after"), pause
         )
 
+    def position(self) -> str:
+        """Returns the position at the end of the change log, for `after`.
+
+        To copy what there is and then follow it, take the position before you read.
+        """
+        return _changes.position(self._account.extension)
+
     @property
     def keys(self) -> Keys:
         """The keys of the account, for a client whose key has the scope `admin`."""

@@ -32,6 +32,12 @@ async def follow(
             await sleep(pause)
 
 
+async def position(extension: AsyncExtension) -> str:
+    """Returns the position at the end of the log."""
+    _, reached = await extension.get("/changes?after=now&limit=0", _wire.page_of_changes)
+    return reached or "start"
+
+
 async def history(extension: AsyncExtension, selection: str, limit: int) -> list[Change]:
     """Returns the latest changes, the newest first."""
     found: list[Change] = []
