@@ -6,7 +6,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -65,6 +65,21 @@ class Exchange(BaseHTTPRequestHandler):
         finally:
             upstream.close()
 
+    def stream(self, parts: int = 1_000_000) -> None:
+        """Forwards the request, and passes the response on as it comes, until one side leaves or after some parts."""
+        upstream = HTTPConnection("127.0.0.1", self.proxy.upstream_port, timeout=30)
+        self.close_connection = True
+        with closing(upstream):
+            upstream.request(self.command, self.path, headers=dict(self.headers.items()))
+            response = upstream.getresponse()
+            self.send_response_only(response.status)
+            for name, value in response.getheaders():
+                self.send_header(name, value)
+            self.end_headers()
+            while parts and (part := response.read1(65_536)):
+                parts -= 1
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+
     def send(self, response: Response, length: int | None = None) -> None:
         """Sends the response, or its head and the first `length` bytes of its body."""
         self.send_response_only(response.status)
@@ -88,7 +103,10 @@ Fault: TypeAlias = Callable[[Exchange], None]
 
 def pass_on(exchange: Exchange) -> None:
     """Forwards the request and the response, without a fault."""
-    exchange.send(exchange.forward())
+    if exchange.headers.get("Accept") == "text/event-stream":
+        exchange.stream()
+    else:
+        exchange.send(exchange.forward())
 
 
 def reset_before(exchange: Exchange) -> None:
@@ -123,6 +141,11 @@ def stall(exchange: Exchange) -> None:
     exchange.wfile.flush()
     exchange.rfile.read(1)
     exchange.close_connection = True
+
+
+def cut_stream(parts: int) -> Fault:
+    """Returns a fault that ends the connection after so many parts of an event stream."""
+    return lambda exchange: exchange.stream(parts)
 
 
 def respond(status: int, body: bytes = b"", **headers: str) -> Fault:

@@ -16,7 +16,9 @@ from ccs_sdk import (
     NamespaceSettings,
     NotFoundError,
     PermissionDeniedError,
+    _transport,
 )
+from ccs_sdk.aio import _transport as aio_transport
 from ccs_server.domain.change_log import Position, cursor_of
 from tests.sdk import faults
 from tests.sdk.faults import FaultProxy
@@ -132,6 +134,59 @@ def test_following_goes_on_through_faults(
         proxy.faults.extend([faults.respond(503), faults.reset_before, faults.respond(500)])
         call.set("n", 2)
         assert next(changes).value == 2
+
+
+def test_changes_come_at_once_and_not_after_a_pause(admin: ContextClient) -> None:
+    call = admin.namespace("airline").session("conv-1")
+    changes = admin.changes("airline", pause=3_600)
+    for number in range(3):
+        call.set("n", number)
+        assert next(changes).value == number
+
+
+def test_a_stream_that_is_cut_off_is_gone_on_with(
+    admin: ContextClient, admins: Account, proxy: FaultProxy
+) -> None:
+    call = admin.namespace("airline").session("conv-1")
+    with ContextClient(proxy.url, admins.id, api_key=admins.key, retry=None) as proxied:
+        proxy.faults.extend(faults.cut_stream(parts) for parts in (0, 1, 2, 3))
+        changes = proxied.changes("airline", pause=0.01)
+        for number in range(6):
+            call.set("n", number)
+            assert next(changes).value == number
+    assert not proxy.faults
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.respond(400, b"{}"),
+        faults.respond(503),
+        faults.respond(200, b'{"changes":[],"next":"x"}', Content_Type="application/json"),
+        faults.never_respond,
+    ],
+    ids=["400", "503", "no stream", "silence"],
+)
+def test_pages_are_read_where_there_is_no_stream(
+    fault: faults.Fault,
+    admin: ContextClient,
+    admins: Account,
+    proxy: FaultProxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (_transport, aio_transport):
+        monkeypatch.setattr(module, "SILENCE_SECONDS", 0.1)
+    call = admin.namespace("airline").session("conv-1")
+    call.set("n", 1)
+    with ContextClient(proxy.url, admins.id, api_key=admins.key, timeout=0.5) as proxied:
+        proxy.faults.append(fault)
+        changes = proxied.changes("airline", pause=0.01)
+        assert next(changes).value == 1
+        call.set("n", 2)
+        assert next(changes).value == 2
+    accepted = [request.headers["Accept"] for request in proxy.seen]
+    assert accepted[0] == "text/event-stream"
+    assert "application/json" in accepted
 
 
 def test_a_position_that_the_log_has_forgotten_is_gone(

@@ -25,6 +25,7 @@ class Call:
         idempotency_key: With this key, the service performs the request once, however often it is sent.
         repeatable: Whether the request may be sent again. Only one with side effects and no key may not.
         content_type: The type of the body.
+        accept: The type of the response.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Call:
     idempotency_key: str | None = None
     repeatable: bool = True
     content_type: str = "application/json"
+    accept: str = "application/json"
 
     def headers(self, request_id: str, user_agent: str) -> dict[str, str]:
         """Returns the headers to send, without the credential, or raises TooLargeError."""
@@ -42,7 +44,7 @@ class Call:
                 f"The body has {len(self.body):,} bytes; send at most {MAX_BODY_BYTES:,} (1 MiB)."
             )
         headers = {
-            "Accept": "application/json",
+            "Accept": self.accept,
             "User-Agent": user_agent,
             REQUEST_ID: request_id,
         }

@@ -1,5 +1,6 @@
 """Sends requests with `requests`, over persistent connections. Only this module knows that library."""
 
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import requests
@@ -98,8 +99,41 @@ class HTTP:
         # contains the request and its headers.
         raise failure
 
-    def _send_once(
+    def open(
         self, call: Call, headers: dict[str, str], timeouts: tuple[float, float]
+    ) -> "tuple[RawResponse, Parts | None]":
+        """Sends a request once, and returns the head of its response and what comes then, as it comes.
+
+        It returns None in place of the latter if the response is complete, or would have to be before it can
+        be read. Otherwise, close it.
+
+        Raises:
+            ClientClosedError: The client was closed.
+            TransportError: There is no response.
+        """
+        if self._closed:
+            raise ClientClosedError("The client is closed; create another one.")
+        try:
+            response = self._send_once(call, headers, timeouts, stream=True)
+            if response.ok and not getattr(response.raw, "chunked", False):
+                # Neither `requests` nor urllib3 1.26 return a part of it before its end.
+                response.close()
+                return RawResponse(response.status_code, response.headers, b""), None
+            content = b"" if response.ok else response.content
+        except (OSError, HTTPError) as error:
+            failure = _failure(error, headers[REQUEST_ID])
+        else:
+            raw = RawResponse(response.status_code, response.headers, content)
+            return raw, Parts(response, headers[REQUEST_ID]) if response.ok else None
+        raise failure
+
+    def _send_once(
+        self,
+        call: Call,
+        headers: dict[str, str],
+        timeouts: tuple[float, float],
+        *,
+        stream: bool = False,
     ) -> requests.Response:
         http = self._http.get()
         auth = _Credential(call.credential)
@@ -107,7 +141,7 @@ class HTTP:
         prepared = http.prepare_request(request)
         # The path is set last, because `requests` would turn `%2E%2E` into `..`.
         prepared.url = self.base_url + call.path
-        settings = _settings(http, prepared.url)
+        settings = _settings(http, prepared.url, stream=stream)
         return http.send(prepared, timeout=timeouts, allow_redirects=False, **settings)
 
     def _new_session(self) -> requests.Session:
@@ -133,11 +167,32 @@ class HTTP:
         return session
 
 
-def _settings(http: requests.Session, url: str) -> dict[str, Any]:
+class Parts:
+    """What comes of a response, as it comes."""
+
+    def __init__(self, response: requests.Response, request_id: str) -> None:
+        self._response = response
+        self._request_id = request_id
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._response.iter_content(chunk_size=None)
+        except (OSError, HTTPError) as error:
+            failure = _failure(error, self._request_id)
+        else:
+            return
+        raise failure
+
+    def close(self) -> None:
+        """Ends the response."""
+        self._response.close()
+
+
+def _settings(http: requests.Session, url: str, *, stream: bool = False) -> dict[str, Any]:
     """Returns how to send a request. In `requests` the environment overrides the session; here the session does."""
     verify = None if http.verify is True else http.verify
     settings: dict[str, Any] = dict(
-        http.merge_environment_settings(url, proxies={}, stream=False, verify=verify, cert=None)
+        http.merge_environment_settings(url, proxies={}, stream=stream, verify=verify, cert=None)
     )
     if http.proxies:
         settings["proxies"] = http.proxies

@@ -11,8 +11,9 @@ from ccs_sdk import _events, _responses
 from ccs_sdk._call import REQUEST_ID, Call, RawResponse
 from ccs_sdk._concurrency import sleep
 from ccs_sdk._deadline import Deadline
+from ccs_sdk._event_stream import CONTENT_TYPE, SILENCE_SECONDS
 from ccs_sdk._events import RequestEvent, ResponseEvent
-from ccs_sdk._http import HTTP
+from ccs_sdk._http import HTTP, Parts
 from ccs_sdk._options import Options
 from ccs_sdk._reading import Response
 from ccs_sdk._retry import RetryEvent, delay_before_next
@@ -65,6 +66,14 @@ class Transport:
         if not call.repeatable:
             return send()
         return self.retry(call, send, deadline)
+
+    def open(self, call: Call) -> Parts | None:
+        """Sends a request for an event stream once, and returns what comes. None if the response is no such stream.
+
+        Raises:
+            CCSError: There is no response, or it is an error.
+        """
+        return _Attempts(self._http, self.options, call, self.deadline()).open()
 
     def attempts(self, call: Call, deadline: Deadline) -> Callable[[], Response]:
         """Returns a function that sends the request once. Each time, the request id is the same."""
@@ -119,6 +128,26 @@ class _Attempts:
         if isinstance(result, Response):
             return result
         raise result
+
+    def open(self) -> Parts | None:
+        """As `send`, for an event stream."""
+        self._number += 1
+        call, options = self._call, self._options
+        headers = self._next_headers()
+        connect, read = options.timeouts
+        begin = time.monotonic()
+        raw, parts = self._http.open(call, headers, (connect, max(read, SILENCE_SECONDS)))
+        if _events.is_observed(options.on_response):
+            self._tell(raw, time.monotonic() - begin)
+        result = _responses.read_response(
+            raw, self._request_id, call.body, decimals=options.decimals
+        )
+        if not isinstance(result, Response):
+            raise result
+        if parts is not None and not raw.headers.get("Content-Type", "").startswith(CONTENT_TYPE):
+            parts.close()
+            return None
+        return parts
 
     def _tell(self, raw: RawResponse, seconds: float) -> None:
         call = self._call

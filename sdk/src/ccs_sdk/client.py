@@ -243,7 +243,8 @@ class ContextClient:
             name: Only this property; needs `session_id`.
             types: Only changes of these types, such as `property.set`.
             after: The `id` of a change; `start` for the beginning of the log, `now` for its end.
-            pause: How many seconds pass between two requests while nothing happens.
+            pause: How many seconds to wait before it connects again; and, where there are no event streams,
+                between two requests while nothing happens.
         """
         selection = _queries.changes(namespaces, session_id, name, types)
         return _changes.follow(

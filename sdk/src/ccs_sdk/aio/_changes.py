@@ -4,32 +4,74 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from ccs_sdk import _wire
+from ccs_sdk._event_stream import EventParser, StreamEvent
 from ccs_sdk._paths import filters
 from ccs_sdk.aio._concurrency import sleep
 from ccs_sdk.aio._ext import AsyncExtension
-from ccs_sdk.errors import ConnectionFailedError, ServerError, TimedOutError
+from ccs_sdk.aio._http import AsyncParts
+from ccs_sdk.errors import ConnectionFailedError, ServerError, StatusError, TimedOutError
 from ccs_sdk.models import Change
 
 PAGE_SIZE: Final = 1000
+
+POSITION: Final = "position"
+"""The event that tells how far the log was read."""
 
 
 async def follow(
     extension: AsyncExtension, selection: str, after: str, pause: float
 ) -> AsyncIterator[Change]:
-    """Iterates over what follows a position, without an end; `pause` is in seconds."""
+    """Iterates over what follows a position, without an end.
+
+    It reads an event stream, or pages where there is none: the service is away or has as many streams as it may, or
+    something on the way does not pass them on. `pause`, in seconds, is between two pages, and before another stream.
+    """
+    streams = True
     while True:
-        query = f"/changes?limit={PAGE_SIZE}{filters([('after', after)])}{selection}"
+        query = f"{filters([('after', after)])}{selection}"
+        parts = None
+        if streams:
+            parts, streams = await _open(extension, f"/changes?{query[1:]}")
         try:
-            page, reached = await extension.get(query, _wire.page_of_changes)
+            if parts is not None:
+                async for event in _events(parts):
+                    if event.type != POSITION:
+                        yield extension.event(event.data, _wire.change)
+                    after = event.id
+                page: list[Change] = []
+            else:
+                query = f"/changes?limit={PAGE_SIZE}{query}"
+                page, reached = await extension.get(query, _wire.page_of_changes)
+                for change in page:
+                    yield change
+                after = reached or after
         except (ConnectionFailedError, TimedOutError, ServerError):
             # The service, or the way to it, is away for longer than one call may take. The position is not.
-            await sleep(pause)
-            continue
-        for change in page:
-            yield change
-        after = reached or after
+            page = []
+        finally:
+            if parts is not None:
+                await parts.close()
         if not page:
             await sleep(pause)
+
+
+async def _open(extension: AsyncExtension, path: str) -> tuple[AsyncParts | None, bool]:
+    """Returns an event stream, if there is one now, and whether there may be one later."""
+    try:
+        parts = await extension.open(path)
+    except (ConnectionFailedError, ServerError):
+        return None, True
+    except (StatusError, TimedOutError):
+        # A page tells why, or does without.
+        return None, False
+    return parts, parts is not None
+
+
+async def _events(parts: AsyncParts) -> AsyncIterator[StreamEvent]:
+    parser = EventParser()
+    async for part in parts:
+        for event in parser.feed(part):
+            yield event
 
 
 async def position(extension: AsyncExtension) -> str:

@@ -10,9 +10,11 @@ from ccs_sdk import _bundles, _json
 from ccs_sdk._auth import Credential
 from ccs_sdk._call import Call
 from ccs_sdk._deadline import Deadline
+from ccs_sdk._event_stream import CONTENT_TYPE
 from ccs_sdk._json import JSON, Value
 from ccs_sdk._ops import Op
 from ccs_sdk._reading import Response, not_from_the_service, read
+from ccs_sdk.aio._http import AsyncParts
 from ccs_sdk.aio._transport import AsyncTransport
 from ccs_sdk.errors import StatusError
 
@@ -51,6 +53,16 @@ class AsyncExtension:
         """Sends a PATCH, which may be repeated, and returns its JSON, converted with `convert`."""
         call = Call("PATCH", self.path + path, self.credential, _json.encode(body))
         return read(await self._send(call), convert, decimals=self._decimals)
+
+    async def open(self, path: str) -> AsyncParts | None:
+        """Sends a GET for an event stream once, and returns what comes. None if the response is no such stream."""
+        return await self.transport.open(
+            Call("GET", self.path + path, self.credential, accept=CONTENT_TYPE)
+        )
+
+    def event(self, data: bytes, convert: Callable[[Value], T]) -> T:
+        """Returns the JSON of an event, converted with `convert`."""
+        return read(Response(HTTPStatus.OK, data, ""), convert, decimals=self._decimals)
 
     async def fetch(self, path: str) -> bytes:
         """Sends a GET and returns the body of the response as it is."""

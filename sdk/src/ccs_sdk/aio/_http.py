@@ -2,6 +2,7 @@
 
 import os
 import ssl
+from collections.abc import AsyncIterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn
@@ -75,8 +76,36 @@ class AsyncHTTP:
         # contains the request and its headers.
         raise failure
 
-    async def _send_once(
+    async def open(
         self, call: Call, headers: dict[str, str], timeouts: tuple[float, float]
+    ) -> "tuple[RawResponse, AsyncParts | None]":
+        """Sends a request once, and returns the head of its response and what comes then, as it comes.
+
+        It returns None in place of the latter if the response is complete. Otherwise, close it.
+
+        Raises:
+            ClientClosedError: The client was closed.
+            TransportError: There is no response.
+        """
+        if self._closed:
+            raise ClientClosedError("The client is closed; create another one.")
+        try:
+            response = await self._send_once(call, headers, timeouts, stream=True)
+            content = b"" if response.is_success else await response.aread()
+        except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
+            failure = _failure(error, headers[REQUEST_ID])
+        else:
+            raw = RawResponse(response.status_code, response.headers, content)
+            return raw, AsyncParts(response, headers[REQUEST_ID]) if response.is_success else None
+        raise failure
+
+    async def _send_once(
+        self,
+        call: Call,
+        headers: dict[str, str],
+        timeouts: tuple[float, float],
+        *,
+        stream: bool = False,
     ) -> httpx2.Response:
         http = self._http.get()
         if call.credential is not None:
@@ -89,7 +118,7 @@ class AsyncHTTP:
             content=call.body,
             timeout=httpx2.Timeout(read, connect=connect),
         )
-        return await http.send(request, auth=None, follow_redirects=False)
+        return await http.send(request, auth=None, follow_redirects=False, stream=stream)
 
     def _new_client(self) -> httpx2.AsyncClient:
         """Creates the client of this process, or returns the one that the caller provided."""
@@ -116,6 +145,28 @@ class AsyncHTTP:
                 for scheme, proxy in self._connecting.proxies.items()
             },
         )
+
+
+class AsyncParts:
+    """What comes of a response, as it comes."""
+
+    def __init__(self, response: httpx2.Response, request_id: str) -> None:
+        self._response = response
+        self._request_id = request_id
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in self._response.aiter_bytes():
+                yield part
+        except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
+            failure = _failure(error, self._request_id)
+        else:
+            return
+        raise failure
+
+    async def close(self) -> None:
+        """Ends the response."""
+        await self._response.aclose()
 
 
 def _tls(connecting: Connecting) -> ssl.SSLContext:

@@ -9,12 +9,13 @@ from uuid import uuid4
 from ccs_sdk import _events, _responses
 from ccs_sdk._call import REQUEST_ID, Call, RawResponse
 from ccs_sdk._deadline import Deadline
+from ccs_sdk._event_stream import CONTENT_TYPE, SILENCE_SECONDS
 from ccs_sdk._events import RequestEvent, ResponseEvent
 from ccs_sdk._options import Options
 from ccs_sdk._reading import Response
 from ccs_sdk._retry import RetryEvent, delay_before_next
 from ccs_sdk.aio._concurrency import sleep
-from ccs_sdk.aio._http import AsyncHTTP
+from ccs_sdk.aio._http import AsyncHTTP, AsyncParts
 from ccs_sdk.errors import CCSError
 
 T = TypeVar("T")
@@ -64,6 +65,14 @@ class AsyncTransport:
         if not call.repeatable:
             return await send()
         return await self.retry(call, send, deadline)
+
+    async def open(self, call: Call) -> AsyncParts | None:
+        """Sends a request for an event stream once, and returns what comes. None if the response is no such stream.
+
+        Raises:
+            CCSError: There is no response, or it is an error.
+        """
+        return await _AsyncAttempts(self._http, self.options, call, self.deadline()).open()
 
     def attempts(self, call: Call, deadline: Deadline) -> Callable[[], Awaitable[Response]]:
         """Returns a function that sends the request once. Each time, the request id is the same."""
@@ -118,6 +127,26 @@ class _AsyncAttempts:
         if isinstance(result, Response):
             return result
         raise result
+
+    async def open(self) -> AsyncParts | None:
+        """As `send`, for an event stream."""
+        self._number += 1
+        call, options = self._call, self._options
+        headers = self._next_headers()
+        connect, read = options.timeouts
+        begin = time.monotonic()
+        raw, parts = await self._http.open(call, headers, (connect, max(read, SILENCE_SECONDS)))
+        if _events.is_observed(options.on_response):
+            self._tell(raw, time.monotonic() - begin)
+        result = _responses.read_response(
+            raw, self._request_id, call.body, decimals=options.decimals
+        )
+        if not isinstance(result, Response):
+            raise result
+        if parts is not None and not raw.headers.get("Content-Type", "").startswith(CONTENT_TYPE):
+            await parts.close()
+            return None
+        return parts
 
     def _tell(self, raw: RawResponse, seconds: float) -> None:
         call = self._call
