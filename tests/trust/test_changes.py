@@ -39,6 +39,7 @@ from tests.trust.receivers import Hook
 from tests.trust.reliability import Topic
 
 SESSIONS, NAMES = ("s1", "s2"), ("a", "b", "c")
+EXPIRING = "SELECT 1 FROM property WHERE account = :account AND expires_at < 'infinity' LIMIT 1"
 STREAM_TYPES = ("property.set", "property.touched", "property.deleted", "property.expired")
 
 
@@ -329,8 +330,8 @@ class Drill:
                 pass
 
     def _await_the_end(self) -> None:
-        """Waits until what is brief has expired and was purged, and all that happened was read."""
-        wait_until(lambda: "brief" not in {ns for ns, _, _ in self.stored()}, seconds=60)
+        """Waits until all that expires has expired and was purged, and all that happened was read."""
+        wait_until(lambda: not self._rows(EXPIRING), seconds=60)
         wait_until(self._is_sequenced, seconds=60)
         count = len(self.positions())
         wait_until(lambda: len(self.pages.events) >= count, seconds=60)
