@@ -33,6 +33,8 @@ from tests.support.partitions import partition
 
 # These find the accounts that have something to do for.
 OF_ALL_ACCOUNTS = {
+    "job_find_due",
+    "purge_find_jobs",
     "read_change_heads",
     "sequencer_find_accounts",
     "sequencer_logs",

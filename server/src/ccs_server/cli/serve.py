@@ -140,6 +140,7 @@ def _run(
         from ccs_server.api.quota_metrics import QuotaMetrics  # noqa: PLC0415
         from ccs_server.app import check_tracing, create_service  # noqa: PLC0415
         from ccs_server.serving.deliveries import Deliveries  # noqa: PLC0415
+        from ccs_server.serving.jobs import Jobs  # noqa: PLC0415
         from ccs_server.serving.operations import create_operations_app, serving  # noqa: PLC0415
         from ccs_server.serving.upkeep import Upkeep  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
@@ -160,6 +161,7 @@ def _run(
             Counting(opened.database, ending, settings.quota_interval),
             Sequencer(opened.database, ending),
             Deliveries(opened.database, ending),
+            Jobs(opened.database, ending),
             greeter,
         ):
             workers.run()

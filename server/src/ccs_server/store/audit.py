@@ -1,4 +1,4 @@
-"""The audit log: who created, first used, rotated or revoked which credential, and who deleted which namespace.
+"""The audit log: who created, first used, rotated or revoked which credential, deleted which namespace, erased data.
 
 A line is inserted in the same transaction as the change that it records, so that neither can exist without the other.
 Lines contain public names only, never secrets or values. They are never updated, and the purge deletes them once they
@@ -32,7 +32,7 @@ _log = logging.getLogger("ccs.audit")
 
 
 class Action(StrEnum):
-    """What happened. The subject of a line is a key id, a user name, the name of a namespace or the id of a webhook."""
+    """What happened. The subject of a line is a key id, a user name, a namespace, or the id of a webhook or a job."""
 
     KEY_CREATED = "key.created"
     KEY_FIRST_USED = "key.first_used"
@@ -48,6 +48,8 @@ class Action(StrEnum):
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_DELETED = "webhook.deleted"
     WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 - no secret
+    JOB_CREATED = "job.created"
+    JOB_ENDED = "job.ended"
 
 
 class By(NamedTuple):

@@ -44,13 +44,15 @@ _SELECT = """, head AS MATERIALIZED (
         || '","ns":' || to_json(page.ns)
         || CASE WHEN page.type LIKE 'property.%' THEN
             ',"session":' || to_json(page.session_id) || ',"name":' || to_json(page.name) ELSE '' END
-        || CASE WHEN page.value IS NOT NULL THEN ',"value":' || page.value ELSE '' END
+        || CASE WHEN page.value IS NULL THEN '' WHEN page.type = 'erasure.done' THEN ',"counts":' || page.value
+            ELSE ',"value":' || page.value END
         || CASE WHEN page.etag IS NOT NULL THEN ',"etag":' || to_json('"' || page.etag || '"') ELSE '' END
         || CASE WHEN page.expires_at IS NULL THEN '' WHEN page.expires_at = 'infinity' THEN ',"expiresAt":null'
             ELSE ',"expiresAt":"'
                 || to_char(page.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"' END
         || CASE WHEN page.actor IS NULL THEN ''
             ELSE ',"by":' || to_json(regexp_replace(page.actor, '^key:', '')) END
+        || CASE WHEN page.erasure IS NULL THEN '' ELSE ',"erasure":' || to_json(page.erasure) END
     FROM head LEFT JOIN page ON page.before < $5::bigint
     ORDER BY page.pos {order}"""
 

@@ -19,7 +19,12 @@ DEFAULT_SHARDS = 32
 
 _LARGEST = "property"
 
-FUNCTIONS = ("ccs_merge(json,json)", "ccs_etag(json)", "ccs_has_expired(timestamptz)")
+FUNCTIONS = (
+    "ccs_merge(json,json)",
+    "ccs_etag(json)",
+    "ccs_has_expired(timestamptz)",
+    "ccs_has_string(json,text[])",
+)
 """Functions that a distributed database has on every node, and declares immutable.
 
 Citus accepts no others where a save changes a row (`store/tables.py`).

@@ -236,6 +236,35 @@ PURGE_CHANGES = Statement.of(
 
 CHANGES = Queue(FIND_CHANGES, PURGE_CHANGES)
 
+FIND_JOBS = Statement.of(
+    "purge_find_jobs",
+    """
+    SELECT account, ctid FROM job
+    WHERE purge_at <= now()
+    ORDER BY purge_at LIMIT $1::bigint
+    """,
+)
+
+PURGE_JOBS = Statement.of(
+    "purge_jobs",
+    """
+    WITH due AS MATERIALIZED (
+        SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
+            SELECT j.account, j.ctid AS place FROM job j
+            WHERE j.account = $1 AND j.ctid = listed.place AND j.purge_at <= now()
+            FOR UPDATE SKIP LOCKED
+        ) AS old
+    ), deleted AS (
+        DELETE FROM job j USING due
+        WHERE j.account = $1 AND j.ctid = due.place AND due.account = $1
+        RETURNING 1 AS one
+    )
+    SELECT count(*), count(*) FROM deleted
+    """,
+)
+
+JOBS = Queue(FIND_JOBS, PURGE_JOBS)
+
 FIND_ACCOUNTS = Statement.of(
     "purge_find_accounts", "SELECT DISTINCT account FROM deleted_namespace ORDER BY account"
 )
@@ -317,12 +346,13 @@ class Purged(NamedTuple):
     leases: int
     responses: int
     changes: int
+    jobs: int
 
 
 def purge(
     database: Database, *, batch: int = BATCH, wait: Callable[[float], bool] = _NEVER_STOPPED.wait
 ) -> Purged:
-    """Deletes expired properties, the data of deleted namespaces, and old audit lines, leases, responses and changes.
+    """Deletes expired properties, the data of deleted namespaces, and what is old: audit lines, leases and so on.
 
     Returns when nothing is left to delete, or when `wait` returns True.
 
@@ -343,6 +373,7 @@ def purge(
         leases=run.drain(LEASES),
         responses=run.drain(RESPONSES),
         changes=run.drain(CHANGES),
+        jobs=run.drain(JOBS),
     )
 
 

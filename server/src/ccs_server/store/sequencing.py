@@ -10,7 +10,7 @@ held the row only after the first one's transaction had ended; a snapshot that h
 its number is lower.
 """
 
-from ccs_server.store.connection import Statement
+from ccs_server.store.connection import LibpqConnection, Statement
 from ccs_server.store.database import Database
 
 BATCH = 2000
@@ -62,9 +62,9 @@ SEQUENCE = Statement.of(
         WHERE deleted.namespace_id IS NOT NULL OR t.namespace_id IN (SELECT id FROM alive)
     ), moved AS (
         INSERT INTO change (account, pos, ns, session_id, name, type, made_at, value, size, etag, expires_at, actor,
-            kept_until)
+            erasure, kept_until)
         SELECT $1, h.pos + p.place, p.ns, p.session_id, p.name, p.type, p.made_at, p.value, p.size, p.etag,
-            p.expires_at, p.actor, now() + p.keep_seconds * interval '1 second'
+            p.expires_at, p.actor, p.erasure, now() + p.keep_seconds * interval '1 second'
         FROM (SELECT pos FROM change_head WHERE account = $1) AS h, placed p
         RETURNING 1 AS one
     ), advanced AS (
@@ -98,3 +98,18 @@ def sequence(database: Database) -> int:
             taken = int(result.get_value(0, 0) or 0)
             total += taken
     return total
+
+
+def sequence_within(connection: LibpqConnection, account: str) -> int:
+    """Brings the committed events of an account into its log, and keeps the log from others until the transaction ends.
+
+    Returns the end of the log; 0 if the account has never logged changes.
+    """
+    params = (account.encode(),)
+    if not connection.execute(LOCK_HEAD, params).ntuples:
+        return 0
+    taken = BATCH
+    while taken >= BATCH:
+        result = connection.execute(SEQUENCE, (*params, b"%d" % BATCH))
+        taken = int(result.get_value(0, 0) or 0)
+    return int(connection.execute(LOCK_HEAD, params).get_value(0, 0) or 0)

@@ -6,6 +6,7 @@ Names use the C collation: they are ordered by code point, and an index comparis
 from sqlalchemy import (
     DDL,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Identity,
@@ -142,6 +143,9 @@ idempotent_response = Table(
     # json keeps the text, as in `property`.
     Column("body", JSON, nullable=False),
     Column("created_at", Moment, nullable=False, server_default=text("now()"), index=True),
+    # The properties that it tells of, so that an erasure finds them: [namespace, session id, name or null] of each
+    # operation. NULL if there are none.
+    Column("addresses", JSON(none_as_null=True)),
 )
 
 
@@ -166,6 +170,11 @@ def _event() -> tuple[Column[object], ...]:
     )
 
 
+def _erasure() -> Column[object]:
+    # The job that has erased the property; NULL for other events.
+    return Column("erasure", Name)
+
+
 # Events that are committed, or about to be, and have no place in the log yet. A queue: vacuum it by its rows, not by
 # its size.
 change_new = Table(
@@ -178,6 +187,7 @@ change_new = Table(
     *_event(),
     # How long the log keeps it.
     Column("keep_seconds", Integer, nullable=False),
+    _erasure(),
     postgresql_with={
         "autovacuum_vacuum_scale_factor": 0,
         "autovacuum_vacuum_threshold": 5000,
@@ -193,6 +203,7 @@ change = Table(
     Column("pos", BigInteger, primary_key=True, autoincrement=False),
     *_event(),
     Column("kept_until", Moment, nullable=False, index=True),
+    _erasure(),
 )
 
 Index(
@@ -266,6 +277,42 @@ webhook_secret = Table(
     Column("expires_at", Moment),
     comment="The newest secret of each webhook, and those before it that still sign.",
 )
+
+# A row is what is left of a job, and the proof of an erasure. When the job ends, all goes that could tell what it was
+# about: `request` and `position`.
+job = Table(
+    "job",
+    metadata,
+    Column("account", Name, primary_key=True),
+    Column("id", Name, primary_key=True),
+    Column("kind", Name, nullable=False),
+    Column("state", Name, nullable=False, server_default="queued"),
+    Column("reference", Text, nullable=False, server_default=""),
+    Column("actor", Name, nullable=False),
+    Column("is_dry_run", Boolean, nullable=False, server_default=text("false")),
+    # What to do, and how far it is done.
+    Column("request", JSON(none_as_null=True)),
+    Column("position", JSON(none_as_null=True)),
+    Column("examined", BigInteger, nullable=False, server_default=text("0")),
+    # An estimate.
+    Column("total", BigInteger, nullable=False, server_default=text("0")),
+    Column("sessions", BigInteger, nullable=False, server_default=text("0")),
+    Column("properties", BigInteger, nullable=False, server_default=text("0")),
+    Column("changes", BigInteger, nullable=False, server_default=text("0")),
+    _created_at(),
+    Column("started_at", Moment),
+    Column("finished_at", Moment),
+    # Which run has the job, and when another one may take it; NULL once it has ended.
+    Column("holder", Name),
+    Column("due_at", Moment, server_default=text("now()")),
+    # When the purge deletes the row; NULL until it has ended.
+    Column("purge_at", Moment),
+    postgresql_with=_UPDATED_OFTEN,
+)
+
+Index("ix_job_account_created_at_id", job.c.account, job.c.created_at, job.c.id)
+Index("ix_job_due_at", job.c.due_at, postgresql_where=job.c.due_at.is_not(None))
+Index("ix_job_purge_at", job.c.purge_at, postgresql_where=job.c.purge_at.is_not(None))
 
 api_key = Table(
     "api_key",
@@ -391,7 +438,30 @@ LANGUAGE sql STABLE AS $$SELECT left(encode(sha256(convert_to(value::text, 'UTF8
 """
 )
 
-for _function in (_MERGE, _HAS_EXPIRED, _ETAG):
+# Whether a string anywhere in a value, or the name of a member, is like one of the patterns of LIKE.
+_HAS_STRING: DDL = DDL(  # type: ignore[no-untyped-call]
+    """
+CREATE FUNCTION ccs_has_string(value json, patterns text[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN CASE json_typeof(value)
+        WHEN 'string' THEN value #>> '{}' LIKE ANY (patterns)
+        WHEN 'object' THEN EXISTS (
+            SELECT 1 FROM json_each(value) AS member
+            WHERE member.key LIKE ANY (patterns) OR ccs_has_string(member.value, patterns)
+        )
+        WHEN 'array' THEN EXISTS (
+            SELECT 1 FROM json_array_elements(value) AS element (value)
+            WHERE ccs_has_string(element.value, patterns)
+        )
+        ELSE false
+    END;
+END
+$$
+"""
+)
+
+for _function in (_MERGE, _HAS_EXPIRED, _ETAG, _HAS_STRING):
     event.listen(metadata, "after_create", _function)
 
 REFERENCE_TABLES = ("alembic_version", "api_key", "credential", "quota", "signing_key")

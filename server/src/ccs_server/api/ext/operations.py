@@ -19,6 +19,7 @@ from ccs_server.http.errors import error_members
 from ccs_server.http.responses import json_response
 from ccs_server.store.operations.base import Operation, Outcome
 from ccs_server.store.operations.idempotency import Answer, Once, Request
+from ccs_server.store.operations.leases import Lease, Release
 from ccs_server.store.operations.run import run_atomic, run_each
 
 _batch = Decoder(schemas.Batch)
@@ -79,7 +80,10 @@ class Operations(Resource):
 
 @idempotency.replaying
 def _run_atomic(operations: Sequence[Operation], request: Request | None) -> Response:
-    once = Once(request, _answer) if request else None
+    def answer_once(outcomes: Sequence[Outcome]) -> Answer:
+        return _answer(outcomes)._replace(addresses=_addresses(operations))
+
+    once = Once(request, answer_once) if request else None
     return json_response(
         _answer(run_atomic(database(), operations, _check_quota, once, actor())).body
     )
@@ -92,6 +96,16 @@ def _check_quota(operation: Operation) -> None:
 
 def _answer(outcomes: Sequence[Outcome]) -> Answer:
     return Answer(200, encode({"results": [_result(outcome) for outcome in outcomes]}))
+
+
+def _addresses(operations: Sequence[Operation]) -> bytes | None:
+    """What the results tell of. That of a lease tells nothing of what is stored."""
+    addresses = [
+        (each.document.namespace, each.document.session_id, getattr(each, "name", None))
+        for each in operations
+        if not isinstance(each, Lease | Release)
+    ]
+    return encode(addresses) if addresses else None
 
 
 def _result(outcome: Outcome) -> dict[str, object]:

@@ -47,16 +47,16 @@ _CHECK_NEW = Statement.of(
 )
 DIVISION_BY_ZERO = "22012"
 
-# $4 the hash of the request, $5 status, $6 the answer. A row that is there is older than a day.
+# $4 the hash of the request, $5 status, $6 the answer, $7 what it tells of. A row that is there is older than a day.
 _STORE = Statement.of(
     "idempotency_store",
     """
     INSERT INTO idempotent_response
-        (account, credential, key_hash, request_hash, status, body, created_at)
-    VALUES ($1, $2, $3::bytea, $4::bytea, $5::smallint, $6::json, now())
+        (account, credential, key_hash, request_hash, status, body, created_at, addresses)
+    VALUES ($1, $2, $3::bytea, $4::bytea, $5::smallint, $6::json, now(), $7::json)
     ON CONFLICT (account, credential, key_hash) DO UPDATE
     SET request_hash = excluded.request_hash, status = excluded.status, body = excluded.body,
-        created_at = excluded.created_at
+        created_at = excluded.created_at, addresses = excluded.addresses
     """,
 )
 
@@ -71,10 +71,17 @@ _FIND = Statement.of(
 
 
 class Answer(NamedTuple):
-    """A successful response: its status and its JSON body."""
+    """A successful response.
+
+    Attributes:
+        status: its status.
+        body: its body, as JSON.
+        addresses: the properties that it tells of, as JSON; see the column.
+    """
 
     status: int
     body: bytes
+    addresses: bytes | None = None
 
 
 class Replay(Exception):
@@ -124,6 +131,7 @@ def store(request: Request, answer: Answer) -> Step:
         _bytea(request.request_hash),
         b"%d" % answer.status,
         answer.body,
+        answer.addresses,
     )
 
 
@@ -156,6 +164,7 @@ def run_once(
             # Cast from text, so that it is stored as it is.
             "body": cast(literal(answer.body.decode(), Text), JSON),
             "created_at": func.now(),
+            "addresses": None,
         }
         upsert = insert(idempotent_response).values(row)
         keys = idempotent_response.primary_key.columns

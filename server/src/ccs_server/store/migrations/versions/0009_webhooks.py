@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 
 NAME = sa.Text(collation="C")
 MOMENT = sa.DateTime(timezone=True)

@@ -1,0 +1,1 @@
+"""Jobs: work on an account's data that takes longer than a request, and that any instance carries on."""
