@@ -39,6 +39,8 @@ ELSEWHERE = {
     "store/changes": "store/test_sequencing.py",
     "api/ext/find": "api/test_ext_find.py",
     "api/ext/find_schemas": "api/test_openapi.py",
+    "api/ext/job_schemas": "api/test_openapi.py",
+    "api/ext/jobs": "api/test_ext_jobs.py",
     "api/ext/queries": "api/test_ext_find.py",
     "api/ext/idempotency": "api/test_idempotency.py",
     "api/ext/operations": "api/test_operations.py",

@@ -23,6 +23,7 @@ class Place:
     name: str = "size"
     key_id: str = "a1B2c3D4e5F6"
     webhook_id: str = "a1B2c3D4e5F6"
+    job_id: str = "a1B2c3D4e5F6"
 
 
 @dataclass(frozen=True)

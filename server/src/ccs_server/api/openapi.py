@@ -72,7 +72,7 @@ _ERRORS = {
         "The key is unknown, the credential is of another account or lacks a right.",
         "Forbidden",
     ),
-    404: ("There is no such property, document or key.", "Not Found"),
+    404: ("There is no such property, document, key or job.", "Not Found"),
     409: (
         "The account has all the namespaces that it may have, or the stored value is of another type.",
         "Conflict",

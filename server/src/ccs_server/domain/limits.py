@@ -87,3 +87,15 @@ MAX_WEBHOOKS = 20
 
 SECRET_OVERLAP_SECONDS = 86_400
 """The time for which a webhook's old secret still signs by default, after it was rotated."""
+
+MAX_MATCHES = 10
+"""The maximum number of strings of each kind that an erasure looks for (extension, section 5)."""
+
+MAX_MATCH_LENGTH = 1000
+"""The maximum number of characters of such a string."""
+
+MAX_JOB_NAMESPACES = 100
+"""The maximum number of namespaces that an erasure may be limited to."""
+
+MAX_REFERENCE = 256
+"""The maximum number of characters of a job's reference."""

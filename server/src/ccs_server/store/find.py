@@ -9,10 +9,11 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from msgspec import json
+from psycopg.pq.abc import PGresult
 
 from ccs_server.domain.errors import TooLarge
 from ccs_server.domain.where import Where
-from ccs_server.store.connection import Statement
+from ccs_server.store.connection import Statement, Step
 from ccs_server.store.database import Database
 from ccs_server.store.sessions import PAGE_LIMIT
 
@@ -106,7 +107,7 @@ FIND = Statement.of(
             AND (looked.matched < $6::bigint OR $6::bigint = 0)
             AND starts_with(next.session_id, $4)
     ), last AS MATERIALIZED (
-        SELECT session_id, matched,
+        SELECT session_id, matched, sessions,
             sessions = $8::bigint OR read > $9::bigint OR matched = nullif($6::bigint, 0) AS is_cut
         FROM looked ORDER BY sessions DESC LIMIT 1
     ), page AS MATERIALIZED (
@@ -135,7 +136,7 @@ FIND = Statement.of(
             WHERE p.account = $1 AND p.namespace_id = page.namespace_id
                 AND p.session_id = page.session_id AND p.expires_at > now()
         ) AS session
-    ) END, (SELECT session_id FROM last WHERE is_cut), (SELECT matched FROM last)
+    ) END, (SELECT session_id FROM last WHERE is_cut), (SELECT matched FROM last), (SELECT sessions FROM last)
     """,
 )
 
@@ -165,11 +166,13 @@ class Page(NamedTuple):
         sessions: a JSON array of `{"sessionId","updatedAt","properties"}`.
         last: the last session that was looked at; None if all were.
         matched: how many of those that were looked at matched.
+        looked: how many were looked at.
     """
 
     sessions: bytes
     last: str | None
     matched: int
+    looked: int = 0
 
 
 def find_sessions(database: Database, search: Search, *, after: str = "", limit: int) -> Page:
@@ -182,8 +185,13 @@ def find_sessions(database: Database, search: Search, *, after: str = "", limit:
     """
     if search.where.conditions is None:
         return Page(b"[]", None, 0)
-    result = database.execute(
-        FIND,
+    statement, params = find_step(search, after=after, limit=limit, look=LOOK_LIMIT)
+    return page_of(database.execute(statement, *params))
+
+
+def find_step(search: Search, *, after: str, limit: int, look: int) -> Step:
+    """The step of `find_sessions`, which looks at no more than `look` sessions; `page_of` is about its result."""
+    return FIND, (
         search.account.encode(),
         search.namespace.encode(),
         after.encode(),
@@ -191,13 +199,22 @@ def find_sessions(database: Database, search: Search, *, after: str = "", limit:
         json.encode(search.where.conditions),
         b"%d" % limit,
         json.encode(search.fields),
-        b"%d" % LOOK_LIMIT,
+        b"%d" % look,
         b"%d" % READ_LIMIT,
         b"%d" % PAGE_LIMIT,
     )
-    sessions, last, matched = (result.get_value(0, column) for column in range(3))
+
+
+def page_of(result: PGresult) -> Page:
+    """The page that a step has found.
+
+    Raises:
+        TooLarge: its properties would exceed PAGE_LIMIT.
+    """
+    sessions, last, matched, looked = (result.get_value(0, column) for column in range(4))
     if sessions is None:
         raise TooLarge(
             f"The page is over {PAGE_LIMIT} characters; ask for a smaller limit or for fewer fields."
         )
-    return Page(sessions, last.decode() if last is not None else None, int(matched or 0))
+    after = last.decode() if last is not None else None
+    return Page(sessions, after, int(matched or 0), int(looked or 0))

@@ -3,6 +3,7 @@
 from ccs_server.api.ext import (  # noqa: F401 - they add their views
     changes,
     find,
+    jobs,
     keys,
     namespace_settings,
     operations,
@@ -13,6 +14,7 @@ from ccs_server.api.ext import (  # noqa: F401 - they add their views
 from ccs_server.api.ext.blueprint import (
     changes_blueprint,
     find_blueprint,
+    jobs_blueprint,
     keys_blueprint,
     operations_blueprint,
     settings_blueprint,
@@ -28,6 +30,7 @@ BLUEPRINTS = (
     changes_blueprint,
     webhooks_blueprint,
     transfer_blueprint,
+    jobs_blueprint,
     keys_blueprint,
 )
 

@@ -29,6 +29,9 @@ changes_blueprint = _blueprint(
     "ext changes", "What changes, as it changes, and what has changed.", check_credential_of_changes
 )
 webhooks_blueprint = _blueprint("ext webhooks", "Where changes are delivered as they happen.")
+jobs_blueprint = _blueprint(
+    "ext jobs", "Erasing what is stored of somebody, and deleting many sessions."
+)
 keys_blueprint = _blueprint(
     "ext keys and tokens", "Keys with fewer rights, and tokens for one session."
 )

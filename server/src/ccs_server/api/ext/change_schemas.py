@@ -21,6 +21,7 @@ TYPES = (
     "property.deleted",
     "property.expired",
     "namespace.deleted",
+    "erasure.done",
 )
 
 _CHANGES = (
@@ -92,8 +93,14 @@ _EVENT: dict[str, Any] = {
         "type": {"type": "string", "enum": list(TYPES)},
         "time": {"type": "string", "format": "date-time"},
         "ns": {"type": "string"},
-        "session": {"type": "string", "description": "Left out of `namespace.deleted`."},
-        "name": {"type": "string", "description": "Left out of `namespace.deleted`."},
+        "session": {
+            "type": "string",
+            "description": "Left out of `namespace.deleted` and `erasure.done`.",
+        },
+        "name": {
+            "type": "string",
+            "description": "Left out of `namespace.deleted` and `erasure.done`.",
+        },
         "value": {"description": "What was saved, if the namespace logs values."},
         "etag": {"type": "string", "description": "The entity tag of what was saved."},
         "expiresAt": {
@@ -105,6 +112,15 @@ _EVENT: dict[str, Any] = {
             "type": "string",
             "description": "The credential that made the change: the id of a key, or a user name. "
             "Left out if it was the service.",
+        },
+        "erasure": {
+            "type": "string",
+            "description": "The job that has erased the property. The event stays a day.",
+        },
+        "counts": {
+            "type": "object",
+            "description": "Of `erasure.done`: how many `sessions` and `properties` of the namespace were erased. "
+            "A reader that was told of fewer properties must list anew.",
         },
     },
     "required": ["id", "type", "time", "ns"],

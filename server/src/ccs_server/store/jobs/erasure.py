@@ -17,7 +17,7 @@ from ccs_server.store.connection import LibpqConnection, Statement
 from ccs_server.store.jobs import taking
 from ccs_server.store.jobs.estimating import estimate
 from ccs_server.store.jobs.matching import Match, patterns_of
-from ccs_server.store.jobs.run import Claim, Counts
+from ccs_server.store.jobs.run import Claim, Counts, number_in, text_in
 from ccs_server.store.jobs.taking import Namespace
 from ccs_server.store.operations.base import flag
 from ccs_server.store.sequencing import sequence_within
@@ -87,18 +87,6 @@ SCAN = Statement.of(
             AND (SELECT count(*) FROM batch) = (SELECT count(*) FROM examined),
         (SELECT coalesce(json_agg(json_build_array(session_id, is_session, hits) ORDER BY session_id), '[]')
             FROM found)
-    """,
-)
-
-# $1 account, $2 namespace id, $3 session id. Of a session: the number of properties, and of what the log has of it.
-COUNT_SESSION = Statement.of(
-    "job_count_session",
-    """
-    SELECT (SELECT count(*) FROM property p
-            WHERE p.account = $1 AND p.namespace_id = $2::bigint AND p.session_id = $3),
-        (SELECT count(*) FROM change c
-            WHERE c.account = $1 AND c.ns = (SELECT n.name FROM namespace n WHERE n.account = $1 AND n.id = $2::bigint)
-                AND c.session_id = $3 AND c.erasure IS NULL)
     """,
 )
 
@@ -383,9 +371,9 @@ class Erasure:
             self._patterns.texts,
         )
         scanned = self._claim.database.execute(SCAN, *params)
-        counts = Counts(examined=_number(scanned, 0))
+        counts = Counts(examined=number_in(scanned, 0))
         is_last = scanned.get_value(0, 3) == b"t"
-        session, name = (_text(scanned, column) for column in (1, 2))
+        session, name = (text_in(scanned, column) for column in (1, 2))
         for hit, is_session, properties in _hits.decode(scanned.get_value(0, 4) or b"[]"):
             is_whole = is_session or (self._request.takes_sessions and hit != DEFAULT_SESSION)
             if self._claim.is_dry_run:
@@ -409,10 +397,10 @@ class Erasure:
             counts.properties += properties
             return
         params = self._account, b"%d" % self._position.namespace, session_id.encode()
-        found = self._claim.database.execute(COUNT_SESSION, *params)
+        found = self._claim.database.execute(taking.COUNT_SESSION, *params)
         counts.sessions += 1
-        counts.properties += _number(found, 0)
-        counts.changes += _number(found, 1)
+        counts.properties += number_in(found, 0)
+        counts.changes += number_in(found, 1)
 
     def _erase_properties(self, session_id: str) -> None:
         """Erases the properties of a session that are hits."""
@@ -435,9 +423,9 @@ class Erasure:
                         patterns.texts,
                     ),
                 )
-                count = _number(erased, 0)
+                count = number_in(erased, 0)
                 self._tell(erased, properties=count)
-                self._save(connection, Counts(properties=count, changes=_number(erased, 2)))
+                self._save(connection, Counts(properties=count, changes=number_in(erased, 2)))
 
     def _take_session(self, session_id: str) -> None:
         """Erases a whole session, with its time to live, its lease and its history."""
@@ -449,7 +437,7 @@ class Erasure:
                 batch = b"%d" % taking.BATCH
                 by = self._claim.id.encode(), self._claim.actor.encode()
                 taken = connection.execute(taking.TAKE_PROPERTIES, (*place, batch, *by))
-                counts = Counts(properties=_number(taken, 0))
+                counts = Counts(properties=number_in(taken, 0))
                 if namespace.name is not None:
                     log = self._account, namespace.name.encode(), session_id.encode(), batch
                     counts.changes = (
@@ -485,8 +473,8 @@ class Erasure:
                     self._count(session_id, 0, counts, is_whole=True)
                 else:
                     self._take_session(session_id)
-            has_more = _number(scanned, 0) == EXAMINED_AT_ONCE
-            position.session = _text(scanned, 1)
+            has_more = number_in(scanned, 0) == EXAMINED_AT_ONCE
+            position.session = text_in(scanned, 1)
         if not has_more:
             position.stage, position.session = then, ""
         with self._claim.step() as connection:
@@ -510,11 +498,11 @@ class Erasure:
                 params.append(flag(self._request.takes_sessions))
             statement = COUNT_CHANGES if self._claim.is_dry_run else ERASE_CHANGES
             found = connection.execute(statement, params)
-            examined = _number(found, 0)
-            position.change = _number(found, 1)
+            examined = number_in(found, 0)
+            position.change = number_in(found, 1)
             if not examined or position.change == position.last_change:
                 position.stage = "responses"
-            self._save(connection, Counts(examined=examined, changes=_number(found, 2)))
+            self._save(connection, Counts(examined=examined, changes=number_in(found, 2)))
 
     def _strip_responses(self) -> bool:
         if self._claim.is_dry_run:
@@ -534,9 +522,9 @@ class Erasure:
                 self._claim.started_at.encode() if match.names or match.values else None,
             )
             found = connection.execute(STRIP_RESPONSES, params)
-            position.credential, position.key_hash = (_text(found, column) for column in (1, 2))
+            position.credential, position.key_hash = (text_in(found, column) for column in (1, 2))
             self._save(connection, Counts())
-        return _number(found, 0) < EXAMINED_AT_ONCE
+        return number_in(found, 0) < EXAMINED_AT_ONCE
 
     def _lock(self, connection: LibpqConnection, session_id: str) -> Namespace:
         """Keeps others from the session, and brings what was logged of it into the log, until the transaction ends."""
@@ -555,11 +543,3 @@ class Erasure:
 
     def _save(self, connection: LibpqConnection, counts: Counts, total: int | None = None) -> None:
         self._claim.save(connection, encode(self._position), counts, total)
-
-
-def _number(result: PGresult, column: int) -> int:
-    return int(result.get_value(0, column) or 0)
-
-
-def _text(result: PGresult, column: int) -> str:
-    return (result.get_value(0, column) or b"").decode()

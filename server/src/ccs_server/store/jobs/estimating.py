@@ -11,12 +11,26 @@ ESTIMATE_PROPERTIES = Statement.of(
 ESTIMATE_CHANGES = Statement.of(
     "job_estimate_changes", "EXPLAIN (FORMAT JSON) SELECT 1 AS one FROM change WHERE account = $1"
 )
+ESTIMATE_SESSIONS = Statement.of(
+    "job_estimate_sessions",
+    """EXPLAIN (FORMAT JSON) SELECT DISTINCT session_id FROM property
+    WHERE account = $1 AND namespace_id = (SELECT id FROM namespace WHERE account = $1 AND name = $2)
+    """,
+)
 
 
 def estimate(connection: LibpqConnection, account: str) -> int:
     """Returns about how many properties and changes an account has."""
-    plans = (
-        connection.execute(statement, (account.encode(),))
-        for statement in (ESTIMATE_PROPERTIES, ESTIMATE_CHANGES)
-    )
-    return sum(decode(plan.get_value(0, 0) or b"")[0]["Plan"]["Plan Rows"] for plan in plans)
+    statements = ESTIMATE_PROPERTIES, ESTIMATE_CHANGES
+    return sum(_rows(connection, statement, account.encode()) for statement in statements)
+
+
+def estimate_sessions(connection: LibpqConnection, account: str, namespace: str) -> int:
+    """Returns about how many sessions a namespace has."""
+    return _rows(connection, ESTIMATE_SESSIONS, account.encode(), namespace.encode())
+
+
+def _rows(connection: LibpqConnection, statement: Statement, *params: bytes) -> int:
+    plan = connection.execute(statement, params).get_value(0, 0)
+    rows: int = decode(plan or b"")[0]["Plan"]["Plan Rows"]
+    return rows

@@ -128,22 +128,27 @@ def create_job(
             raise LimitReached(
                 f"The account has {MAX_JOBS} jobs that have not ended; wait, or cancel one."
             )
-        row = {
-            "account": account,
-            "id": new_id(),
-            "kind": new.kind,
-            "reference": new.reference,
-            "actor": actor,
-            "is_dry_run": new.is_dry_run,
-            "request": cast(literal(new.request.decode(), Text), JSON),
-        }
-        made = _read(connection.execute(insert(job).values(row).returning(*_COLUMNS)).one())
-        details = {"kind": new.kind, "reference": new.reference, "dry_run": new.is_dry_run}
-        audit.record(connection, By(account, actor), Action.JOB_CREATED, [made.id], details)
-        return made
+        return insert_job(connection, account, actor, new)
 
     made = run_once(database, once, make)
     audit.log(By(account, actor), Action.JOB_CREATED, made.id)
+    return made
+
+
+def insert_job(connection: Connection, account: str, actor: str, new: NewJob) -> Job:
+    """Creates a job in a transaction, with its line in the audit."""
+    row = {
+        "account": account,
+        "id": new_id(),
+        "kind": new.kind,
+        "reference": new.reference,
+        "actor": actor,
+        "is_dry_run": new.is_dry_run,
+        "request": cast(literal(new.request.decode(), Text), JSON),
+    }
+    made = _read(connection.execute(insert(job).values(row).returning(*_COLUMNS)).one())
+    details = {"kind": new.kind, "reference": new.reference, "dry_run": new.is_dry_run}
+    audit.record(connection, By(account, actor), Action.JOB_CREATED, [made.id], details)
     return made
 
 

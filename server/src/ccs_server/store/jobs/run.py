@@ -196,3 +196,13 @@ def take_turn(
         rest = min(_REST * (monotonic() - began), _MOST_REST_SECONDS)
         if wait(rest) or monotonic() > end:
             return False
+
+
+def number_in(result: PGresult, column: int) -> int:
+    """The number in a column of the only row; 0 for NULL."""
+    return int(result.get_value(0, column) or 0)
+
+
+def text_in(result: PGresult, column: int) -> str:
+    """The text in a column of the only row; an empty one for NULL."""
+    return (result.get_value(0, column) or b"").decode()

@@ -8,10 +8,11 @@ from ccs_server.store.document import LOCK
 BATCH = 500
 """The number of rows that one statement deletes."""
 
-# $1 account, $2 the id of the namespace. Returns its name and whether it logs changes; no row if it was deleted.
 FIND_NAMESPACE = Statement.of(
-    "job_find_namespace",
-    "SELECT name, features & 1 = 1 FROM namespace WHERE account = $1 AND id = $2::bigint",
+    "job_find_namespace", "SELECT name FROM namespace WHERE account = $1 AND id = $2::bigint"
+)
+FIND_NAMESPACE_CALLED = Statement.of(
+    "job_find_namespace_called", "SELECT id FROM namespace WHERE account = $1 AND name = $2"
 )
 
 # The statements of jobs change what is of a namespace that may have been deleted, so they name it by its id. They say
@@ -74,6 +75,19 @@ TAKE_CHANGES = Statement.of(
 )
 
 
+# $1 account, $2 namespace id, $3 session id. Of a session: how many properties it has, and what the log has.
+COUNT_SESSION = Statement.of(
+    "job_count_session",
+    """
+    SELECT (SELECT count(*) FROM property p
+            WHERE p.account = $1 AND p.namespace_id = $2::bigint AND p.session_id = $3),
+        (SELECT count(*) FROM change c
+            WHERE c.account = $1 AND c.ns = (SELECT n.name FROM namespace n WHERE n.account = $1 AND n.id = $2::bigint)
+                AND c.session_id = $3 AND c.erasure IS NULL)
+    """,
+)
+
+
 class Namespace(NamedTuple):
     """A namespace by its id; `name` is None once it was deleted."""
 
@@ -87,10 +101,16 @@ class Namespace(NamedTuple):
 
 
 def find_namespace(connection: LibpqConnection, account: str, id_: int) -> Namespace:
-    """Returns the namespace of this id."""
+    """Returns the namespace of this id, without a name if it was deleted."""
     found = connection.execute(FIND_NAMESPACE, (account.encode(), b"%d" % id_))
     name = found.get_value(0, 0) if found.ntuples else None
     return Namespace(id_, name.decode() if name is not None else None)
+
+
+def find_namespace_called(connection: LibpqConnection, account: str, name: str) -> Namespace | None:
+    """Returns the namespace of this name; None if there is none."""
+    found = connection.execute(FIND_NAMESPACE_CALLED, (account.encode(), name.encode()))
+    return Namespace(int(found.get_value(0, 0) or 0), name) if found.ntuples else None
 
 
 def lock_session(

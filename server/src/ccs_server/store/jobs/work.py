@@ -7,6 +7,8 @@ from threading import Event
 
 from ccs_server.domain.errors import Unavailable
 from ccs_server.store.database import Database
+from ccs_server.store.faults import StoreFault
+from ccs_server.store.jobs.deletion import Deletion
 from ccs_server.store.jobs.erasure import Erasure
 from ccs_server.store.jobs.resource import end_job
 from ccs_server.store.jobs.run import Claim, Lost, Step, claim_next, take_turn
@@ -17,6 +19,7 @@ _NEVER_STOPPED = Event()
 
 _KINDS: dict[str, Callable[[Claim], Step]] = {
     "erase": lambda claim: Erasure(claim).step,
+    "delete": lambda claim: Deletion(claim).step,
 }
 
 
@@ -51,7 +54,8 @@ def _take_turn(claim: Claim, wait: Callable[[float], bool]) -> str | None:
     except Exception as error:  # noqa: BLE001 - a fault of ours must end the job, and not be tried forever
         # The message of an error may have a part of what is being erased.
         where = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("The job %s has failed: %s\n%s", claim.id, type(error).__name__, where)
+        code = error.sqlstate if isinstance(error, StoreFault) else ""
+        _log.error("The job %s has failed: %s %s\n%s", claim.id, type(error).__name__, code, where)
         state = "failed"
     else:
         if not is_done:
