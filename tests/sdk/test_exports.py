@@ -10,7 +10,7 @@ import ccs_sdk
 from ccs_sdk import errors, models
 
 PUBLIC_MODULES = {
-    *{"batches", "client", "documents", "errors", "handles", "keys", "leases", "models"},
+    *{"batches", "client", "documents", "errors", "handles", "jobs", "keys", "leases", "models"},
     *{"properties", "scopes", "webhooks"},
 }
 

@@ -8,6 +8,8 @@ import pytest
 import requests
 
 from ccs_sdk import ContextClient, DocumentClient
+from ccs_server.store.database import Database
+from tests.support.jobs import held_erasure
 from tests.support.service import Account, Server
 
 # The same operation with a second HTTP method; the SDK uses the first.
@@ -91,7 +93,7 @@ def _operations(server: Server) -> dict[str, tuple[str, re.Pattern[str]]]:
 
 
 @pytest.fixture
-def requests_sent(admins: Account, tmp_path: Path) -> set[tuple[str, str]]:
+def requests_sent(admins: Account, database: Database, tmp_path: Path) -> set[tuple[str, str]]:
     """The requests that are sent when each method of the SDK is called."""
     with Recording() as session:
         v1 = ContextClient(admins.server_url, admins.id, api_key=admins.key, http_session=session)
@@ -106,6 +108,9 @@ def requests_sent(admins: Account, tmp_path: Path) -> set[tuple[str, str]]:
             call(v1)
         v1.export(tmp_path / "account.ndjson")
         v1.import_from(tmp_path / "account.ndjson")
+        v1.erase(name="none", dry_run=True)
+        v1.jobs.get(held_erasure(database, admins.id, values=["x"]).id).cancel()
+        list(v1.jobs.list())
         for call_v2 in V2_CALLS:
             call_v2(v2)
         return session.requests_sent

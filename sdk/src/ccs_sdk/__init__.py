@@ -20,7 +20,7 @@ from ccs_sdk._names import DEFAULT_SESSION
 from ccs_sdk._pages import Pages
 from ccs_sdk._retry import OnRetry, RetryEvent, RetryPolicy
 from ccs_sdk._signatures import verify_webhook
-from ccs_sdk._states import LeaseGrant, LeaseHolder, Property
+from ccs_sdk._states import Job, JobProgress, LeaseGrant, LeaseHolder, Property
 from ccs_sdk._version import __version__
 from ccs_sdk.batches import Batch, BatchProperties, Result
 from ccs_sdk.client import ContextClient
@@ -36,6 +36,7 @@ from ccs_sdk.errors import (
     ConnectionFailedError,
     GoneError,
     InvalidArgumentError,
+    JobFailedError,
     KeyReusedError,
     LeasedError,
     LeaseLostError,
@@ -56,6 +57,7 @@ from ccs_sdk.errors import (
     WebhookVerificationError,
 )
 from ccs_sdk.handles import NamespaceHandle, SessionHandle
+from ccs_sdk.jobs import JobHandle, Jobs
 from ccs_sdk.keys import Keys
 from ccs_sdk.leases import Lease, OnLost, Turn
 from ccs_sdk.models import (
@@ -107,6 +109,11 @@ __all__ = [
     "Hit",
     "ImportResult",
     "InvalidArgumentError",
+    "Job",
+    "JobFailedError",
+    "JobHandle",
+    "JobProgress",
+    "Jobs",
     "KeyReusedError",
     "Keys",
     "Lease",

@@ -73,6 +73,11 @@ def check_properties(names: Names) -> list[str]:
     return [check_property(name) for name in _strings(names, "property names")]
 
 
+def check_texts(names: Names, what: str) -> list[str]:
+    """Returns the strings as a list, or raises InvalidArgumentError."""
+    return [check_text(name, what) for name in _strings(names, what)]
+
+
 def check_namespaces(names: Names) -> list[str]:
     """Returns the names as a list, or raises InvalidArgumentError."""
     return [check_text(name, "A namespace") for name in _strings(names, "namespaces")]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ccs_sdk._json import JSON, check_object
-from ccs_sdk._names import Names, check_properties, check_text
+from ccs_sdk._names import Names, check_properties, check_text, check_texts
 from ccs_sdk._paths import filters
 from ccs_sdk.errors import InvalidArgumentError
 
@@ -34,6 +34,33 @@ def changes(
         ("name", None if name is None else check_text(name, "A name")),
     ]
     return filters(given)
+
+
+def erasure(  # noqa: PLR0913 - every member is written out
+    session_id: Names | str | None,
+    name: Names | str | None,
+    value: Names | str | None,
+    *,
+    contains: bool,
+    scope: str,
+    namespaces: Names | str | None,
+) -> dict[str, JSON]:
+    """Returns what to erase, as the body of a request, or raises InvalidArgumentError."""
+    match: dict[str, JSON] = {
+        member: _texts(given, member)
+        for member, given in (("sessionId", session_id), ("name", name), ("value", value))
+        if given is not None
+    }
+    if not match:
+        raise InvalidArgumentError("Give what to erase: session_id, name or value.")
+    body: dict[str, JSON] = {"kind": "erase", "match": match, "contains": contains, "scope": scope}
+    if namespaces is not None:
+        body["ns"] = _texts(namespaces, "namespaces")
+    return body
+
+
+def _texts(given: Names | str, what: str) -> list[str]:
+    return [given] if isinstance(given, str) else check_texts(given, what)
 
 
 def _several(names: Names | str | None) -> Sequence[str]:

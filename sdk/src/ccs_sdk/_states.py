@@ -1,4 +1,4 @@
-"""What the service tells of a property and of a lease, in responses and in errors.
+"""What the service tells of a property, a lease and a job, in responses and in errors.
 
 The public names are exported by the package. They stand below `errors`, because errors contain them.
 """
@@ -52,3 +52,56 @@ class LeaseGrant:
 
     fence: int
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """What a job has done until now or, if it is a dry run, found.
+
+    Attributes:
+        examined: The properties and changes that were examined; of a deletion, the sessions.
+        total: About how many there are to examine.
+        sessions: Whole sessions.
+        properties: Properties.
+        changes: What the change log had.
+    """
+
+    examined: int
+    total: int
+    sessions: int
+    properties: int
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it was when the service told of it. What it looks for is never told.
+
+    Attributes:
+        id: Its id.
+        kind: `erase` or `delete`.
+        state: `queued`, `running`, `done`, `failed` or `canceled`.
+        reference: What its maker calls it; empty if it has no reference.
+        dry_run: Whether it only counts.
+        by: Who made it: the id of a key.
+        created_at: When it was made.
+        started_at: When it began: what was saved before is found. None if it is queued.
+        finished_at: When it ended; None if it has not.
+        progress: What it has done.
+    """
+
+    id: str
+    kind: str
+    state: str
+    reference: str
+    dry_run: bool
+    by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: JobProgress
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is done, has failed or was canceled."""
+        return self.finished_at is not None

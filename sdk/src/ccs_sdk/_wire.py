@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final, TypeGuard, TypeVar
 
 from ccs_sdk._json import Value
-from ccs_sdk._states import LeaseGrant, LeaseHolder, Property
+from ccs_sdk._states import Job, JobProgress, LeaseGrant, LeaseHolder, Property
 from ccs_sdk.models import (
     APIKey,
     Change,
@@ -202,7 +202,43 @@ def change(value: Value) -> Change:
         etag=optional(wire, "etag", text),
         expires_at=optional(wire, "expiresAt", _time),
         by=optional(wire, "by", text),
+        erasure=optional(wire, "erasure", text),
+        erased=optional(wire, "counts", _erased),
     )
+
+
+def _erased(value: Value) -> int:
+    return integer(properties(value)["properties"])
+
+
+def job(value: Value) -> Job:
+    """Converts a job."""
+    wire = properties(value)
+    progress = properties(wire["progress"])
+    return Job(
+        id=text(wire["id"]),
+        kind=text(wire["kind"]),
+        state=text(wire["state"]),
+        reference=text(wire["reference"]),
+        dry_run=wire["dryRun"] is True,
+        by=text(wire["by"]),
+        created_at=_time(wire["createdAt"]),
+        started_at=optional(wire, "startedAt", _time),
+        finished_at=optional(wire, "finishedAt", _time),
+        progress=JobProgress(
+            examined=integer(progress["examined"]),
+            total=integer(progress["total"]),
+            sessions=integer(progress["sessions"]),
+            properties=integer(progress["properties"]),
+            changes=integer(progress["changes"]),
+        ),
+    )
+
+
+def page_of_jobs(value: Value) -> tuple[list[Job], str | None]:
+    """Converts a page of jobs. The second part says where the next page begins."""
+    wire = properties(value)
+    return list_of(job)(wire["jobs"]), optional(wire, "next", text)
 
 
 def page_of_changes(value: Value) -> tuple[list[Change], str | None]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from datetime import timedelta
 from pathlib import Path
-from typing import Self, TypeVar, overload
+from typing import Literal, Self, TypeVar, overload
 
 import requests
 
@@ -35,6 +35,7 @@ from ccs_sdk._typed import as_type
 from ccs_sdk._v1 import Account
 from ccs_sdk.batches import Batch
 from ccs_sdk.handles import NamespaceHandle
+from ccs_sdk.jobs import JobHandle, Jobs
 from ccs_sdk.keys import Keys
 from ccs_sdk.models import Change, ImportResult, Namespace, SessionProperties, SessionTTL
 from ccs_sdk.properties import PropertiesHandle
@@ -257,6 +258,54 @@ class ContextClient:
         To copy what there is and then follow it, take the position before you read.
         """
         return _changes.position(self._account.extension)
+
+    def erase(  # noqa: PLR0913 - every member is written out
+        self,
+        *,
+        session_id: Names | str | None = None,
+        name: Names | str | None = None,
+        value: Names | str | None = None,
+        contains: bool = False,
+        scope: Literal["property", "session"] = "property",
+        namespaces: Names | str | None = None,
+        reference: str = "",
+        dry_run: bool = False,
+    ) -> JobHandle:
+        """Begins to erase what is stored of a person or a thing, and returns the job that does it.
+
+        ```python
+        job = client.erase(value=["+49301234567"], reference="T-17")
+        job.wait(progress=True)
+        ```
+
+        What is like any of the strings is erased, with what the change log and stored responses have of
+        it. Needs a key of the scope `admin`.
+
+        Args:
+            session_id: Ids of sessions, which go with all that they have.
+            name: Names of properties.
+            value: Strings anywhere in values, or names of members.
+            contains: Whether a part of an id, a name or a string is enough.
+            scope: What goes if a name or a value matches: the property, or its whole session.
+            namespaces: Only in these namespaces.
+            reference: What you call the job. It is kept, so it should name nobody.
+            dry_run: Whether only to count what would go.
+        """
+        return self.jobs.erase(
+            session_id=session_id,
+            name=name,
+            value=value,
+            contains=contains,
+            scope=scope,
+            namespaces=namespaces,
+            reference=reference,
+            dry_run=dry_run,
+        )
+
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs of the account, for a client whose key has the scope `admin`."""
+        return Jobs(self._account.extension)
 
     @property
     def keys(self) -> Keys:

@@ -6,6 +6,7 @@ CCSError
 ├── ClientClosedError (RuntimeError)      the client was closed before the call
 ├── UnexpectedValueError (ValueError)     a value is not of the type that the caller asked for
 ├── WebhookVerificationError (ValueError) a message of a webhook is not signed by its secret, or is old
+├── JobFailedError                        a job has failed, or was canceled; `job` tells how far it came
 ├── TransportError                        there is no usable response
 │   ├── ConnectionFailedError             refused, reset, cut off, TLS, name resolution
 │   ├── TimedOutError (TimeoutError)      nothing arrived within the timeout
@@ -34,7 +35,7 @@ CCSError
 
 from typing import Any
 
-from ccs_sdk._states import LeaseHolder, Property
+from ccs_sdk._states import Job, LeaseHolder, Property
 
 
 class CCSError(Exception):
@@ -88,6 +89,18 @@ class UnexpectedValueError(CCSError, ValueError):
 
 class WebhookVerificationError(CCSError, ValueError):
     """A message of a webhook was not sent by the service, or not now. Respond with 400, and do nothing."""
+
+
+class JobFailedError(CCSError):
+    """The job has failed, or was canceled.
+
+    Attributes:
+        job: The job.
+    """
+
+    def __init__(self, message: str, *, job: Job) -> None:
+        super().__init__(message)
+        self.job = job
 
 
 class TransportError(CCSError):

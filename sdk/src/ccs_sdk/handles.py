@@ -15,6 +15,7 @@ from ccs_sdk._pages import DEFAULT_PAGE_SIZE, Pages
 from ccs_sdk._retry import RetryPolicy
 from ccs_sdk._ttl import refuse_none, whole_seconds
 from ccs_sdk._v1 import Account
+from ccs_sdk.jobs import JobHandle, Jobs
 from ccs_sdk.leases import Lease, OnLost
 from ccs_sdk.models import (
     FOREVER,
@@ -244,6 +245,28 @@ class NamespaceHandle(_Handle, NamespaceTTLSyntax):
     def count(self, *, where: Mapping[str, JSON] | None = None, prefix: str = "") -> int:
         """Returns how many sessions `find` would find. It sends a request for each 10,000 sessions."""
         return _find.count(self._extension, self._namespace, _queries.query(where, prefix))
+
+    def delete_sessions(
+        self,
+        *,
+        where: Mapping[str, JSON] | None = None,
+        prefix: str = "",
+        reference: str = "",
+        dry_run: bool = False,
+    ) -> JobHandle:
+        """Begins to delete the sessions that `find` would find, and returns the job that does it.
+
+        A session that is not found any more when its turn comes stays. Needs a key of the scope `admin`.
+
+        Args:
+            where: Conditions; see `find`. They or a prefix are needed.
+            prefix: What the session ids begin with.
+            reference: What you call the job.
+            dry_run: Whether only to count what would go.
+        """
+        return Jobs(self._extension).delete_sessions(
+            self._namespace, where=where, prefix=prefix, reference=reference, dry_run=dry_run
+        )
 
     def get_settings(self) -> NamespaceSettings:
         """Returns what is switched on in the namespace, which must exist. Needs a key of the scope `admin`."""

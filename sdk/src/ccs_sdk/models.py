@@ -202,22 +202,25 @@ class NamespaceSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """A change of a property, or the deletion of a namespace.
+    """A change of a property, the deletion of a namespace, or the end of an erasure.
 
     Attributes:
         id: Its position, for `after`: what follows it has not been seen yet.
         type: `property.set`, `property.touched` (only its expiry), `property.deleted`,
-            `property.expired` or `namespace.deleted`.
+            `property.expired`, `namespace.deleted` or `erasure.done`.
         time: When it was made.
         namespace: The namespace.
         session_id: The session, `DEFAULT_SESSION` for the namespace's own properties; None if the
-            namespace was deleted.
-        name: The property; None if the namespace was deleted.
+            event is of the whole namespace.
+        name: The property; None if the event is of the whole namespace.
         has_value: Whether it tells the value: it was saved, and the namespace logs values.
         value: What was saved; None without a value.
         etag: The entity tag of what was saved, or None.
         expires_at: When the property expires from then on; None for never, and if it is gone.
         by: Who made it: the id of a key, or `user:` and a user name; None for the service itself.
+        erasure: The job that has erased the property. Such a change is told for a day only.
+        erased: Of `erasure.done`, how many properties of the namespace were erased; else None. Who was
+            told of fewer must list anew what there is.
     """
 
     id: str
@@ -231,6 +234,8 @@ class Change:
     etag: str | None
     expires_at: datetime | None
     by: str | None
+    erasure: str | None = None
+    erased: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ try:
     from ccs_sdk.aio.client import AsyncContextClient
     from ccs_sdk.aio.documents import AsyncDocumentClient
     from ccs_sdk.aio.handles import AsyncNamespaceHandle, AsyncSessionHandle
+    from ccs_sdk.aio.jobs import AsyncJobHandle, AsyncJobs
     from ccs_sdk.aio.keys import AsyncKeys
     from ccs_sdk.aio.leases import AsyncLease, AsyncOnLost, AsyncTurn
     from ccs_sdk.aio.properties import AsyncPropertiesHandle
@@ -37,6 +38,8 @@ __all__ = [
     "AsyncClientOptions",
     "AsyncContextClient",
     "AsyncDocumentClient",
+    "AsyncJobHandle",
+    "AsyncJobs",
     "AsyncKeys",
     "AsyncLease",
     "AsyncNamespaceHandle",

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from copy import copy
 from datetime import timedelta
 from pathlib import Path
-from typing import Self, TypeVar, overload
+from typing import Literal, Self, TypeVar, overload
 
 import httpx2
 
@@ -35,6 +35,7 @@ from ccs_sdk.aio._transport import AsyncTransport
 from ccs_sdk.aio._v1 import AsyncAccount
 from ccs_sdk.aio.batches import AsyncBatch
 from ccs_sdk.aio.handles import AsyncNamespaceHandle
+from ccs_sdk.aio.jobs import AsyncJobHandle, AsyncJobs
 from ccs_sdk.aio.keys import AsyncKeys
 from ccs_sdk.aio.properties import AsyncPropertiesHandle
 from ccs_sdk.aio.scopes import AsyncScopes
@@ -257,6 +258,54 @@ class AsyncContextClient:
         To copy what there is and then follow it, take the position before you read.
         """
         return await _changes.position(self._account.extension)
+
+    async def erase(  # noqa: PLR0913 - every member is written out
+        self,
+        *,
+        session_id: Names | str | None = None,
+        name: Names | str | None = None,
+        value: Names | str | None = None,
+        contains: bool = False,
+        scope: Literal["property", "session"] = "property",
+        namespaces: Names | str | None = None,
+        reference: str = "",
+        dry_run: bool = False,
+    ) -> AsyncJobHandle:
+        """Begins to erase what is stored of a person or a thing, and returns the job that does it.
+
+        ```python
+        job = await client.erase(value=["+49301234567"], reference="T-17")
+        await job.wait(progress=True)
+        ```
+
+        What is like any of the strings is erased, with what the change log and stored responses have of
+        it. Needs a key of the scope `admin`.
+
+        Args:
+            session_id: Ids of sessions, which go with all that they have.
+            name: Names of properties.
+            value: Strings anywhere in values, or names of members.
+            contains: Whether a part of an id, a name or a string is enough.
+            scope: What goes if a name or a value matches: the property, or its whole session.
+            namespaces: Only in these namespaces.
+            reference: What you call the job. It is kept, so it should name nobody.
+            dry_run: Whether only to count what would go.
+        """
+        return await self.jobs.erase(
+            session_id=session_id,
+            name=name,
+            value=value,
+            contains=contains,
+            scope=scope,
+            namespaces=namespaces,
+            reference=reference,
+            dry_run=dry_run,
+        )
+
+    @property
+    def jobs(self) -> AsyncJobs:
+        """The jobs of the account, for a client whose key has the scope `admin`."""
+        return AsyncJobs(self._account.extension)
 
     @property
     def keys(self) -> AsyncKeys:

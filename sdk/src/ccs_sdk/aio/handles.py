@@ -15,6 +15,7 @@ from ccs_sdk.aio import _changes, _find
 from ccs_sdk.aio._mapping import AsyncNamespaceTTLSyntax, AsyncSessionTTLSyntax
 from ccs_sdk.aio._pages import DEFAULT_PAGE_SIZE, AsyncPages
 from ccs_sdk.aio._v1 import AsyncAccount
+from ccs_sdk.aio.jobs import AsyncJobHandle, AsyncJobs
 from ccs_sdk.aio.leases import AsyncLease, AsyncOnLost
 from ccs_sdk.aio.properties import AsyncPropertiesHandle
 from ccs_sdk.models import (
@@ -244,6 +245,28 @@ class AsyncNamespaceHandle(_Handle, AsyncNamespaceTTLSyntax):
     async def count(self, *, where: Mapping[str, JSON] | None = None, prefix: str = "") -> int:
         """Returns how many sessions `find` would find. It sends a request for each 10,000 sessions."""
         return await _find.count(self._extension, self._namespace, _queries.query(where, prefix))
+
+    async def delete_sessions(
+        self,
+        *,
+        where: Mapping[str, JSON] | None = None,
+        prefix: str = "",
+        reference: str = "",
+        dry_run: bool = False,
+    ) -> AsyncJobHandle:
+        """Begins to delete the sessions that `find` would find, and returns the job that does it.
+
+        A session that is not found any more when its turn comes stays. Needs a key of the scope `admin`.
+
+        Args:
+            where: Conditions; see `find`. They or a prefix are needed.
+            prefix: What the session ids begin with.
+            reference: What you call the job.
+            dry_run: Whether only to count what would go.
+        """
+        return await AsyncJobs(self._extension).delete_sessions(
+            self._namespace, where=where, prefix=prefix, reference=reference, dry_run=dry_run
+        )
 
     async def get_settings(self) -> NamespaceSettings:
         """Returns what is switched on in the namespace, which must exist. Needs a key of the scope `admin`."""

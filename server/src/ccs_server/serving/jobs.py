@@ -5,7 +5,7 @@ from prometheus_client import Counter
 from ccs_server.serving.background import Background
 from ccs_server.serving.ending import Ending
 from ccs_server.store.database import Database
-from ccs_server.store.jobs.work import carry_on
+from ccs_server.store.jobs.work import KINDS, carry_on
 
 _TICK_SECONDS = 0.5
 
@@ -19,6 +19,9 @@ class Jobs(Background):
 
     def __init__(self, database: Database, ending: Ending) -> None:
         super().__init__("jobs", database, ending, tick=_TICK_SECONDS)
+        for kind in KINDS:
+            for state in ("done", "failed"):
+                _ended.labels(kind, state)
 
     def _work(self) -> None:
         for kind, state in carry_on(self._database, self._wait):

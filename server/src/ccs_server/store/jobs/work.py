@@ -17,7 +17,7 @@ _log = logging.getLogger("ccs.jobs")
 
 _NEVER_STOPPED = Event()
 
-_KINDS: dict[str, Callable[[Claim], Step]] = {
+KINDS: dict[str, Callable[[Claim], Step]] = {
     "erase": lambda claim: Erasure(claim).step,
     "delete": lambda claim: Deletion(claim).step,
 }
@@ -46,7 +46,7 @@ def carry_on(
 def _take_turn(claim: Claim, wait: Callable[[float], bool]) -> str | None:
     """Carries a job on for a turn; returns the state in which it has ended, if it has."""
     try:
-        is_done = take_turn(_KINDS[claim.kind](claim), wait)
+        is_done = take_turn(KINDS[claim.kind](claim), wait)
     except Lost:
         return None
     except Unavailable:
