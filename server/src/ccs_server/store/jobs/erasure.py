@@ -59,7 +59,8 @@ NEXT_NAMESPACE = Statement.of(
 
 # $1 account, $2 namespace id, $3 session id and $4 name after which to begin, $5 EXAMINED_AT_ONCE, $6 the maximum of
 # their characters, $7 to $10 what to look for. Returns the number of rows, the last one, whether it was the last of
-# all, and of each session with hits: its id, whether that is one, and how many properties are.
+# all, and of each session with hits: its id, whether that is one, how many properties are,
+# and how many there are.
 SCAN = Statement.of(
     "job_scan_properties",
     f"""
@@ -79,13 +80,14 @@ SCAN = Statement.of(
     ), last AS MATERIALIZED (
         SELECT session_id, name FROM examined ORDER BY session_id DESC, name DESC LIMIT 1
     ), found AS (
-        SELECT session_id, bool_or(is_session) AS is_session, count(*) FILTER (WHERE is_hit) AS hits
+        SELECT session_id, bool_or(is_session) AS is_session,
+            count(*) FILTER (WHERE is_hit) AS hits, count(*) AS properties
         FROM examined GROUP BY session_id HAVING bool_or(is_session OR is_hit)
     )
     SELECT (SELECT count(*) FROM examined), (SELECT session_id FROM last), (SELECT name FROM last),
         (SELECT count(*) FROM batch) < $5::bigint
             AND (SELECT count(*) FROM batch) = (SELECT count(*) FROM examined),
-        (SELECT coalesce(json_agg(json_build_array(session_id, is_session, hits) ORDER BY session_id), '[]')
+        (SELECT coalesce(json_agg(json_build_array(session_id, is_session, hits, properties) ORDER BY session_id), '[]')
             FROM found)
     """,
 )
@@ -171,7 +173,7 @@ _CHANGES = f"""
             ORDER BY c.pos LIMIT $4::bigint
         ) AS c
     ), examined AS MATERIALIZED (
-        SELECT b.pos, b.ns, b.session_id, b.erasure IS NULL
+        SELECT b.pos, b.ns, b.session_id, b.erasure IS NULL AS is_examined, b.erasure IS NULL
             AND ($6::json IS NULL OR b.ns = ANY (ARRAY(SELECT json_array_elements_text($6::json))))
             AND coalesce({_IS_SESSION.format(row="b", sessions="$7")}
                 OR {_IS_HIT.format(row="b", names="$8", values="$9", texts="$10")}
@@ -179,7 +181,8 @@ _CHANGES = f"""
         FROM batch b WHERE coalesce(b.before, 0) <= $5::bigint
     )"""
 
-# Returns the number of events that were examined, the last position, and the number of those that were erased.
+# Returns the number of events but those of erasures, the last position (NULL: there is none), and the number of those
+# that were erased.
 ERASE_CHANGES = Statement.of(
     "job_erase_changes",
     f"""{_CHANGES}, erased AS (
@@ -187,7 +190,8 @@ ERASE_CHANGES = Statement.of(
         WHERE c.account = $1 AND c.pos = ANY (ARRAY(SELECT pos FROM examined WHERE is_hit))
         RETURNING 1 AS one
     )
-    SELECT (SELECT count(*) FROM examined), (SELECT max(pos) FROM examined), (SELECT count(*) FROM erased)
+    SELECT (SELECT count(*) FROM examined WHERE is_examined), (SELECT max(pos) FROM examined),
+        (SELECT count(*) FROM erased)
     """,
 )
 
@@ -196,7 +200,7 @@ ERASE_CHANGES = Statement.of(
 COUNT_CHANGES = Statement.of(
     "job_count_changes",
     f"""{_CHANGES}
-    SELECT (SELECT count(*) FROM examined), (SELECT max(pos) FROM examined),
+    SELECT (SELECT count(*) FROM examined WHERE is_examined), (SELECT max(pos) FROM examined),
         (SELECT count(*) FROM examined e WHERE e.is_hit AND NOT EXISTS (
             SELECT 1 FROM property p
             WHERE p.account = $1 AND p.session_id = e.session_id AND p.namespace_id = (
@@ -307,7 +311,7 @@ class _Position(Struct, omit_defaults=True):
 
 _request = Decoder(EraseRequest)
 _position = Decoder(_Position)
-_hits = Decoder(list[tuple[str, bool, int]])
+_hits = Decoder(list[tuple[str, bool, int, int]])
 _sessions = Decoder(list[str])
 
 
@@ -374,16 +378,19 @@ class Erasure:
         counts = Counts(examined=number_in(scanned, 0))
         is_last = scanned.get_value(0, 3) == b"t"
         session, name = (text_in(scanned, column) for column in (1, 2))
-        for hit, is_session, properties in _hits.decode(scanned.get_value(0, 4) or b"[]"):
+        for hit, is_session, hits, properties in _hits.decode(scanned.get_value(0, 4) or b"[]"):
             is_whole = is_session or (self._request.takes_sessions and hit != DEFAULT_SESSION)
             if self._claim.is_dry_run:
                 if is_whole and hit == session:
                     name = _AFTER_ALL_NAMES
-                self._count(hit, properties, counts, is_whole=is_whole)
-            elif is_whole:
+                self._count(hit, hits, counts, is_whole=is_whole)
+                continue
+            if is_whole:
                 self._take_session(hit)
             else:
                 self._erase_properties(hit)
+            # What is erased counts as examined at once: after a kill, it would not be there to be counted.
+            counts.examined -= properties if is_whole else hits
         if is_last:
             position.stage = "ttls"
             session = name = ""
@@ -425,7 +432,7 @@ class Erasure:
                 )
                 count = number_in(erased, 0)
                 self._tell(erased, properties=count)
-                self._save(connection, Counts(properties=count, changes=number_in(erased, 2)))
+                self._save(connection, Counts(count, 0, count, number_in(erased, 2)))
 
     def _take_session(self, session_id: str) -> None:
         """Erases a whole session, with its time to live, its lease and its history."""
@@ -437,7 +444,8 @@ class Erasure:
                 batch = b"%d" % taking.BATCH
                 by = self._claim.id.encode(), self._claim.actor.encode()
                 taken = connection.execute(taking.TAKE_PROPERTIES, (*place, batch, *by))
-                counts = Counts(properties=number_in(taken, 0))
+                count = number_in(taken, 0)
+                counts = Counts(examined=count, properties=count)
                 if namespace.name is not None:
                     log = self._account, namespace.name.encode(), session_id.encode(), batch
                     counts.changes = (
@@ -498,11 +506,11 @@ class Erasure:
                 params.append(flag(self._request.takes_sessions))
             statement = COUNT_CHANGES if self._claim.is_dry_run else ERASE_CHANGES
             found = connection.execute(statement, params)
-            examined = number_in(found, 0)
             position.change = number_in(found, 1)
-            if not examined or position.change == position.last_change:
+            if position.change in {0, position.last_change}:
                 position.stage = "responses"
-            self._save(connection, Counts(examined=examined, changes=number_in(found, 2)))
+            counts = Counts(examined=number_in(found, 0), changes=number_in(found, 2))
+            self._save(connection, counts)
 
     def _strip_responses(self) -> bool:
         if self._claim.is_dry_run:
