@@ -96,6 +96,8 @@ ELSEWHERE = {
     "store/condition": "doctor/test_databases.py",
     "store/document": "store/test_deleting.py",
     "store/encryption": "store/test_signing_keys.py",
+    "store/jobs/indexing": "store/test_search_index.py",
+    "store/writers": "store/test_namespace_settings.py",
     "store/jobs/estimating": "store/jobs/test_erasure.py",
     "store/jobs/matching": "store/jobs/test_erasure.py",
     "store/jobs/taking": "store/jobs/test_erasure.py",

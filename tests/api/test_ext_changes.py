@@ -69,11 +69,12 @@ def test_settings_are_off_until_they_are_changed(server: Server, database: Datab
     with new_account(server, database, "admin") as account:
         assert_error(account.ext("GET", SETTINGS), 404)
         put(account, "a")
-        defaults = {"changes": "off", "keepChanges": 604_800}
+        none = {"index": [], "sortByUpdate": False, "indexState": "ready"}
+        defaults = {"changes": "off", "keepChanges": 604_800} | none
         assert account.ext("GET", SETTINGS).json() == defaults
         response = account.ext("PATCH", SETTINGS, json={"changes": "names", "keepChanges": 60.0})
         assert response.status_code == 200
-        assert response.json() == {"changes": "names", "keepChanges": 60}
+        assert response.json() == {"changes": "names", "keepChanges": 60} | none
         assert account.ext("PATCH", SETTINGS, json={}).json() == response.json()
         assert account.ext("GET", SETTINGS).json() == response.json()
         account.v1("DELETE", "/orders")
@@ -90,6 +91,10 @@ def test_settings_are_off_until_they_are_changed(server: Server, database: Datab
         {"keepChanges": MAX_KEEP_CHANGES_SECONDS + 1},
         {"keepChanges": "60"},
         {"change": "values"},
+        {"index": ["a"] * 9},
+        {"index": [""]},
+        {"index": "a"},
+        {"sortByUpdate": 1},
         [],
     ],
 )

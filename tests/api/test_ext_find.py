@@ -13,7 +13,8 @@ from ccs_server.store.credentials import KeyTerms, create_key
 from ccs_server.store.database import Database
 from tests.api.answers import TIMESTAMP, assert_error
 from tests.support.clock import Clock
-from tests.support.service import Account
+from tests.support.service import Account, Server, new_account
+from tests.support.waiting import wait_until
 
 JSON = {"Content-Type": "application/json"}
 
@@ -282,6 +283,32 @@ def test_sorting_by_update_is_not_turned_on(account: Account) -> None:
     response = post(account, {"sort": "-updatedAt"})
     assert_error(response, 400, field="sort")
     assert "not turned on" in response.json()["message"]
+
+
+def test_sessions_are_sorted_by_update_where_that_is_turned_on(
+    server: Server, database: Database
+) -> None:
+    with new_account(server, database, "admin") as account:
+        fill(account, CALLERS)
+        settings = "/namespaces/orders"
+        turned_on = {"index": ["status"], "sortByUpdate": True}
+        response = account.ext("PATCH", settings, json=turned_on)
+        assert response.json().items() >= turned_on.items()
+        # As soon as a job has filled the index.
+        wait_until(lambda: account.ext("GET", settings).json()["indexState"] == "ready")
+        fill(account, {"s2": {"score": 8}})
+        page = find(account, sort="-updatedAt", limit=3)
+        assert ids(page) == ["s2", "s4", "s3"]
+        last = find(account, sort="-updatedAt", after=page["next"], fields=["status"])
+        assert [each["properties"] for each in last["sessions"]] == [{"status": "open"}]
+        assert find(account, sort="-updatedAt", limit=0, count=True)["count"] == 4
+        assert ids(find(account, where={"status": "open"})) == ["s1", "s3"]
+        assert ids(find(account, where={"status": "open"}, sort="-updatedAt")) == ["s3", "s1"]
+        assert_error(post(account, {"after": page["next"]}), 400, field="after")
+        for position in ("x", "2021-99-01 00:00:00.000000\ns\nn", "-infinity\n/\nn"):
+            made_up = new_cursor(("find", account.id, "orders", "{}", "", "-updatedAt"), position)
+            response = post(account, {"sort": "-updatedAt", "after": made_up})
+            assert_error(response, 400, field="after")
 
 
 def test_unknown_parameters_are_refused(account: Account) -> None:

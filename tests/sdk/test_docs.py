@@ -22,7 +22,13 @@ PAGES = [
     *sorted((ROOT / "docs" / "sdk").glob("*.md")),
 ]
 
-FOR_ADMINS = {"erase-a-person.md", "follow-changes.md", "mirror-in-sqlite.md", "receive-webhooks.md"}
+FOR_ADMINS = {
+    "erase-a-person.md",
+    "find-open-conversations.md",
+    "follow-changes.md",
+    "mirror-in-sqlite.md",
+    "receive-webhooks.md",
+}
 """Pages that need a key of the scope `admin`."""
 
 _EXAMPLE = re.compile(r"^```python\n(.*?)^```(?:\n+^```text\n(.*?)^```)?", re.DOTALL | re.MULTILINE)

@@ -7,6 +7,7 @@ import pytest
 from ccs_sdk import BadRequestError, ContextClient, Hit
 from tests.sdk.faults import FaultProxy
 from tests.support.service import Account
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("both")
 
@@ -61,3 +62,22 @@ def test_the_service_refuses_operators_that_it_does_not_know(client: ContextClie
     hits = client.namespace("airline").find(where={"score": {"$between": [1, 2]}})
     with pytest.raises(BadRequestError):
         next(hits)
+
+
+def test_sessions_are_found_by_an_index_and_sorted_by_update(admins: Account) -> None:
+    with ContextClient(admins.server_url, admins.id, api_key=admins.key) as client:
+        airline = client.namespace("airline")
+        for session in ("s1", "s2", "s3"):
+            airline.session(session).update({"status": "open"})
+        changed = airline.configure(index=["status"], sort_by_update=True)
+        assert (changed.index, changed.sort_by_update) == (("status",), True)
+        wait_until(lambda: airline.get_settings().index_is_ready)
+        airline.session("s1").touch(ttl=99)
+        airline.session("s2").update({"n": 1})
+        hits = airline.find(where={"status": "open"}, sort="-updatedAt", page_size=1)
+        assert [hit.session_id for hit in hits] == ["s2", "s3", "s1"]
+        assert airline.count(where={"status": "open"}) == 3
+        off = airline.configure(index=[], sort_by_update=False)
+        assert (off.index, off.sort_by_update, off.index_is_ready) == ((), False, True)
+        with pytest.raises(BadRequestError):
+            list(airline.find(sort="-updatedAt"))

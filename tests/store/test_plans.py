@@ -33,6 +33,7 @@ RANGES = {
     "webhook": ["account", "id"],
     "webhook_secret": ["account", "webhook_id"],
     "job": ["account"],
+    "search_entry": ["account", "namespace_id"],
 }
 # Columns that identify a row by themselves.
 KEYS = {
@@ -133,6 +134,8 @@ def full_database(cluster: Cluster) -> Iterator[Database]:
         INSERT INTO change (account, pos, ns, session_id, name, type, made_at, kept_until)
             SELECT 'plan-' || n % 20, n, 'n' || n % 50, 's' || n % 500, 'p', 'property.set', now(), now()
             FROM generate_series(1, 20000) n;
+        INSERT INTO search_entry (account, namespace_id, session_id, name, key, listed_at, generation)
+            SELECT account, namespace_id, session_id, name, 'n1', now(), 1 FROM property WHERE account LIKE 'plan-%';
         INSERT INTO job (account, id, kind, actor, due_at, purge_at)
             SELECT 'plan-' || n % 20, n, 'erase', 'key', CASE WHEN n % 9 = 0 THEN now() + interval '1 day' END, now()
             FROM generate_series(1, 5000) n;

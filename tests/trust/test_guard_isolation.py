@@ -34,6 +34,7 @@ from ccs_server.store.tables import (
     lease,
     namespace,
     property_,
+    search_entry,
     session_ttl,
     webhook,
     webhook_secret,
@@ -242,6 +243,7 @@ def _all_of(actors: Actors) -> list[list[str]]:
                 webhook,
                 webhook_secret,
                 job,
+                search_entry,
             )
         ] + [_valid_keys(connection, actors.victim)]
 

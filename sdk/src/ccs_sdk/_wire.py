@@ -184,7 +184,14 @@ def page_of_count(value: Value) -> tuple[int, str | None]:
 def namespace_settings(value: Value) -> NamespaceSettings:
     """Converts the settings of a namespace."""
     wire = properties(value)
-    return NamespaceSettings(text(wire["changes"]), _seconds(wire["keepChanges"]))
+    return NamespaceSettings(
+        text(wire["changes"]),
+        _seconds(wire["keepChanges"]),
+        # A service that does not know these has neither.
+        tuple(list_of(text)(wire.get("index", []))),
+        wire.get("sortByUpdate") is True,
+        wire.get("indexState", "ready") == "ready",
+    )
 
 
 def change(value: Value) -> Change:

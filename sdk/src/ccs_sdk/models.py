@@ -1,5 +1,6 @@
 """Responses of the service, as frozen dataclasses. Datetimes are aware and in UTC."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -194,10 +195,16 @@ class NamespaceSettings:
     Attributes:
         changes: What the change log has of it: `off`, `names` or `values`.
         keep_changes: How long the log keeps a change.
+        index: The names by which `find` finds sessions with an index.
+        sort_by_update: Whether `find` sorts by the last save.
+        index_is_ready: Whether the index is filled. Until it is, `find` works without.
     """
 
     changes: str
     keep_changes: timedelta
+    index: Sequence[str] = ()
+    sort_by_update: bool = False
+    index_is_ready: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -88,6 +88,9 @@ MAX_WEBHOOKS = 20
 SECRET_OVERLAP_SECONDS = 86_400
 """The time for which a webhook's old secret still signs by default, after it was rotated."""
 
+MAX_INDEX_NAMES = 8
+"""The maximum number of names that a namespace indexes (extension, section 2)."""
+
 MAX_MATCHES = 10
 """The maximum number of strings of each kind that an erasure looks for (extension, section 5)."""
 

@@ -24,6 +24,7 @@ FUNCTIONS = (
     "ccs_etag(json)",
     "ccs_has_expired(timestamptz)",
     "ccs_has_string(json,text[])",
+    "ccs_search_key(json)",
 )
 """Functions that a distributed database has on every node, and declares immutable.
 

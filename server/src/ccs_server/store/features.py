@@ -21,6 +21,10 @@ class Feature(IntFlag):
     """Changes of its properties are logged."""
     VALUES = 2
     """The log has their values."""
+    INDEX = 4
+    """Sessions are found by an index of some names (`search_entry`)."""
+    UPDATES = 8
+    """Sessions are sorted by their last save, with an index too."""
 
 
 class KnownFeatures:

@@ -3,18 +3,24 @@
 A request looks at a limited number of sessions, one after the other, with a skip scan of the primary key. In each it
 reads only the properties that the conditions name. So its cost depends on how many sessions it looks at, but not on how
 many properties they have, nor on how many sessions follow.
+
+An index (`search_entry`) changes only which sessions are looked at. Each is then judged in the same way, so what is
+found is the same.
 """
 
-from collections.abc import Collection
-from typing import NamedTuple
+import re
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple, Self
 
-from msgspec import json
+from msgspec import Raw, json
 from psycopg.pq.abc import PGresult
 
-from ccs_server.domain.errors import TooLarge
-from ccs_server.domain.where import Where
+from ccs_server.domain.errors import Conflict, InvalidInput, TooLarge
+from ccs_server.domain.where import Condition, Where
 from ccs_server.store.connection import Statement, Step
 from ccs_server.store.database import Database
+from ccs_server.store.search_index import read_index
 from ccs_server.store.sessions import PAGE_LIMIT
 
 LOOK_LIMIT = 10_000
@@ -36,9 +42,7 @@ READ_LIMIT = 32_000_000
 # is cast only if that cannot fail: if it is short, or if `double()` succeeds, which is silent about those out of range.
 #
 # The sessions are NULL if their properties exceed $10 characters.
-FIND = Statement.of(
-    "find_sessions",
-    """
+_FIND = """
     WITH RECURSIVE condition AS MATERIALIZED (
         SELECT * FROM json_to_recordset($5) AS c (
             name text COLLATE "C", is_present boolean, strings text[], numbers double precision[], words text[],
@@ -46,17 +50,14 @@ FIND = Statement.of(
             number_from double precision, number_to double precision, number_not double precision
         )
     ), looked AS (
-        SELECT id AS namespace_id, $3::text COLLATE "C" AS session_id, false AS matches,
+        SELECT id AS namespace_id, $3::text COLLATE "C" AS session_id, /*first place*/false AS matches,
             0::bigint AS sessions, 0::bigint AS matched, 0::bigint AS read
-        FROM namespace WHERE account = $1 AND name = $2
+        FROM namespace WHERE account = $1 AND name = $2/*is ready*/
         UNION ALL
-        SELECT looked.namespace_id, next.session_id, judged.matches,
+        SELECT looked.namespace_id, next.session_id, /*next place*/judged.matches,
             looked.sessions + 1, looked.matched + judged.matches::integer, looked.read + judged.read
         FROM looked CROSS JOIN LATERAL (
-            SELECT p.session_id FROM property p
-            WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
-                AND p.session_id > looked.session_id AND p.session_id >= $4
-            ORDER BY p.session_id LIMIT 1
+/*next*/
         ) AS next LEFT JOIN LATERAL (
             SELECT tried.holds, tried.read
             FROM (
@@ -100,18 +101,18 @@ FIND = Statement.of(
                 SELECT 1 FROM property p
                 WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
                     AND p.session_id = next.session_id AND p.expires_at > now()
-            ) AS matches
+            )/*and*/ AS matches
             OFFSET 0
         ) AS judged
         WHERE looked.sessions < $8::bigint AND looked.read <= $9::bigint
             AND (looked.matched < $6::bigint OR $6::bigint = 0)
-            AND starts_with(next.session_id, $4)
+            /*until*/
     ), last AS MATERIALIZED (
-        SELECT session_id, matched, sessions,
+        SELECT session_id, /*place*/matched, sessions,
             sessions = $8::bigint OR read > $9::bigint OR matched = nullif($6::bigint, 0) AS is_cut
         FROM looked ORDER BY sessions DESC LIMIT 1
     ), page AS MATERIALIZED (
-        SELECT namespace_id, session_id FROM looked WHERE matches AND $6::bigint > 0
+        SELECT namespace_id, session_id, sessions FROM looked WHERE matches AND $6::bigint > 0
     ), field AS MATERIALIZED (
         SELECT json_array_elements_text($7::json) AS name WHERE json_typeof($7::json) = 'array'
     ), size AS MATERIALIZED (
@@ -127,7 +128,7 @@ FIND = Statement.of(
                 'sessionId', page.session_id, 'updatedAt', session.updated_at)
             ELSE json_build_object(
                 'sessionId', page.session_id, 'updatedAt', session.updated_at, 'properties', session.properties)
-            END ORDER BY page.session_id), '[]')
+            END ORDER BY page.sessions), '[]')
         FROM page CROSS JOIN LATERAL (
             SELECT to_char(max(p.updated_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS updated_at,
                 coalesce(json_object_agg(p.name, p.value) FILTER (
@@ -136,8 +137,74 @@ FIND = Statement.of(
             WHERE p.account = $1 AND p.namespace_id = page.namespace_id
                 AND p.session_id = page.session_id AND p.expires_at > now()
         ) AS session
-    ) END, (SELECT session_id FROM last WHERE is_cut), (SELECT matched FROM last), (SELECT sessions FROM last)
-    """,
+    ) END, (SELECT /*cursor*/ FROM last WHERE is_cut), (SELECT matched FROM last), (SELECT sessions FROM last)
+    """
+
+
+def _statement(name: str, **parts: str) -> Statement:
+    text = _FIND
+    for part, replacement in parts.items():
+        text = text.replace(f"/*{part.replace('_', ' ')}*/", replacement)
+    return Statement.of(name, re.sub(r"/\*[a-z ]+\*/", "", text))
+
+
+_BY_SESSION_ID = {"until": "AND starts_with(next.session_id, $4)", "cursor": "session_id"}
+
+FIND = _statement(
+    "find_sessions",
+    next="""
+            SELECT p.session_id FROM property p
+            WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
+                AND p.session_id > looked.session_id AND p.session_id >= $4
+            ORDER BY p.session_id LIMIT 1""",
+    **_BY_SESSION_ID,
+)
+
+# $11 the generation of the index: nothing is looked at (the third column is NULL) unless the namespace has it now.
+_IS_READY = """ AND (settings->>'generation')::integer = $11::integer
+            AND (settings->>'readyGeneration')::integer = $11::integer"""
+
+# Looks at the sessions in which the property $12 has one of the values $13, a JSON array, and at those in which it may
+# have had. They are judged as above.
+FIND_BY_KEY = _statement(
+    "find_sessions_by_key",
+    next="""
+            SELECT found.session_id FROM (
+                SELECT DISTINCT ccs_search_key(value) COLLATE "C" AS key FROM json_array_elements($13) AS value
+            ) AS wanted CROSS JOIN LATERAL (
+                SELECT e.session_id FROM search_entry e
+                WHERE e.account = $1 AND e.namespace_id = looked.namespace_id AND e.name = $12 AND e.key = wanted.key
+                    AND e.session_id > looked.session_id AND e.session_id >= $4
+                ORDER BY e.session_id LIMIT 1
+            ) AS found
+            ORDER BY found.session_id LIMIT 1""",
+    is_ready=_IS_READY,
+    **_BY_SESSION_ID,
+)
+
+# Looks at properties by their last save, the latest first, from before that of the session $3, the time $12 and the
+# name $13. One that is not the latest of its session, or was saved again, does not match.
+FIND_BY_UPDATE = _statement(
+    "find_sessions_by_update",
+    first_place="""$12::timestamptz AS listed_at, $13::text COLLATE "C" AS name, """,
+    next_place="next.listed_at, next.name, ",
+    next="""
+            SELECT e.session_id, e.listed_at, e.name FROM search_entry e
+            WHERE e.account = $1 AND e.namespace_id = looked.namespace_id
+                AND (e.listed_at, e.session_id, e.name) < (looked.listed_at, looked.session_id, looked.name)
+            ORDER BY e.listed_at DESC, e.session_id DESC, e.name DESC LIMIT 1""",
+    **{
+        "and": """ AND starts_with(next.session_id, $4) AND (
+                SELECT (coalesce(p.updated_at, '-infinity'), p.name) FROM property p
+                WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
+                    AND p.session_id = next.session_id AND p.expires_at > now()
+                ORDER BY coalesce(p.updated_at, '-infinity') DESC, p.name DESC LIMIT 1
+            ) = (next.listed_at, next.name)"""
+    },
+    place="listed_at, name, ",
+    cursor="""coalesce(nullif(to_char(listed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), ''), '-infinity')
+        || E'\\n' || session_id || E'\\n' || name""",
+    is_ready=_IS_READY,
 )
 
 
@@ -175,6 +242,35 @@ class Page(NamedTuple):
     looked: int = 0
 
 
+class Place(NamedTuple):
+    """A place in the order by update: what precedes it was saved later.
+
+    Attributes:
+        listed_at: when the last property was saved; `infinity` is before all, `-infinity` an unknown time.
+        session_id: its session.
+        name: its name.
+    """
+
+    listed_at: str = "infinity"
+    session_id: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return "\n".join(self)
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Returns the place of which this is the text.
+
+        Raises:
+            ValueError: it is that of none.
+        """
+        listed_at, session_id, name = text.split("\n")
+        if listed_at != "-infinity":
+            datetime.strptime(listed_at, "%Y-%m-%d %H:%M:%S.%f")  # noqa: DTZ007 - only checked
+        return cls(listed_at, session_id, name)
+
+
 def find_sessions(database: Database, search: Search, *, after: str = "", limit: int) -> Page:
     """Returns at most `limit` sessions that follow the session id `after`, in order.
 
@@ -186,7 +282,65 @@ def find_sessions(database: Database, search: Search, *, after: str = "", limit:
     if search.where.conditions is None:
         return Page(b"[]", None, 0)
     statement, params = find_step(search, after=after, limit=limit, look=LOOK_LIMIT)
+    if any(_values_of(condition) for condition in search.where.conditions):
+        index = read_index(database, search.account, search.namespace)
+        condition = _indexed(search.where.conditions, index.names)
+        if condition is not None:
+            more = b"%d" % index.generation, condition.name.encode(), _values_of(condition)
+            result = database.execute(FIND_BY_KEY, *params, *more)
+            if _is_valid(result):
+                return page_of(result)
     return page_of(database.execute(statement, *params))
+
+
+def find_by_update(database: Database, search: Search, *, after: Place, limit: int) -> Page:
+    """Returns at most `limit` sessions that follow a place, those saved last first; `last` is a place as text.
+
+    Raises:
+        InvalidInput: the namespace does not sort by update.
+        Conflict: its index is not ready.
+        TooLarge: the properties of the page would exceed PAGE_LIMIT.
+    """
+    index = read_index(database, search.account, search.namespace)
+    if not index.is_sorted:
+        raise InvalidInput(
+            "Sorting by '-updatedAt' is not turned on in this namespace; use 'sessionId'.", "sort"
+        )
+    if search.where.conditions is None:
+        return Page(b"[]", None, 0)
+    _, params = find_step(search, after=after.session_id, limit=limit, look=LOOK_LIMIT)
+    more = b"%d" % index.generation, after.listed_at.encode(), after.name.encode()
+    result = database.execute(FIND_BY_UPDATE, *params, *more)
+    if not (index.is_ready and _is_valid(result)):
+        raise Conflict(
+            "The index that sorts this namespace is being built; try again.", retry_after=1
+        )
+    return page_of(result)
+
+
+def _is_valid(result: PGresult) -> bool:
+    """Whether the namespace had the index when the statement began."""
+    return result.get_value(0, 2) is not None
+
+
+def _indexed(conditions: Sequence[Condition], names: Collection[str]) -> Condition | None:
+    """The first condition that the index helps with: one of equality, of an indexed name."""
+    for condition in conditions:
+        if condition.name in names and _values_of(condition):
+            return condition
+    return None
+
+
+def _values_of(condition: Condition) -> bytes | None:
+    """The values that the condition's property may equal, as a JSON array; None if there is no end of them."""
+    if condition.words is None:
+        return None
+    values = [
+        *(condition.strings or ()),
+        *(condition.numbers or ()),
+        *map(Raw, map(str.encode, condition.words)),
+    ]
+    return json.encode(values)
 
 
 def find_step(search: Search, *, after: str, limit: int, look: int) -> Step:

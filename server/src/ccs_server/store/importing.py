@@ -128,7 +128,22 @@ IMPORT_PROPERTIES = Statement.of(
         SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at,
             purge_at = least(property.purge_at, excluded.purge_at), updated_at = excluded.updated_at
         WHERE NOT $8::boolean OR ccs_has_expired(property.expires_at)
-        RETURNING namespace_id, session_id, name, value, size, expires_at
+        RETURNING namespace_id, session_id, name, value, size, expires_at, updated_at
+    ), entered AS (
+        INSERT INTO search_entry (account, namespace_id, session_id, name, key, listed_at, generation)
+        SELECT $1, n.id, saved.session_id, saved.name,
+            CASE WHEN (n.settings->'index')::jsonb ? saved.name THEN ccs_search_key(saved.value) END,
+            CASE WHEN n.features & 8 = 8 THEN coalesce(saved.updated_at, '-infinity') END,
+            (n.settings->>'generation')::integer
+        FROM saved CROSS JOIN LATERAL (
+            SELECT n.id, n.features, n.settings FROM namespace n
+            WHERE n.account = $1 AND n.id = saved.namespace_id AND n.features & 12 <> 0
+        ) AS n
+        WHERE n.features & 8 = 8 OR (n.settings->'index')::jsonb ? saved.name
+        ORDER BY saved.session_id, saved.name
+        ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
+        SET key = excluded.key, listed_at = excluded.listed_at, generation = excluded.generation
+        RETURNING 1 AS one
     ), logged AS (
         INSERT INTO change_new
             (account, namespace_id, ns, session_id, name, type, made_at, actor, keep_seconds, expires_at, value, size,

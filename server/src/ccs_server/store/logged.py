@@ -1,8 +1,11 @@
-"""The change log's part in statements that change properties: it is made of their text, in one place.
+"""What features of a namespace add to statements that change properties: it is made of their text, in one place.
 
 `logged` returns the form of a statement that also adds an event to `change_new` for each property that it has changed,
 if its namespace logs changes. The event is numbered while the statement holds the property's row, and the numbers of
 one property's events are therefore in the order of their commits. `sequencing` brings them into the log.
+
+It also keeps `search_entry` up to date if the namespace is indexed, while it holds the property's row for the same
+reason.
 
 The text of a statement follows these rules:
 
@@ -28,16 +31,34 @@ _RETURNING = re.compile(r"\n\s+RETURNING ")
 _PARAMETER = re.compile(r"\$(\d+)")
 
 _LOG = """log AS MATERIALIZED (
-        SELECT n.id, n.features, coalesce((n.settings->>'keepChanges')::integer, 604800) AS keep
+        SELECT n.id, n.features, n.settings, coalesce((n.settings->>'keepChanges')::integer, 604800) AS keep
         FROM namespace n
-        WHERE n.account = $1 AND n.name = $2 AND n.features & 1 = 1
+        WHERE n.account = $1 AND n.name = $2 AND n.features <> 0
     )"""
 
 _EVENTS = """
         INSERT INTO change_new
             (account, namespace_id, ns, session_id, name, actor, keep_seconds, made_at, type, expires_at, {columns})
         SELECT $1, log.id, $2, $3, {cte}.name, nullif(${by}::text, ''), log.keep, now(), {values}
-        FROM log, {cte}"""
+        FROM log, {cte} WHERE log.features & 1 = 1"""
+
+# In the order of the names, so that two saves cannot deadlock.
+_ENTRIES = """
+        INSERT INTO search_entry (account, namespace_id, session_id, name, key, listed_at, generation)
+        SELECT $1, log.id, $3, {cte}.name,
+            CASE WHEN (log.settings->'index')::jsonb ? {cte}.name THEN ccs_search_key({cte}.value) END,
+            CASE WHEN log.features & 8 = 8 THEN coalesce({cte}.updated_at, '-infinity') END,
+            (log.settings->>'generation')::integer
+        FROM log, {cte}
+        WHERE log.features & 8 = 8 OR (log.features & 4 = 4 AND (log.settings->'index')::jsonb ? {cte}.name)
+        ORDER BY {cte}.name
+        ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
+        SET key = excluded.key, listed_at = excluded.listed_at, generation = excluded.generation
+        RETURNING 1 AS one"""
+_NO_ENTRIES = """
+        DELETE FROM search_entry e USING log, {cte}
+        WHERE e.account = $1 AND e.namespace_id = log.id AND e.session_id = $3 AND e.name = {cte}.name
+            AND log.features & 12 <> 0"""
 
 _SET = (
     "value, size, etag",
@@ -123,16 +144,20 @@ def _returning(command: str) -> str:
     given = [item.strip() for items in returned for item in items.split(",")]
     names = {item.split()[-1].rpartition(".")[2] for item in given}
     row = "property" if command.lstrip().startswith("INSERT") else "p"
-    needed = ("name", "value", "size", "expires_at") if _saves(command) else ("name", "expires_at")
+    saved = ("name", "value", "size", "expires_at", "updated_at")
+    needed = saved if _saves(command) else ("name", "expires_at")
     given += [f"{row}.{column}" for column in needed if column not in names]
     return f"{command}\n        RETURNING {', '.join(given)}"
 
 
 def _events(cte: str, command: str, by: int) -> str:
-    """A CTE that adds the events of what the command of another one has changed."""
+    """CTEs that add the events, and the entries, of what the command of another one has changed."""
     if command.lstrip().startswith("DELETE"):
-        columns, values = _DELETED
+        (columns, values), entries = _DELETED, _NO_ENTRIES
+    elif _saves(command):
+        (columns, values), entries = _SET, _ENTRIES
     else:
-        columns, values = _SET if _saves(command) else _TOUCHED
+        (columns, values), entries = _TOUCHED, None
     events = _EVENTS.format(columns=columns, cte=cte, by=by, values=values.format(cte=cte))
-    return f", logged_{cte} AS ({events}\n    )"
+    text = f", logged_{cte} AS ({events}\n    )"
+    return f"{text}, entered_{cte} AS ({entries.format(cte=cte)}\n    )" if entries else text

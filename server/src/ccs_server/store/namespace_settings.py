@@ -1,18 +1,22 @@
 """The settings of a namespace: what is switched on in it."""
 
-from time import monotonic, sleep
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import decode, encode
 
 from ccs_server.domain.change_log import LoggedChanges
+from ccs_server.domain.credentials import new_id
 from ccs_server.domain.errors import BUSY, Unavailable
 from ccs_server.domain.limits import KEEP_CHANGES_SECONDS
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.features import Feature
+from ccs_server.store.jobs.indexing import IndexRequest
 from ccs_server.store.namespaces import ensure_namespace
+from ccs_server.store.operations.base import flag
+from ccs_server.store.writers import await_writers
 
 _FEATURES: dict[LoggedChanges, Feature] = {
     "off": Feature(0),
@@ -20,21 +24,26 @@ _FEATURES: dict[LoggedChanges, Feature] = {
     "values": Feature.CHANGES | Feature.VALUES,
 }
 
-_PAUSE_SECONDS = 0.01
-
 _ATTEMPTS = 10
 
 
-class NamespaceSettings(NamedTuple):
+@dataclass(frozen=True)
+class NamespaceSettings:
     """The settings of a namespace.
 
     Attributes:
         changes: what the change log has of it: `off`, `names` or `values`.
         keep_changes: the seconds for which the log keeps a change.
+        index: the names by which sessions are found with an index.
+        sort_by_update: whether sessions are sorted by their last save.
+        is_ready: whether the index is filled.
     """
 
     changes: LoggedChanges = "off"
     keep_changes: int = KEEP_CHANGES_SECONDS
+    index: Sequence[str] = ()
+    sort_by_update: bool = False
+    is_ready: bool = True
 
 
 class _Stored(Struct, omit_defaults=True):
@@ -42,6 +51,11 @@ class _Stored(Struct, omit_defaults=True):
 
     changes: LoggedChanges | UnsetType = UNSET
     keepChanges: int | UnsetType = UNSET  # noqa: N815 - as in the API
+    index: Sequence[str] = ()
+    sortByUpdate: bool = False  # noqa: N815
+    # Which change of the index this is, and of which one it has all properties (`search_index`).
+    generation: int = 0
+    readyGeneration: int = 0  # noqa: N815
 
 
 _READ = Statement.of(
@@ -53,8 +67,8 @@ _LOCK = Statement.of(
     "SELECT settings, features FROM namespace WHERE account = $1 AND name = $2 FOR UPDATE",
 )
 
-# $3 the settings, $4 the features, $5 whether changes are logged. The head of the log must be there before the first
-# event is.
+# $3 the settings, $4 the features, $5 whether changes are logged, $6 the id of a job that fills the index, or NULL, $7
+# its request, $8 actor. The head of the log must be there before the first event is.
 _CHANGE = Statement.of(
     "change_namespace_settings",
     """
@@ -62,19 +76,11 @@ _CHANGE = Statement.of(
         INSERT INTO change_head (account, epoch)
         SELECT $1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint WHERE $5::boolean
         ON CONFLICT DO NOTHING
+    ), filling AS (
+        INSERT INTO job (account, id, kind, actor, request)
+        SELECT $1, $6, 'index', $8, $7::json WHERE $6::text IS NOT NULL
     )
     UPDATE namespace SET settings = $3::json, features = $4::integer WHERE account = $1 AND name = $2
-    """,
-)
-
-# The transactions that change properties now. A statement takes this lock before its snapshot, so those that are not
-# among them see what was committed before. No transaction waits for this statement.
-_WRITERS = Statement.of(
-    "list_writers",
-    """
-    SELECT virtualtransaction FROM pg_locks
-    WHERE locktype = 'relation' AND relation = 'property'::regclass AND mode = 'RowExclusiveLock'
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     """,
 )
 
@@ -85,17 +91,21 @@ def read_settings(database: Database, account: str, namespace: str) -> Namespace
     return _settings(found.get_value(0, 0)) if found.ntuples else None
 
 
-def change_settings(
+def change_settings(  # noqa: PLR0913 - every setting
     database: Database,
     account: str,
     namespace: str,
     *,
     changes: LoggedChanges | None = None,
     keep_changes: int | None = None,
+    index: Sequence[str] | None = None,
+    sort_by_update: bool | None = None,
+    by: str = "",
 ) -> NamespaceSettings:
     """Changes the settings that are not None, and creates the namespace if it does not exist.
 
-    If this switches something on, every write that began before has ended when it returns.
+    If this switches a log on, every write that began before has ended when it returns. A new index is filled by a job,
+    which `by` is the creator of.
 
     Raises:
         LimitReached: the namespace is new, and the account has the maximum number of namespaces.
@@ -113,31 +123,18 @@ def change_settings(
             stored = _stored(found.get_value(0, 0))
             stored.changes = stored.changes if changes is None else changes
             stored.keepChanges = stored.keepChanges if keep_changes is None else keep_changes
+            filling = _change_index(stored, namespace, index=index, sort_by_update=sort_by_update)
             settings = _settings(encode(stored))
-            features = _FEATURES[settings.changes]
-            logs = b"t" if features else b"f"
-            connection.execute(_CHANGE, (*params, encode(stored), b"%d" % features, logs))
+            log = _FEATURES[settings.changes]
+            features = log | _index_features(stored)
+            job = (None, None) if filling is None else (new_id().encode(), encode(filling))
+            values = encode(stored), b"%d" % features, flag(bool(log)), *job, by.encode()
+            connection.execute(_CHANGE, (*params, *values))
         database.features.learn(account, namespace, has_any=bool(features))
-        if features & ~before:
-            _await_writers(database)
+        if log & ~before:
+            await_writers(database)
         return settings
     raise Unavailable(BUSY)
-
-
-def _await_writers(database: Database) -> None:
-    """Waits until every transaction that changes properties now has ended."""
-    deadline = monotonic() + 2 * database.settings.statement_timeout
-    running = _writers(database)
-    while running:
-        if monotonic() > deadline:
-            raise Unavailable(BUSY)
-        sleep(_PAUSE_SECONDS)
-        running &= _writers(database)
-
-
-def _writers(database: Database) -> set[bytes]:
-    found = database.execute(_WRITERS)
-    return {found.get_value(row, 0) or b"" for row in range(found.ntuples)}
 
 
 def _stored(column: bytes | None) -> _Stored:
@@ -150,4 +147,30 @@ def _settings(column: bytes | None) -> NamespaceSettings:
     return NamespaceSettings(
         default.changes if stored.changes is UNSET else stored.changes,
         default.keep_changes if stored.keepChanges is UNSET else stored.keepChanges,
+        stored.index,
+        stored.sortByUpdate,
+        stored.generation == stored.readyGeneration,
     )
+
+
+def _index_features(stored: _Stored) -> Feature:
+    index = Feature.INDEX if stored.index else Feature(0)
+    return index | Feature.UPDATES if stored.sortByUpdate else index
+
+
+def _change_index(
+    stored: _Stored, namespace: str, *, index: Sequence[str] | None, sort_by_update: bool | None
+) -> IndexRequest | None:
+    """Changes what is indexed, and returns what the job is to fill, if it has to."""
+    before = stored.index, stored.sortByUpdate
+    stored.index = stored.index if index is None else sorted(set(index))
+    stored.sortByUpdate = stored.sortByUpdate if sort_by_update is None else sort_by_update
+    is_asked = index is not None or sort_by_update is not None
+    is_ready = stored.generation == stored.readyGeneration
+    # One that is not ready may have no job any more.
+    if (stored.index, stored.sortByUpdate) == before and (is_ready or not is_asked):
+        return None
+    stored.generation += 1
+    if not _index_features(stored):
+        stored.readyGeneration = stored.generation
+    return IndexRequest(namespace, stored.generation)

@@ -89,6 +89,10 @@ PURGE_EXPIRED = Statement.of(
         DELETE FROM property p USING due
         WHERE p.account = $1 AND p.ctid = due.place AND due.account = $1
         RETURNING p.namespace_id, p.session_id, p.name
+    ), left_index AS (
+        DELETE FROM search_entry e USING deleted
+        WHERE e.account = $1 AND e.namespace_id = deleted.namespace_id AND e.session_id = deleted.session_id
+            AND e.name = deleted.name
     ), logged AS (
         INSERT INTO change_new
             (account, namespace_id, ns, session_id, name, type, made_at, keep_seconds)
@@ -313,6 +317,27 @@ DELETE_SESSION_TTLS = Statement.of(
     """,
 )
 
+DELETE_ENTRIES = Statement.of(
+    "purge_search_entries_of_deleted_namespaces",
+    """
+    WITH old AS MATERIALIZED (
+        SELECT r.* FROM deleted_namespace d CROSS JOIN LATERAL (
+            SELECT e.account, e.ctid AS place FROM search_entry e
+            WHERE e.account = $1 AND e.namespace_id = d.namespace_id
+            LIMIT $2::bigint
+            FOR UPDATE SKIP LOCKED
+        ) AS r
+        WHERE d.account = $1
+        LIMIT $2::bigint
+    ), deleted AS (
+        DELETE FROM search_entry e USING old
+        WHERE e.account = $1 AND e.ctid = old.place AND old.account = $1
+        RETURNING 1 AS one
+    )
+    SELECT count(*) FROM deleted
+    """,
+)
+
 # A save that found the namespace before it was deleted may commit a row later. No statement runs as long as this
 # interval. With scalar subqueries instead of EXISTS, the planner cannot choose to read all of the account.
 FORGET_NAMESPACES = Statement.of(
@@ -326,6 +351,8 @@ FORGET_NAMESPACES = Statement.of(
                 WHERE p.account = $1 AND p.namespace_id = d.namespace_id LIMIT 1) IS NULL
             AND (SELECT 1 FROM session_ttl s
                 WHERE s.account = $1 AND s.namespace_id = d.namespace_id LIMIT 1) IS NULL
+            AND (SELECT 1 FROM search_entry e
+                WHERE e.account = $1 AND e.namespace_id = d.namespace_id LIMIT 1) IS NULL
             LIMIT $2::bigint
             FOR UPDATE SKIP LOCKED
         )
@@ -341,6 +368,7 @@ class Purged(NamedTuple):
 
     properties: int
     session_ttls: int
+    search_entries: int
     namespaces: int
     audit_lines: int
     leases: int
@@ -368,6 +396,7 @@ def purge(
     return Purged(
         properties=run.drain(PROPERTIES) + run.empty(DELETE_PROPERTIES),
         session_ttls=run.empty(DELETE_SESSION_TTLS),
+        search_entries=run.empty(DELETE_ENTRIES),
         namespaces=run.empty(FORGET_NAMESPACES),
         audit_lines=run.drain(AUDIT_LINES, b"%d" % database.settings.audit_retention),
         leases=run.drain(LEASES),

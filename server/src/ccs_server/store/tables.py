@@ -114,6 +114,43 @@ Index(
     postgresql_where=property_.c.purge_at.is_not(None),
 )
 
+# What finds a property by its value or by its last save, where its namespace is indexed. An entry may be out of date or
+# of a property that is gone: who finds it looks at the property. But no property of an indexed namespace is without.
+search_entry = Table(
+    "search_entry",
+    metadata,
+    Column("account", Name, primary_key=True),
+    Column("namespace_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("session_id", Name, primary_key=True),
+    Column("name", Name, primary_key=True),
+    # `ccs_search_key` of the value; NULL if the name is not indexed, or if nothing equals the value.
+    Column("key", Name),
+    # The property's `updated_at`, or -infinity; NULL if sessions are not sorted by it.
+    Column("listed_at", Moment),
+    # Which change of the namespace's settings it is made by.
+    Column("generation", Integer, nullable=False),
+    postgresql_with=_UPDATED_OFTEN,
+)
+
+Index(
+    "ix_search_entry_key",
+    search_entry.c.account,
+    search_entry.c.namespace_id,
+    search_entry.c.name,
+    search_entry.c.key,
+    search_entry.c.session_id,
+    postgresql_where=search_entry.c.key.is_not(None),
+)
+Index(
+    "ix_search_entry_listed_at",
+    search_entry.c.account,
+    search_entry.c.namespace_id,
+    search_entry.c.listed_at,
+    search_entry.c.session_id,
+    search_entry.c.name,
+    postgresql_where=search_entry.c.listed_at.is_not(None),
+)
+
 # A row is kept for a day after its lease has expired. A new row's fence is taken from the clock, which is then past the
 # fence of the row that was purged, so no fence is granted twice.
 lease = Table(
@@ -461,7 +498,28 @@ $$
 """
 )
 
-for _function in (_MERGE, _HAS_EXPIRED, _ETAG, _HAS_STRING):
+# The same for values that are equal: the type's first letter and the first 200 characters of a string, a number as a
+# double, or a word. NULL for what equals nothing.
+_SEARCH_KEY: DDL = DDL(  # type: ignore[no-untyped-call]
+    """
+CREATE FUNCTION ccs_search_key(value json) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE json_typeof(value)
+        WHEN 'string' THEN 's' || left(value #>> '{}', 200)
+        WHEN 'number' THEN 'n' || (CASE
+            WHEN length(value #>> '{}') <= 300 AND value #>> '{}' !~ '[eE]'
+                THEN (value #>> '{}')::double precision
+            WHEN jsonb_path_exists(to_jsonb(value #>> '{}'), '$.double()', '{}', true)
+                THEN (value #>> '{}')::double precision
+        END + 0.0)::text
+        WHEN 'object' THEN NULL WHEN 'array' THEN NULL
+        ELSE 'w' || value::text
+    END
+$$
+"""
+)
+
+for _function in (_MERGE, _HAS_EXPIRED, _ETAG, _HAS_STRING, _SEARCH_KEY):
     event.listen(metadata, "after_create", _function)
 
 REFERENCE_TABLES = ("alembic_version", "api_key", "credential", "quota", "signing_key")

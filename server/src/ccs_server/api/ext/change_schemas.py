@@ -1,15 +1,18 @@
 """Bodies and responses of a namespace's settings and of the change log, and their documentation."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ccs_server.api import openapi as docs
+from ccs_server.api.types import PropertyName
 from ccs_server.domain.change_log import LoggedChanges
 from ccs_server.domain.cursors import MAX_CURSOR_LENGTH
 from ccs_server.domain.limits import (
     KEEP_CHANGES_SECONDS,
     MAX_CHANGE_FILTERS,
+    MAX_INDEX_NAMES,
     MAX_KEEP_CHANGES_SECONDS,
     MAX_PER_PAGE,
     PER_PAGE,
@@ -28,6 +31,13 @@ _CHANGES = (
     "What the change log has of the namespace: nothing, what was changed, or the new values too."
 )
 _KEEP = "For how many seconds the log keeps a change; for changes from then on."
+
+_INDEX = "The properties by which `find` finds sessions with an index, where they equal a value."
+_SORT = "Whether `find` sorts by `-updatedAt`."
+_Index = Annotated[
+    list[PropertyName],
+    Meta(description=_INDEX, extra_json_schema={"maxItems": MAX_INDEX_NAMES}),
+]
 
 
 class SettingsBody(Struct, forbid_unknown_fields=True):
@@ -52,6 +62,8 @@ class SettingsBody(Struct, forbid_unknown_fields=True):
         ]
         | UnsetType
     ) = UNSET
+    index: _Index | UnsetType = UNSET
+    sortByUpdate: Annotated[bool, Meta(description=_SORT)] | UnsetType = UNSET
 
 
 class SettingsResponse(Struct):
@@ -59,9 +71,21 @@ class SettingsResponse(Struct):
 
     changes: Annotated[LoggedChanges, Meta(description=_CHANGES)]
     keepChanges: Annotated[int, Meta(description=_KEEP)]
+    index: Annotated[Sequence[str], Meta(description=_INDEX)]
+    sortByUpdate: Annotated[bool, Meta(description=_SORT)]
+    indexState: Annotated[
+        Literal["building", "ready"],
+        Meta(description="Whether a job is still filling the index; `find` works meanwhile."),
+    ]
 
 
-_SETTINGS = {"changes": "values", "keepChanges": KEEP_CHANGES_SECONDS}
+_SETTINGS = {
+    "changes": "values",
+    "keepChanges": KEEP_CHANGES_SECONDS,
+    "index": ["status"],
+    "sortByUpdate": True,
+    "indexState": "building",
+}
 
 
 def read_settings_docs() -> dict[str, Any]:
@@ -77,7 +101,11 @@ def change_settings_docs() -> dict[str, Any]:
     """The documentation of changing settings."""
     return {
         "operationId": "changeNamespaceSettings",
-        "requestBody": docs.body(SettingsBody, changes={"changes": "values"}),
+        "requestBody": docs.body(
+            SettingsBody,
+            changes={"changes": "values"},
+            index={"index": ["status"], "sortByUpdate": True},
+        ),
         "responses": docs.response("All settings.", SettingsResponse, settings=_SETTINGS)
         | docs.errors(400, 401, 403, 409, 413, 415),
     }

@@ -16,6 +16,7 @@ from ccs_server.domain.limits import MAX_PER_PAGE
 from ccs_server.domain.names import (
     check_namespace,
     check_properties,
+    check_property,
     check_session,
     check_session_prefix,
 )
@@ -23,7 +24,7 @@ from ccs_server.domain.where import read_where
 from ccs_server.http.blueprint import Resource
 from ccs_server.http.body import read_json
 from ccs_server.http.responses import json_response
-from ccs_server.store.find import Search, find_sessions
+from ccs_server.store.find import Place, Search, find_by_update, find_sessions
 
 _find = Decoder(schemas.FindBody)
 
@@ -47,12 +48,14 @@ class Find(Resource):
         search = _search(account, namespace, given)
         query = ("find", account, namespace, search.where.text, search.prefix, given.sort)
         after = "" if given.after is UNSET else position_of(given.after, query)
-        if after:
-            check_session(after, "after")
+        place = _place(after, given.sort)
         if not given.limit and not given.count:
             # Nothing was looked at, so the next page begins where this one does.
             return _page(schemas.FindResponse(Raw(b"[]"), next=new_cursor(query, after)))
-        found = find_sessions(reads(), search, after=after, limit=int(given.limit))
+        if isinstance(place, str):
+            found = find_sessions(reads(), search, after=place, limit=int(given.limit))
+        else:
+            found = find_by_update(reads(), search, after=place, limit=int(given.limit))
         return _page(
             schemas.FindResponse(
                 Raw(found.sessions),
@@ -62,18 +65,28 @@ class Find(Resource):
         )
 
 
+def _place(position: str, sort: str) -> str | Place:
+    """Where to begin: after a session id, or at a place in the order by update."""
+    if sort == schemas.BY_SESSION_ID:
+        return check_session(position, "after") if position else ""
+    try:
+        place = Place.read(position) if position else Place()
+    except ValueError:
+        raise InvalidInput("after must be the next of an earlier response.", "after") from None
+    if position:
+        check_session(place.session_id, "after")
+        check_property(place.name, "after")
+    return place
+
+
 def _search(account: str, namespace: str, given: schemas.FindBody) -> Search:
     """Returns what to find.
 
     Raises:
         InvalidInput: a member of the body breaks a rule.
     """
-    if given.sort == schemas.BY_UPDATE:
-        raise InvalidInput(
-            "Sorting by '-updatedAt' is not turned on in this namespace; use 'sessionId'.", "sort"
-        )
-    if given.sort != schemas.BY_SESSION_ID:
-        raise InvalidInput("There is no such order; sort by 'sessionId'.", "sort")
+    if given.sort not in {schemas.BY_SESSION_ID, schemas.BY_UPDATE}:
+        raise InvalidInput("There is no such order; sort by 'sessionId' or '-updatedAt'.", "sort")
     if not 0 <= given.limit <= MAX_PER_PAGE or given.limit != int(given.limit):
         raise InvalidInput(f"limit must be a whole number from 0 to {MAX_PER_PAGE}.", "limit")
     if given.count and given.limit:

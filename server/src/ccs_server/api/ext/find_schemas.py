@@ -89,8 +89,8 @@ class FindBody(Struct, forbid_unknown_fields=True):
     sort: Annotated[
         str,
         Meta(
-            description="The order; `-updatedAt` is not turned on.",
-            extra_json_schema={"enum": [BY_SESSION_ID]},
+            description="The order. `-updatedAt`, the last saved first, needs the setting `sortByUpdate`.",
+            extra_json_schema={"enum": [BY_SESSION_ID, BY_UPDATE]},
         ),
     ] = BY_SESSION_ID
     # 100.0 is a whole number too.
@@ -116,7 +116,7 @@ class FindResponse(Struct, omit_defaults=True):
     sessions: Annotated[
         Raw,
         Meta(
-            description="The sessions, ordered by sessionId.",
+            description="The sessions, in the order asked for.",
             extra_json_schema={
                 "type": "array",
                 "items": {
@@ -163,5 +163,5 @@ def find_docs() -> dict[str, Any]:
             sessions={"sessions": [session | {"properties": {"myProperty1": "myValue1"}}]},
             count={"sessions": [], "count": 1},
         )
-        | docs.errors(400, 401, 403, 413, 415),
+        | docs.errors(400, 401, 403, 409, 413, 415),
     }

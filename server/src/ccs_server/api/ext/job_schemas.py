@@ -17,7 +17,7 @@ from ccs_server.domain.limits import (
 )
 from ccs_server.domain.where import MAX_NAMES
 
-JobKind = Literal["erase", "delete"]
+JobKind = Literal["erase", "delete", "index"]
 JobState = Literal["queued", "running", "done", "failed", "canceled"]
 
 

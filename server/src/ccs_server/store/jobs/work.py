@@ -10,6 +10,7 @@ from ccs_server.store.database import Database
 from ccs_server.store.faults import StoreFault
 from ccs_server.store.jobs.deletion import Deletion
 from ccs_server.store.jobs.erasure import Erasure
+from ccs_server.store.jobs.indexing import Indexing
 from ccs_server.store.jobs.resource import end_job
 from ccs_server.store.jobs.run import Claim, Lost, Step, claim_next, take_turn
 
@@ -20,6 +21,7 @@ _NEVER_STOPPED = Event()
 KINDS: dict[str, Callable[[Claim], Step]] = {
     "erase": lambda claim: Erasure(claim).step,
     "delete": lambda claim: Deletion(claim).step,
+    "index": lambda claim: Indexing(claim).step,
 }
 
 
