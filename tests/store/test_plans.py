@@ -64,6 +64,11 @@ IN_STEPS = {
     ("job_scan_leases", "lease"): "(session_id > ",
     ("job_strip_responses", "idempotent_response"): "ROW(credential, key_hash) > ",
 }
+# Statements that must use one index of several that begin alike.
+INDEXES = {
+    "find_sessions_by_key": "ix_search_entry_key",
+    "find_sessions_by_update": "ix_search_entry_listed_at",
+}
 # A queue of rows to purge, which is read from its beginning, one batch at a time.
 QUEUE = "deleted_namespace"
 # Statements that find the accounts that have something to do for.
@@ -192,6 +197,8 @@ def test_a_statement_searches_an_index_by_its_leading_columns(
             continue
         entered = node.get("Index Cond", "")
         index = node["Index Name"]
+        if table == "search_entry":
+            assert index == INDEXES.get(name, "pk_search_entry")
         if index in QUEUES:
             assert QUEUES[index] in entered
         elif index in KEYS:

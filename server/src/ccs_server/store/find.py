@@ -49,7 +49,7 @@ _FIND = """
             string_from text COLLATE "C", string_below text COLLATE "C", string_not text COLLATE "C",
             number_from double precision, number_to double precision, number_not double precision
         )
-    ), looked AS (
+    ), /*more*/looked AS (
         SELECT id AS namespace_id, $3::text COLLATE "C" AS session_id, /*first place*/false AS matches,
             0::bigint AS sessions, 0::bigint AS matched, 0::bigint AS read
         FROM namespace WHERE account = $1 AND name = $2/*is ready*/
@@ -168,10 +168,11 @@ _IS_READY = """ AND (settings->>'generation')::integer = $11::integer
 # have had. They are judged as above.
 FIND_BY_KEY = _statement(
     "find_sessions_by_key",
+    more="""wanted AS MATERIALIZED (
+        SELECT DISTINCT ccs_search_key(value) COLLATE "C" AS key FROM json_array_elements($13) AS value
+    ), """,
     next="""
-            SELECT found.session_id FROM (
-                SELECT DISTINCT ccs_search_key(value) COLLATE "C" AS key FROM json_array_elements($13) AS value
-            ) AS wanted CROSS JOIN LATERAL (
+            SELECT found.session_id FROM wanted CROSS JOIN LATERAL (
                 SELECT e.session_id FROM search_entry e
                 WHERE e.account = $1 AND e.namespace_id = looked.namespace_id AND e.name = $12 AND e.key = wanted.key
                     AND e.session_id > looked.session_id AND e.session_id >= $4
@@ -191,6 +192,7 @@ FIND_BY_UPDATE = _statement(
     next="""
             SELECT e.session_id, e.listed_at, e.name FROM search_entry e
             WHERE e.account = $1 AND e.namespace_id = looked.namespace_id
+                AND e.listed_at IS NOT NULL
                 AND (e.listed_at, e.session_id, e.name) < (looked.listed_at, looked.session_id, looked.name)
             ORDER BY e.listed_at DESC, e.session_id DESC, e.name DESC LIMIT 1""",
     **{

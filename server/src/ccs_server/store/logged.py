@@ -56,9 +56,9 @@ _ENTRIES = """
         SET key = excluded.key, listed_at = excluded.listed_at, generation = excluded.generation
         RETURNING 1 AS one"""
 _NO_ENTRIES = """
-        DELETE FROM search_entry e USING log, {cte}
-        WHERE e.account = $1 AND e.namespace_id = log.id AND e.session_id = $3 AND e.name = {cte}.name
-            AND log.features & 12 <> 0"""
+        DELETE FROM search_entry e USING log
+        WHERE e.account = $1 AND e.namespace_id = log.id AND e.session_id = $3
+            AND e.name = ANY (ARRAY(SELECT {cte}.name FROM {cte})) AND log.features & 12 <> 0"""
 
 _SET = (
     "value, size, etag",

@@ -62,15 +62,15 @@ CLEAN = Statement.of(
         SELECT n.id FROM namespace n
         WHERE n.account = $1 AND n.name = $2 AND (n.settings->>'generation')::integer = $6::integer
     ), batch AS MATERIALIZED (
-        SELECT e.session_id, e.name, e.generation FROM search_entry e
+        SELECT e.session_id, e.name FROM search_entry e
         WHERE e.account = $1 AND e.namespace_id = (SELECT id FROM target) AND (e.session_id, e.name) > ($3, $4)
         ORDER BY e.session_id, e.name LIMIT $5::bigint
-    ), cleaned AS (
-        DELETE FROM search_entry e USING batch b
-        WHERE e.account = $1 AND e.namespace_id = (SELECT id FROM target) AND e.session_id = b.session_id
-            AND e.name = b.name AND b.generation < $6::integer AND e.generation < $6::integer
     ), last AS MATERIALIZED (
         SELECT session_id, name FROM batch ORDER BY session_id DESC, name DESC LIMIT 1
+    ), cleaned AS (
+        DELETE FROM search_entry e
+        WHERE e.account = $1 AND e.namespace_id = (SELECT id FROM target) AND (e.session_id, e.name) > ($3, $4)
+            AND (e.session_id, e.name) <= (SELECT session_id, name FROM last) AND e.generation < $6::integer
     )
     SELECT CASE WHEN EXISTS (SELECT 1 FROM target) THEN (SELECT count(*) FROM batch) END,
         (SELECT session_id FROM last), (SELECT name FROM last)

@@ -112,8 +112,9 @@ ERASE_PROPERTIES = Statement.of(
         ))
         RETURNING p.name, p.expires_at, ccs_etag(p.value) AS etag
     ), left_index AS (
-        DELETE FROM search_entry e USING deleted
-        WHERE e.account = $1 AND e.namespace_id = $2::bigint AND e.session_id = $3 AND e.name = deleted.name
+        DELETE FROM search_entry e
+        WHERE e.account = $1 AND e.namespace_id = $2::bigint AND e.session_id = $3
+            AND e.name = ANY (ARRAY(SELECT deleted.name FROM deleted))
     ), logged AS (
         INSERT INTO change_new
             (account, namespace_id, ns, session_id, name, type, made_at, actor, keep_seconds, erasure)
