@@ -355,18 +355,12 @@ def agree_with_itself(case: Case, account: Account) -> None:
         case.body = LINES
     if not isinstance(case.body, dict):
         return
-    if case.path.endswith("/find"):
-        # The namespace does not sort by update.
-        case.body = {name: value for name, value in case.body.items() if name != "sort"}
-        case.body = continuing_nothing(case.body)
+    if case.path.endswith(("/find", "/jobs")):
+        case.body = continuing_nothing(of_a_job(case.body))
     if case.path.endswith("/ops"):
         make_unambiguous(case)
     if "/webhooks" in case.path:
         case.body = of_a_webhook(case.body)
-    if case.body.get("kind") == "delete":
-        # A schema does not say that it needs `where` or `sessionPrefix`, nor that operators must be possible.
-        case.body = {name: value for name, value in case.body.items() if name != "where"}
-        case.body["sessionPrefix"] = case.body.get("sessionPrefix") or "s"
     if case.body.get("scope") == "admin":
         # A schema does not say that this one takes no namespaces.
         case.body.pop("ns", None)
@@ -443,7 +437,18 @@ def of_a_webhook(body: dict[str, Any]) -> dict[str, Any]:
     return given | {"url": "https://bot.example/"} if "url" in given else given
 
 
+def of_a_job(body: dict[str, Any]) -> dict[str, Any]:
+    """Applies rules that a schema cannot express: a deletion needs a filter, and its operators must be possible."""
+    if body.get("kind") != "delete":
+        return body
+    given = {name: value for name, value in body.items() if name != "where"}
+    return given | {"sessionPrefix": body.get("sessionPrefix") or "s"}
+
+
 def continuing_nothing(body: dict[str, Any]) -> dict[str, Any]:
-    """Applies rules that a schema cannot express: only a response has cursors, and a count needs a limit of 0."""
-    first = {name: value for name, value in body.items() if name != "after"}
+    """Applies rules that a schema cannot express: only a response has cursors, a count needs a limit of 0.
+
+    The namespace does not sort by update.
+    """
+    first = {name: value for name, value in body.items() if name not in {"after", "sort"}}
     return first | {"limit": 0} if body.get("count") else first
