@@ -115,11 +115,13 @@ def test_migrate_purge_and_rotate_report_their_results(env: dict[str, str]) -> N
     assert output("purge", env=env).keys() == {
         "properties",
         "session_ttls",
+        "search_entries",
         "namespaces",
         "audit_lines",
         "leases",
         "responses",
         "changes",
+        "jobs",
     }
     assert output("signing-keys", "rotate", env=env).keys() == {"key_id"}
 

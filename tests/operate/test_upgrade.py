@@ -60,7 +60,7 @@ def is_ready(url: str) -> bool:
 def await_ready(server: Server) -> None:
     """Runs the page's command that waits for an instance."""
     (commands,) = blocks(
-        PAGES / "upgrade.md", "### Without a lost request", {"http://127.0.0.1:8000": server.url}
+        PAGES / "upgrade.md", "## Without a lost request", {"http://127.0.0.1:8000": server.url}
     )
     restart, wait = commands.splitlines()
     assert restart == "systemctl restart ccs"

@@ -45,6 +45,9 @@ FILL = """
         VALUES ('a', 2, 'n1', 's1', 'p1', 'property.deleted', now(), now());
     INSERT INTO change_new (account, namespace_id, ns, session_id, name, type, made_at, keep_seconds)
         VALUES ('a', 1, 'n1', 's1', 'p1', 'property.deleted', now(), 60);
+    INSERT INTO search_entry (account, namespace_id, session_id, name, key, listed_at, generation)
+        SELECT 'a', id, 's1', 'p1', 's:x', now(), 1 FROM namespace;
+    INSERT INTO job (account, id, kind, actor, request) VALUES ('a', 'j', 'erase', 'key:k', '{"match": {}}');
     INSERT INTO webhook (account, id, url, namespaces, epoch, pos)
         VALUES ('a', 'w', 'https://bot.example/', '{n1}', 1, 1);
     INSERT INTO webhook_secret (account, webhook_id, number, secret) VALUES ('a', 'w', 1, 'whsec_YQ==');
