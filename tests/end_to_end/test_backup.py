@@ -86,9 +86,11 @@ def test_a_file_that_cannot_be_restored_is_reported(
 def test_a_full_disk_leaves_no_incomplete_backup(env: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "ccs.backup"
     file.write_text("old")
+    # Python would cut off the bytecode that it writes too, and leave it to all other processes.
+    unwritten = environment(**env, PYTHONDONTWRITEBYTECODE="1")
     failed = subprocess.run(
         [*CCS, "backup", "--force", str(file)],
-        check=False, capture_output=True, text=True, env=environment(**env), timeout=TIMEOUT_SECONDS,
+        check=False, capture_output=True, text=True, env=unwritten, timeout=TIMEOUT_SECONDS,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
     )  # fmt: skip
     assert failed.returncode == 1
