@@ -165,8 +165,10 @@ def test_a_signed_body_that_tells_of_no_changes_is_refused(body: str) -> None:
         verify_webhook(body, headers(body), SECRET)
 
 
-@pytest.mark.parametrize("secret", ["whsec_é", "whsec_!", "whsec_abc"])
-def test_a_secret_that_is_none_is_a_mistake_of_the_configuration(secret: str) -> None:
+@pytest.mark.parametrize(
+    "secret", ["whsec_é", "whsec_!", "whsec_abc", "", "whsec_", "whsec_YWJj", None]
+)
+def test_a_secret_that_is_none_is_a_mistake_of_the_configuration(secret: Any) -> None:
     body = message([])
     with pytest.raises(ConfigurationError):
         verify_webhook(body, headers(body), secret)
