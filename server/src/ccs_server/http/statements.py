@@ -55,9 +55,11 @@ class Statements:
             began: when it began, on the monotonic clock.
             error: the class of the exception, if it failed.
         """
-        waiting = self._waiting
-        waiting.append((statements, began, monotonic(), error))
-        if len(waiting) >= MOST_WAITING:
+        self._keep((statements, began, monotonic(), error))
+
+    def _keep(self, round_trip: RoundTrip) -> None:
+        self._waiting.append(round_trip)
+        if len(self._waiting) >= MOST_WAITING:
             self.count()
 
     def count(self, _exchanges: Sequence[Exchange] = ()) -> None:
@@ -80,9 +82,8 @@ class Statements:
 class TracedStatements(Statements):
     """The same, which also adds each round trip to the trace of the request that waits for it."""
 
-    def add(self, statements: Sequence[bytes], began: float, error: str | None) -> None:
-        """Adds a round trip that has just come to its end."""
-        super().add(statements, began, error)
+    def _keep(self, round_trip: RoundTrip) -> None:
+        super()._keep(round_trip)
         trace = current.trace
         if trace is not None:
-            trace.round_trips.append((statements, began, monotonic(), error))
+            trace.round_trips.append(round_trip)

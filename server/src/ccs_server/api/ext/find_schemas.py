@@ -59,26 +59,31 @@ Cursor = Annotated[
 ]
 
 
+Conditions = Annotated[
+    dict[PropertyName, Condition],
+    Meta(
+        description="The conditions that a session must meet, by the name of a property.",
+        extra_json_schema={"maxProperties": MAX_NAMES},
+    ),
+]
+
+SessionPrefix = Annotated[
+    str,
+    Meta(
+        description="What the sessionId must begin with.",
+        extra_json_schema={
+            "maxLength": 256,
+            "pattern": docs.SESSION_SCHEMA["pattern"].replace("+$", "*$"),
+        },
+    ),
+]
+
+
 class FindBody(Struct, forbid_unknown_fields=True):
     """What to find, and what to return of it. Everything may be left out."""
 
-    where: Annotated[
-        dict[PropertyName, Condition],
-        Meta(
-            description="The conditions that a session must meet, by the name of a property.",
-            extra_json_schema={"maxProperties": MAX_NAMES},
-        ),
-    ] = {}
-    sessionPrefix: Annotated[
-        str,
-        Meta(
-            description="What the sessionId must begin with.",
-            extra_json_schema={
-                "maxLength": 256,
-                "pattern": docs.SESSION_SCHEMA["pattern"].replace("+$", "*$"),
-            },
-        ),
-    ] = ""
+    where: Conditions = {}
+    sessionPrefix: SessionPrefix = ""
     fields: Annotated[
         bool | list[PropertyName],
         Meta(

@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ccs_server.api import openapi as docs
-from ccs_server.api.ext.find_schemas import Condition
+from ccs_server.api.ext.find_schemas import Conditions, SessionPrefix
 from ccs_server.api.ext.idempotency import PARAMETER
-from ccs_server.api.types import PropertyName
 from ccs_server.domain.cursors import MAX_CURSOR_LENGTH
 from ccs_server.domain.limits import (
     MAX_JOB_NAMESPACES,
@@ -15,7 +14,6 @@ from ccs_server.domain.limits import (
     MAX_MATCHES,
     MAX_REFERENCE,
 )
-from ccs_server.domain.where import MAX_NAMES
 
 JobKind = Literal["erase", "delete", "index"]
 JobState = Literal["queued", "running", "done", "failed", "canceled"]
@@ -89,23 +87,8 @@ class DeleteJobBody(_JobBody, tag="delete", kw_only=True):
     """Deletes the sessions of a namespace that `find` finds; `where` or `sessionPrefix` is needed."""
 
     ns: Annotated[str, Meta(extra_json_schema=docs.NAMESPACE_SCHEMA)]
-    where: Annotated[
-        dict[PropertyName, Condition],
-        Meta(
-            description="The conditions that a session must meet, by the name of a property.",
-            extra_json_schema={"maxProperties": MAX_NAMES},
-        ),
-    ] = {}
-    sessionPrefix: Annotated[
-        str,
-        Meta(
-            description="What the sessionId must begin with.",
-            extra_json_schema={
-                "maxLength": 256,
-                "pattern": docs.SESSION_SCHEMA["pattern"].replace("+$", "*$"),
-            },
-        ),
-    ] = ""
+    where: Conditions = {}
+    sessionPrefix: SessionPrefix = ""
 
 
 JobBody = EraseJobBody | DeleteJobBody

@@ -24,7 +24,7 @@ KEEP_DAYS = 395
 
 PAGE = 100
 
-# Ends job $2 of account $1 as $3, by $4. $5 is the run that has it; NULL for a job of whichever run. No row: it has
+# Ends job $2 of account $1 as $3, by $4. $5 is the run that has it; NULL for a job of any run. No row: it has
 # ended, or another run has it.
 #
 # What could tell what it was about goes in this transaction. Readers of the change log are told how many of the events
@@ -194,7 +194,7 @@ def cancel_job(database: Database, account: str, id_: str, actor: str) -> None:
 def end_job(  # noqa: PLR0913 - which job, and how it ends
     database: Database, account: str, id_: str, *, state: str, actor: str, holder: str | None = None
 ) -> bool:
-    """Ends a job, of whichever run unless `holder` says of which; returns whether it has not ended before."""
+    """Ends a job, of any run unless `holder` names one; returns whether it has not ended before."""
     result = database.execute(
         END,
         account.encode(),

@@ -118,7 +118,7 @@ class Claim(NamedTuple):
 
     @contextmanager
     def step(self) -> Iterator[LibpqConnection]:
-        """Runs the block in a transaction that this run, and nobody else, has the job in.
+        """Runs the block in a transaction in which this run holds the job, and no other can.
 
         Raises:
             Lost: the run has it no more.

@@ -190,7 +190,7 @@ def names_parameter(names: Collection[str]) -> bytes:
 
 
 def text_array(texts: Iterable[str]) -> bytes:
-    """Texts without U+0000 as a parameter of type `text[]`. PostgreSQL takes 10 µs more for the elements of JSON."""
+    """Texts without U+0000 as a parameter of type `text[]`, which PostgreSQL reads faster than an array of JSON."""
     escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
     return array_parameter(f'"{text}"'.encode() for text in escaped)
 
