@@ -20,6 +20,7 @@ ELSEWHERE = {
     "embedded/processes": "end_to_end/test_embedded_remains.py",
     "embedded/server": "end_to_end/test_embedded.py",
     "http/blueprint": "api/test_openapi.py",
+    "api/console": "console/test_files.py",
     "api/docs": "api/test_docs_page.py",
     "api/health": "api/test_service_pages.py",
     "http/access_log": "end_to_end/test_log.py",

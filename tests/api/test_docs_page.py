@@ -1,33 +1,16 @@
 """The documentation page in a real browser that can only connect to the server."""
 
 import json
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    ConsoleMessage,
-    Locator,
-    Page,
-    Route,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.support.browsers import Visitor, running_browser
 from tests.support.service import Account, Server
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--no-sandbox",  # its sandbox needs rights that a container does not give
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
-expect.set_options(timeout=20_000)  # what a busy machine needs; an idle one waits no longer for it
 
 V1 = "/v1/account/{account}/{namespace}/{session}/properties"
 V2 = "/v2/context/document/{account}/{namespace}/{session}"
@@ -35,17 +18,12 @@ V2 = "/v2/context/document/{account}/{namespace}/{session}"
 
 @dataclass
 class DocsPage:
-    """The open page, with its errors and its requests to other hosts."""
+    """The open page."""
 
     page: Page
     server: Server
-    elsewhere: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
 
     def open(self) -> None:
-        self.page.context.route("**/*", self._only_to_the_server)
-        self.page.on("console", self._note)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(f"{self.server.url}/docs")
         expect(self.page.locator(".opblock").first).to_be_visible()
 
@@ -76,37 +54,19 @@ class DocsPage:
         expect(answer).to_be_visible()
         return answer
 
-    def _only_to_the_server(self, route: Route) -> None:
-        if route.request.url.startswith((f"{self.server.url}/", "data:", "blob:")):
-            route.continue_()
-        else:
-            self.elsewhere.append(route.request.url)
-            route.abort()
-
-    def _note(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.errors.append(message.text)
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("NOT TESTED: the docs page needs Chromium, and there is none on the PATH")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with running_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def docs(browser: Browser, server: Server) -> Iterator[DocsPage]:
-    """The page in a context of its own: nothing of another test's is stored or cached."""
-    with browser.new_context() as context:
-        docs = DocsPage(context.new_page(), server)
+    with Visitor(browser, server.url) as visitor:
+        docs = DocsPage(visitor.page, server)
         docs.open()
         yield docs
-    assert docs.elsewhere == []
-    assert docs.errors == []
 
 
 def test_a_property_can_be_saved_and_read_on_the_page(docs: DocsPage, account: Account) -> None:

@@ -33,7 +33,7 @@ def test_an_error_outside_of_flask_looks_like_one_within(
     def fail() -> str:
         raise error
 
-    within = Client(Recorded(app.wsgi_app, Exchanges(), pages="/docs")).get("/", headers=ID)
+    within = Client(Recorded(app.wsgi_app, Exchanges(), pages={})).get("/", headers=ID)
     environ = EnvironBuilder(headers=[*ID.items()]).get_environ()
     code, headers, body = plain_response(environ, status, message)
     assert (code, body) == (within.status_code, within.data)

@@ -49,10 +49,24 @@ def test_the_line_of_variables_is_all_that_the_sdk_needs() -> None:
 
 def test_a_store_that_was_there_is_told_how_to_make_a_key() -> None:
     greeting = Greeting("127.0.0.1", 8000, "http://127.0.0.1:9464", None)
-    assert json.loads(greeting.as_json()).keys() == {"url", "docs", "command", "operations"}
+    assert json.loads(greeting.as_json()).keys() == {
+        "url",
+        "docs",
+        "console",
+        "command",
+        "operations",
+    }
     text = greeting.as_text()
     assert f"  {command()} keys create ACCOUNT\n" in text
     assert "  export CCS_URL=http://127.0.0.1:8000 CCS_ACCOUNT=ACCOUNT CCS_API_KEY=KEY\n" in text
+
+
+def test_the_console_is_named_only_where_it_is() -> None:
+    with_it = Greeting("127.0.0.1", 8000, None, None)
+    assert with_it.console == json.loads(with_it.as_json())["console"]
+    assert with_it.console in with_it.as_text()
+    without = Greeting("127.0.0.1", 8000, None, None, has_console=False)
+    assert with_it.console not in without.as_json() + without.as_text()
 
 
 @pytest.mark.parametrize("name", ["here", "with a space", "missing"])

@@ -19,6 +19,7 @@ from tests.trust.conftest import Record
 from tests.trust.reliability import Topic
 
 ROOT = Path(__file__).parents[2]
+_ASSETS = "ccs_server/console/static"
 
 
 @pytest.mark.parametrize(("path", "package"), [("server", "ccs_server"), ("sdk", "ccs_sdk")])
@@ -44,13 +45,15 @@ def test_a_wheel_contains_only_its_package(
     with ZipFile(wheel) as archive:
         names = archive.namelist()
     allowed = re.compile(
-        rf"{package}/(\w+/)*(\w+\.py|py\.typed|script\.py\.mako)|{package}-[\w.]+\.dist-info/.+"
+        rf"{package}/(\w+/)*(\w+\.py|py\.typed|script\.py\.mako)|{_ASSETS}/.+|{package}-[\w.]+\.dist-info/.+"
     )
     assert [name for name in names if not allowed.fullmatch(name)] == []
     expected = {
         PurePosixPath(file.relative_to(ROOT / path / "src"))
         for file in (ROOT / path / "src" / package).rglob("*")
-        if file.suffix in {".py", ".mako"} or file.name == "py.typed"
+        if file.suffix in {".py", ".mako"}
+        or file.name == "py.typed"
+        or (_ASSETS in file.as_posix() and file.is_file())
     }
     assert {PurePosixPath(name) for name in names if name.startswith(f"{package}/")} == expected
     record(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from ccs_server.api import docs, ext, health, openapi, v1, v2
+from ccs_server.api import console, docs, ext, health, openapi, v1, v2
 from ccs_server.api.accounts import AccountRequest
 from ccs_server.api.policy import RequestPolicy
 from ccs_server.api.service_metrics import ServiceMetrics
@@ -15,7 +15,7 @@ from ccs_server.http import access_log, log, metrics, tracing
 from ccs_server.http.application import Application
 from ccs_server.http.errors import Api, register_error_handlers
 from ccs_server.http.exchanges import Consumer, Exchanges, Recorded
-from ccs_server.http.headers import CrossOrigin
+from ccs_server.http.headers import PAGE_HEADERS, STRICT_PAGE_HEADERS, CrossOrigin
 from ccs_server.http.statements import Statements, TracedStatements
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store.database import Database
@@ -65,13 +65,17 @@ def create_app(settings: Settings | None = None) -> Flask:
         *ext.BLUEPRINTS,
     ):
         api.register_blueprint(blueprint)
+    pages = {docs.PAGES: PAGE_HEADERS}
+    if settings.console:
+        pages[console.PAGES] = STRICT_PAGE_HEADERS
+        app.register_blueprint(console.blueprint)
     for plain in (docs.blueprint, health.blueprint):
         app.register_blueprint(plain)
     app.extensions["openapi"] = openapi.with_security(api.spec.to_dict())
     # Routes that clash are an error now, not at the first request.
     app.route_table()
     exchanges = _exchanges(settings, statements, is_traced=sampler is not None)
-    wsgi_app: WSGIApplication = Recorded(app.wsgi_app, exchanges, pages=docs.PAGES)
+    wsgi_app: WSGIApplication = Recorded(app.wsgi_app, exchanges, pages=pages)
     if sampler is not None:
         wsgi_app = tracing.Traced(wsgi_app, sampler)
     if settings.cors_origins:

@@ -196,6 +196,7 @@ class Settings:
     list_depth: int = 1_000_000
     rate_limit: Rate | None = None
     rate_limit_storage: str | None = field(default=None, repr=False)
+    console: bool = True
     cors_origins: frozenset[str] = frozenset()
     webhook_allow: Networks = ()
     operations_host: str = "127.0.0.1"

@@ -90,6 +90,7 @@ def serve(
             *address_of(listeners[0]),
             url_of(*address_of(operations[0])) if operations else None,
             _prepare(opened, migrate=migrate),
+            has_console=settings.console,
         )
         text = greeting.as_json() if as_json else greeting.as_text()
         greeter = Greeter(greeting, partial(click.echo, text))

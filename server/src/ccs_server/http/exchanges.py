@@ -4,7 +4,7 @@ Counted and logged one by one, they would cost a request as much as the database
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock, Thread, main_thread
 from time import perf_counter, time
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +12,7 @@ from weakref import ref
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from ccs_server.http import log
-from ccs_server.http.headers import API_HEADERS, PAGE_HEADERS, Headers
+from ccs_server.http.headers import API_HEADERS, Headers
 from ccs_server.http.request_id import REQUEST_ID, request_id_of
 from ccs_server.http.routing import RULE
 from ccs_server.http.tracing import TRACE, Trace
@@ -111,13 +111,16 @@ class Recorded:
     Args:
         app: the application.
         exchanges: takes the records.
-        pages: the beginning of paths of pages for people.
+        pages: the headers of pages for people, by the beginning of their paths.
     """
 
-    def __init__(self, app: WSGIApplication, exchanges: Exchanges, *, pages: str) -> None:
+    def __init__(
+        self, app: WSGIApplication, exchanges: Exchanges, *, pages: Mapping[str, Headers]
+    ) -> None:
         self._app = app
         self._exchanges = exchanges
         self._pages = pages
+        self._beginnings = tuple(pages)
 
     def __call__(  # noqa: D102 - a WSGI application
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -126,12 +129,13 @@ class Recorded:
         code = 0
         path: str = environ["PATH_INFO"]
         request_id = request_id_of(environ)
+        beginnings = self._beginnings
 
         # One wrapper does both: a second one would cost a request five percent of its time.
         def start(status: str, headers: Headers, exc_info: "OptExcInfo | None" = None) -> _Write:
             nonlocal code
             code = int(status[:3])
-            headers += PAGE_HEADERS if path.startswith(self._pages) else API_HEADERS
+            headers += self._headers_of_page(path) if path.startswith(beginnings) else API_HEADERS
             headers.append((REQUEST_ID, request_id))
             return start_response(status, headers, exc_info)
 
@@ -151,6 +155,11 @@ class Recorded:
             )
         )
         return body
+
+    def _headers_of_page(self, path: str) -> Headers:
+        return next(
+            headers for beginning, headers in self._pages.items() if path.startswith(beginning)
+        )
 
 
 def _keep_flushing(exchanges: ref[Exchanges], batch: _Batch) -> None:

@@ -35,14 +35,20 @@ def rate_headers(standing: RateStanding) -> Headers:
     ]
 
 
-# Swagger UI writes style attributes, and shows images of its own as data.
-_PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+def _page_headers(styles: str) -> Headers:
+    policy = (
+        f"default-src 'none'; script-src 'self'; style-src {styles}; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return [*_ALWAYS, ("Content-Security-Policy", policy)]
 
-PAGE_HEADERS: Headers = [*_ALWAYS, ("Content-Security-Policy", _PAGE_POLICY)]
+
+STRICT_PAGE_HEADERS = _page_headers("'self'")
 """Of pages for people: they may be kept, and run our scripts."""
+
+# Swagger UI writes style attributes.
+PAGE_HEADERS = _page_headers("'self' 'unsafe-inline'")
+"""The same of pages whose elements have styles of their own."""
 
 
 _REQUEST_HEADERS = (

@@ -30,6 +30,7 @@ class Greeting:
     operations: str | None
     """The URL of the operations listener, if there is one."""
     key: ApiKey | None
+    has_console: bool = True
 
     @property
     def url(self) -> str:
@@ -40,6 +41,11 @@ class Greeting:
     def docs(self) -> str:
         """Where its docs page is."""
         return f"{self.url}/docs"
+
+    @property
+    def console(self) -> str:
+        """Where its console is."""
+        return f"{self.url}/console"
 
     @property
     def variables(self) -> str:
@@ -54,6 +60,8 @@ class Greeting:
             "",
             f"  Try every operation in a browser (Swagger UI): {self.docs}",
         ]
+        if self.has_console:
+            lines += [f"  Look at conversations: {self.console}"]
         if self.operations:
             lines += [f"  Health and metrics: {self.operations}"]
         create_key = f"{command()} keys create ACCOUNT"
@@ -85,6 +93,8 @@ class Greeting:
     def as_json(self) -> str:
         """For a program."""
         said = {"url": self.url, "docs": self.docs, "command": command()}
+        if self.has_console:
+            said |= {"console": self.console}
         if self.operations:
             said |= {"operations": self.operations}
         if self.key:

@@ -1,0 +1,31 @@
+"""A browser for the tests of the console, and its user."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from ccs_server.store.database import Database
+from tests.console.user import User
+from tests.support.browsers import running_browser
+from tests.support.service import Account, Server, new_account
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def admin(server: Server, database: Database) -> Iterator[Account]:
+    """A new account, with an admin key."""
+    with new_account(server, database, "admin") as account:
+        yield account
+
+
+@pytest.fixture
+def user(browser: Browser, server: Server) -> Iterator[User]:
+    """A user of the console who has not signed in."""
+    with User(browser, server.url) as user:
+        yield user

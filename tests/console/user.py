@@ -1,0 +1,59 @@
+"""A user of the console, who finds things by what they are called."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, expect
+
+from tests.support.browsers import Visitor
+from tests.support.service import Account
+
+_axe = Axe()
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@dataclass
+class User(Visitor):
+    """Opens the console, signs in, and goes to places."""
+
+    # Browsers log each response that is no success. What becomes of it is what the tests look at.
+    expected: tuple[str, ...] = ("the server responded with a status of",)
+
+    def open(self, address: str = "") -> None:
+        self.page.goto(f"{self.server_url}/console{address}")
+
+    def sign_in(self, account: Account, credential: str | None = None, address: str = "") -> None:
+        """Signs in with the account's key, or with another credential, at an address of the console."""
+        self.open(address)
+        self.page.get_by_label("Account").fill(account.id)
+        self.page.get_by_label("Key or token").fill(credential or account.key)
+        self.page.get_by_role("button", name="Sign in").click()
+
+    def heading(self, name: str) -> None:
+        """Waits for the view with this heading."""
+        expect(self.page.get_by_role("heading", level=1, name=name, exact=True)).to_be_visible()
+
+    def row(self, name: str) -> Locator:
+        """The row of a table that is headed by a name."""
+        header = self.page.get_by_role("rowheader", name=name, exact=True)
+        return self.page.get_by_role("row").filter(has=header)
+
+    def check_accessibility(self) -> None:
+        """Checks the page as it is with axe, in both colour schemes."""
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=scheme)
+            found: dict[str, Any] = _axe.run(self.page, options=RULES).response
+            assert [
+                (rule["id"], [node["html"] for node in rule["nodes"]])
+                for rule in found["violations"]
+            ] == []
+
+    def check_width(self, width: int = 390) -> None:
+        """Checks that nothing must be scrolled to the side on a phone."""
+        size = self.page.viewport_size
+        self.page.set_viewport_size({"width": width, "height": 800})
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert size
+        self.page.set_viewport_size(size)
