@@ -89,7 +89,8 @@ class Access:
         """
         limit = self.session
         if limit is None:
-            self.require_namespace(namespace)
+            if self.namespaces is not None:
+                self.require_namespace(namespace)
         elif (namespace, session_id) != (limit.namespace, limit.session_id):
             raise Forbidden("The session token is of another session; get a token of this one.")
         else:

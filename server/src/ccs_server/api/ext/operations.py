@@ -1,17 +1,17 @@
 """Many operations in one request."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flask import Response
 from msgspec.json import Decoder, encode
 
 from ccs_server.api import openapi as docs
-from ccs_server.api.accounts import current_account
+from ccs_server.api.accounts import Account, current_account
 from ccs_server.api.ext import idempotency, schemas
 from ccs_server.api.ext.batches import read_operations
 from ccs_server.api.ext.blueprint import ACCOUNT, operations_blueprint
 from ccs_server.api.ext.queries import check_no_parameters
-from ccs_server.api.services import actor, database
+from ccs_server.api.services import database
 from ccs_server.domain.errors import ContextError, InvalidInput
 from ccs_server.http.blueprint import Resource
 from ccs_server.http.body import decode_json, read_body
@@ -67,35 +67,44 @@ class Operations(Resource):
         check_no_parameters()
         body = read_body()
         batch = decode_json(_batch, body)
-        operations = read_operations(account, current_account().access, batch.ops)
+        caller = current_account()
+        operations = read_operations(account, caller.access, batch.ops)
+        request = idempotency.once(body)
         if batch.atomic:
-            return _run_atomic(operations, idempotency.once(body))
-        if idempotency.once(body):
+            return _run_atomic(operations, caller, request)
+        if request:
             raise InvalidInput(
                 f"Operations that are not atomic take no {idempotency.HEADER}; send it without.",
                 "atomic",
             )
-        return json_response(_answer(run_each(database(), operations, _check_quota, actor())).body)
+        return json_response(
+            _results(run_each(database(), operations, _quota_check(caller), caller.actor))
+        )
 
 
 @idempotency.replaying
-def _run_atomic(operations: Sequence[Operation], request: Request | None) -> Response:
+def _run_atomic(
+    operations: Sequence[Operation], caller: Account, request: Request | None
+) -> Response:
     def answer_once(outcomes: Sequence[Outcome]) -> Answer:
-        return _answer(outcomes)._replace(addresses=_addresses(operations))
+        return Answer(200, _results(outcomes), _addresses(operations))
 
     once = Once(request, answer_once) if request else None
     return json_response(
-        _answer(run_atomic(database(), operations, _check_quota, once, actor())).body
+        _results(run_atomic(database(), operations, _quota_check(caller), once, caller.actor))
     )
 
 
-def _check_quota(operation: Operation) -> None:
-    if operation.grows:
-        current_account().check_quota()
+def _quota_check(caller: Account) -> Callable[[Operation], None]:
+    def check(operation: Operation) -> None:
+        if operation.grows:
+            caller.check_quota()
+
+    return check
 
 
-def _answer(outcomes: Sequence[Outcome]) -> Answer:
-    return Answer(200, encode({"results": [_result(outcome) for outcome in outcomes]}))
+def _results(outcomes: Sequence[Outcome]) -> bytes:
+    return encode({"results": [_result(outcome) for outcome in outcomes]})
 
 
 def _addresses(operations: Sequence[Operation]) -> bytes | None:

@@ -191,8 +191,9 @@ def names_parameter(names: Collection[str]) -> bytes:
 
 def text_array(texts: Iterable[str]) -> bytes:
     """Texts without U+0000 as a parameter of type `text[]`, which PostgreSQL reads faster than an array of JSON."""
-    escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
-    return array_parameter(f'"{text}"'.encode() for text in escaped)
+    return array_parameter(
+        [b'"%b"' % text.replace("\\", "\\\\").replace('"', '\\"').encode() for text in texts]
+    )
 
 
 _STAR = '"*"'
