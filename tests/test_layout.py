@@ -26,6 +26,8 @@ ELSEWHERE = {
     "http/access_log": "end_to_end/test_log.py",
     "http/exchanges": "end_to_end/test_log.py",
     "api/accounts": "api/test_quotas.py",
+    "api/ext/activity": "api/test_ext_activity.py",
+    "api/ext/activity_schemas": "api/test_openapi.py",
     "api/ext/batches": "api/test_operations.py",
     "api/ext/change_queries": "api/test_ext_changes.py",
     "api/ext/change_schemas": "api/test_openapi.py",

@@ -348,7 +348,7 @@ def agree_with_itself(case: Case, account: Account) -> None:
     if case.path_parameters:
         case.path_parameters["account"] = account.id
     omit_headers_against_their_pattern(case)
-    if case.path.endswith(("/export", "/changes", "/jobs")) and case.query:
+    if case.path.endswith(("/activity", "/export", "/changes", "/jobs")) and case.query:
         make_query_unambiguous(case.query)
     if case.path.endswith("/import"):
         # A schema cannot describe lines.

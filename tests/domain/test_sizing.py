@@ -55,7 +55,7 @@ def test_without_saves_there_is_no_wal() -> None:
     ("machine", "scarcest"),
     [
         (replace(ENORMOUS, cores=1), "cores"),
-        (replace(ENORMOUS, memory=4 * GB), "memory"),
+        (replace(ENORMOUS, memory=8 * GB), "memory"),
         (replace(ENORMOUS, disk=20 * GB), "disk"),
         (ENORMOUS, "transaction ids"),
     ],

@@ -122,6 +122,7 @@ def test_migrate_purge_and_rotate_report_their_results(env: dict[str, str]) -> N
         "responses",
         "changes",
         "jobs",
+        "activity",
     }
     assert output("signing-keys", "rotate", env=env).keys() == {"key_id"}
 

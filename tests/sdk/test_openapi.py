@@ -44,6 +44,7 @@ EXTENSION_CALLS: list[Callable[[ContextClient], object]] = [
     lambda client: client.namespace("airline").get_settings(),
     lambda client: client.namespace("airline").history("turns"),
     lambda client: client.namespace("airline").token(),
+    lambda client: client.activity(),
     lambda client: client.keys.list(),
     lambda client: client.keys.rotate(client.keys.create(scope="read").key_id),
     lambda client: client.keys.delete("none"),

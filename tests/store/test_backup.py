@@ -50,6 +50,7 @@ FILL = """
     INSERT INTO job (account, id, kind, actor, request) VALUES ('a', 'j', 'erase', 'key:k', '{"match": {}}');
     INSERT INTO webhook (account, id, url, namespaces, epoch, pos)
         VALUES ('a', 'w', 'https://bot.example/', '{n1}', 1, 1);
+    INSERT INTO activity (account, minute, saves) VALUES ('a', now(), 3);
     INSERT INTO webhook_secret (account, webhook_id, number, secret) VALUES ('a', 'w', 1, 'whsec_YQ==');
 """
 

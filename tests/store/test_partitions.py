@@ -33,7 +33,9 @@ from tests.support.partitions import partition
 
 # These find the accounts that have something to do for.
 OF_ALL_ACCOUNTS = {
+    "activity_find_expiries",
     "job_find_due",
+    "purge_find_activity",
     "purge_find_jobs",
     "read_change_heads",
     "sequencer_find_accounts",

@@ -34,6 +34,7 @@ RANGES = {
     "webhook_secret": ["account", "webhook_id"],
     "job": ["account"],
     "search_entry": ["account", "namespace_id"],
+    "activity": ["account"],
 }
 # Columns that identify a row by themselves.
 KEYS = {
@@ -53,11 +54,13 @@ QUEUES = {
     "ix_webhook_due_at": "due_at <= ",
     "ix_job_due_at": "due_at <= ",
     "ix_job_purge_at": "purge_at <= ",
+    "ix_activity_minute": "minute <= ",
 }
 # Statements that read all data of an account in steps; each step begins after the last row of the step before.
 IN_STEPS = {
     ("quota_count_properties", "property"): "ROW(namespace_id, session_id, name) > ",
     ("quota_count_empty_sessions", "session_ttl"): "ROW(namespace_id, session_id) > ",
+    ("activity_totals", "property"): "ROW(namespace_id, session_id, name) > ",
     ("job_next_namespace", "property"): "(namespace_id > ",
     ("job_next_namespace", "session_ttl"): "(namespace_id > ",
     ("job_next_namespace", "lease"): "(namespace_id > ",
@@ -74,7 +77,16 @@ QUEUE = "deleted_namespace"
 # Statements that find the accounts that have something to do for.
 FINDING_ACCOUNTS = {"sequencer_logs", "sequencer_find_accounts", "read_change_heads"}
 # Tables that never have more than a few rows.
-SMALL = {"alembic_version", "pg_database", "pg_extension", "signing_key"}
+SMALL = {
+    "alembic_version",
+    "pg_attribute",
+    "pg_class",
+    "pg_database",
+    "pg_extension",
+    "pg_namespace",
+    "pg_statistic",
+    "signing_key",
+}
 
 
 def logs_by_itself(statement: Statement) -> bool:
@@ -152,6 +164,8 @@ def full_database(cluster: Cluster) -> Iterator[Database]:
             SELECT 'plan-' || n % 400, 'w' || n, '', 1, 0 FROM generate_series(1, 2000) n;
         INSERT INTO webhook_secret (account, webhook_id, number, secret)
             SELECT account, id, 1, '' FROM webhook WHERE account LIKE 'plan-%';
+        INSERT INTO activity (account, minute, saves)
+            SELECT 'plan-' || n % 100, to_timestamp(n / 100 * 60), 1 FROM generate_series(1, 10000) n;
         ANALYZE
     """
     with database.engine.connect() as connection:

@@ -234,14 +234,14 @@ def test_it_empties_deleted_namespaces_and_forgets_them_once_no_writer_can_be_le
             ),
             params | {"session": session},
         )
-    assert purge(own_database, batch=10) == (25, 2, 0, 0, 0, 0, 0, 0, 0)
+    assert purge(own_database, batch=10) == (25, 2, 0, 0, 0, 0, 0, 0, 0, 0)
     assert stored(connection, NAME) == 1, "the other namespace keeps its property"
     assert stored(connection, NAME, "deleted_namespace") == 1
 
     # A writer that found the namespace before it was deleted commits now.
     fill(connection, NAME, namespace=7, seconds=1e6, count=1)
     own_clock.advance(seconds=601)
-    assert purge(own_database) == (1, 0, 0, 1, 0, 0, 0, 0, 0)
+    assert purge(own_database) == (1, 0, 0, 1, 0, 0, 0, 0, 0, 0)
     assert stored(connection, NAME, "deleted_namespace") == 0
     assert stored(connection, NAME) == 1
 

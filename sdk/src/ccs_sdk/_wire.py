@@ -8,12 +8,17 @@ from typing import Final, TypeGuard, TypeVar
 from ccs_sdk._json import Value
 from ccs_sdk._states import Job, JobProgress, LeaseGrant, LeaseHolder, Property
 from ccs_sdk.models import (
+    Activity,
     APIKey,
     Change,
+    Count,
     Document,
     DocumentReceipt,
+    Expiries,
     Hit,
+    MinuteCounts,
     Namespace,
+    NamespaceCounts,
     NamespaceSettings,
     SessionProperties,
     SessionToken,
@@ -329,6 +334,45 @@ def _is_object(value: Value) -> TypeGuard[dict[str, Value]]:
 
 def _is_list(value: Value) -> TypeGuard[list[Value]]:
     return isinstance(value, list)
+
+
+def activity(value: Value) -> Activity:
+    """Converts the activity of an account."""
+    wire = properties(value)
+    return Activity(
+        time=_time(wire["time"]),
+        properties=optional(wire, "properties", _count),
+        sessions=optional(wire, "sessions", _count),
+        namespaces=list_of(_namespace_counts)(wire["namespaces"]),
+        minutes=list_of(_minute_counts)(wire.get("minutes", [])),
+        expiring=list_of(_expiries)(wire["expiring"]),
+        next=optional(wire, "next", text),
+    )
+
+
+def _count(value: Value) -> Count:
+    wire = properties(value)
+    return Count(integer(wire["count"]), typed(wire["estimated"], bool))
+
+
+def _namespace_counts(value: Value) -> NamespaceCounts:
+    wire = properties(value)
+    return NamespaceCounts(
+        text(wire["ns"]),
+        _seconds(wire["ttlSecond"]),
+        _count(wire["properties"]),
+        _count(wire["sessions"]),
+    )
+
+
+def _minute_counts(value: Value) -> MinuteCounts:
+    wire = properties(value)
+    return MinuteCounts(_time(wire["time"]), integer(wire["saves"]), integer(wire["reads"]))
+
+
+def _expiries(value: Value) -> Expiries:
+    wire = properties(value)
+    return Expiries(_time(wire["time"]), _count(wire["properties"]))
 
 
 def optional(wire: Mapping[str, Value], name: str, read: Callable[[Value], T]) -> T | None:

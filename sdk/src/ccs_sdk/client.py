@@ -10,7 +10,7 @@ from typing import Literal, Self, TypeVar, overload
 
 import requests
 
-from ccs_sdk import _changes, _queries, _transfer
+from ccs_sdk import _changes, _paths, _queries, _transfer, _wire
 from ccs_sdk._auth import api_key_auth
 from ccs_sdk._events import OnRequest, OnResponse
 from ccs_sdk._http import HTTP
@@ -37,7 +37,14 @@ from ccs_sdk.batches import Batch
 from ccs_sdk.handles import NamespaceHandle
 from ccs_sdk.jobs import JobHandle, Jobs
 from ccs_sdk.keys import Keys
-from ccs_sdk.models import Change, ImportResult, Namespace, SessionProperties, SessionTTL
+from ccs_sdk.models import (
+    Activity,
+    Change,
+    ImportResult,
+    Namespace,
+    SessionProperties,
+    SessionTTL,
+)
 from ccs_sdk.properties import PropertiesHandle
 from ccs_sdk.scopes import Scopes
 from ccs_sdk.webhooks import Webhooks
@@ -258,6 +265,16 @@ class ContextClient:
         To copy what there is and then follow it, take the position before you read.
         """
         return _changes.position(self._account.extension)
+
+    def activity(self, *, after: str | None = None) -> Activity:
+        """Returns how much the account has, its saves and reads in the last hour, and what is about to expire.
+
+        Args:
+            after: The `next` of the page of namespaces before.
+        """
+        cursor = None if after is None else check_text(after, "after")
+        query = _paths.query(after=cursor)
+        return self._account.extension.get(f"/activity{query}", _wire.activity)
 
     def erase(  # noqa: PLR0913 - every member is written out
         self,

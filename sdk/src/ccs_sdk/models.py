@@ -303,3 +303,85 @@ class WebhookMessage:
 
     id: str
     changes: list[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many there are.
+
+    Attributes:
+        count: The number.
+        is_estimate: Whether it is only about right.
+    """
+
+    count: int
+    is_estimate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceCounts:
+    """How much a namespace has.
+
+    Attributes:
+        name: The namespace.
+        ttl: How long its properties live after each write; `FOREVER` (zero) if it has no TTL.
+        properties: How many properties it has.
+        sessions: How many sessions have some of them.
+    """
+
+    name: str
+    ttl: timedelta
+    properties: Count
+    sessions: Count
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteCounts:
+    """How many saves and reads there were in a minute.
+
+    Attributes:
+        time: When the minute began.
+        saves: Saves and deletions.
+        reads: Reads.
+    """
+
+    time: datetime
+    saves: int
+    reads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expiries:
+    """How many properties expire in five minutes, unless they are saved again.
+
+    Attributes:
+        time: When the five minutes begin.
+        properties: How many properties expire in them.
+    """
+
+    time: datetime
+    properties: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What an account has, what is done with it, and what is about to expire.
+
+    Attributes:
+        time: When that was, by the service's clock.
+        properties: How many properties there are; None for a key that is limited to namespaces.
+        sessions: How many sessions have some of them; None for such a key.
+        namespaces: The namespaces that the key may use, by name; at most 100.
+        minutes: Saves and reads in each of the last 60 minutes; empty for a key that is limited to
+            namespaces.
+        expiring: What expires in each of the next twelve steps of five minutes.
+        next: Where the next page of namespaces begins, for `after`; None on the last page.
+    """
+
+    time: datetime
+    properties: Count | None
+    sessions: Count | None
+    namespaces: list[NamespaceCounts]
+    minutes: list[MinuteCounts]
+    expiring: list[Expiries]
+    next: str | None

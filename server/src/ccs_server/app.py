@@ -8,6 +8,7 @@ from flask import Flask
 
 from ccs_server.api import console, docs, ext, health, openapi, v1, v2
 from ccs_server.api.accounts import AccountRequest
+from ccs_server.api.activity import Activity, counting
 from ccs_server.api.policy import RequestPolicy
 from ccs_server.api.service_metrics import ServiceMetrics
 from ccs_server.api.services import Services, services_of
@@ -52,7 +53,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     sampler = tracing.sampler_of(os.environ)
     statements = Statements() if sampler is None else TracedStatements()
     database = Database(settings.database_url, settings, observe=statements.add)
-    Services.of(settings, database).attach_to(app)
+    services = Services.of(settings, database)
+    services.attach_to(app)
     ext.Streams(app)
     register_error_handlers(app)
     api = Api(app, spec_kwargs=openapi.OPTIONS)
@@ -74,7 +76,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["openapi"] = openapi.with_security(api.spec.to_dict())
     # Routes that clash are an error now, not at the first request.
     app.route_table()
-    exchanges = _exchanges(settings, statements, is_traced=sampler is not None)
+    exchanges = _exchanges(
+        settings,
+        statements,
+        services.activity,
+        counting(services.activity, app.url_map),
+        is_traced=sampler is not None,
+    )
     wsgi_app: WSGIApplication = Recorded(app.wsgi_app, exchanges, pages=pages)
     if sampler is not None:
         wsgi_app = tracing.Traced(wsgi_app, sampler)
@@ -85,20 +93,32 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def _exchanges(settings: Settings, statements: Statements, *, is_traced: bool) -> Exchanges:
-    consumers: list[Consumer] = [metrics.count, statements.count]
+def _exchanges(
+    settings: Settings,
+    statements: Statements,
+    activity: Activity,
+    count_activity: Consumer,
+    *,
+    is_traced: bool,
+) -> Exchanges:
+    consumers: list[Consumer] = [metrics.count, statements.count, count_activity]
     if settings.access_log:
         # `ccs serve` has set up logging; another server may leave that to its applications.
         if not access_log.logger.hasHandlers():
             access_log.logger.addHandler(log.stderr_handler())
         consumers.append(access_log.write)
     if not is_traced:
-        return Exchanges(*consumers)
+        return Exchanges(*consumers, at_end=activity.end)
     # Imported here because its packages are optional.
     from ccs_server.http import otlp  # noqa: PLC0415
 
     sender = otlp.sender_of(os.environ, version("ccs-server"))
-    return Exchanges(*consumers, otlp.Spans(sender).record, at_end=sender.end)
+
+    def end() -> None:
+        activity.end()
+        sender.end()
+
+    return Exchanges(*consumers, otlp.Spans(sender).record, at_end=end)
 
 
 def create_service(settings: Settings) -> "tuple[Flask, RequestPolicy, Callable[[], None]]":

@@ -9,7 +9,7 @@ from typing import Literal, Self, TypeVar, overload
 
 import httpx2
 
-from ccs_sdk import _queries
+from ccs_sdk import _paths, _queries, _wire
 from ccs_sdk._auth import api_key_auth
 from ccs_sdk._events import OnRequest, OnResponse
 from ccs_sdk._json import JSON, Default, JSONObject, Value
@@ -40,7 +40,14 @@ from ccs_sdk.aio.keys import AsyncKeys
 from ccs_sdk.aio.properties import AsyncPropertiesHandle
 from ccs_sdk.aio.scopes import AsyncScopes
 from ccs_sdk.aio.webhooks import AsyncWebhooks
-from ccs_sdk.models import Change, ImportResult, Namespace, SessionProperties, SessionTTL
+from ccs_sdk.models import (
+    Activity,
+    Change,
+    ImportResult,
+    Namespace,
+    SessionProperties,
+    SessionTTL,
+)
 
 T = TypeVar("T")
 
@@ -258,6 +265,16 @@ class AsyncContextClient:
         To copy what there is and then follow it, take the position before you read.
         """
         return await _changes.position(self._account.extension)
+
+    async def activity(self, *, after: str | None = None) -> Activity:
+        """Returns how much the account has, its saves and reads in the last hour, and what is about to expire.
+
+        Args:
+            after: The `next` of the page of namespaces before.
+        """
+        cursor = None if after is None else check_text(after, "after")
+        query = _paths.query(after=cursor)
+        return await self._account.extension.get(f"/activity{query}", _wire.activity)
 
     async def erase(  # noqa: PLR0913 - every member is written out
         self,

@@ -19,7 +19,7 @@ _LISTINGS = tuple(
 )
 _EXTENSION = "/ext/"
 _LONG = {
-    "GET": ("/export", "/export/"),
+    "GET": ("/activity", "/activity/", "/export", "/export/"),
     "POST": ("/find", "/find/", "/import", "/import/"),
 }
 """By method: how the paths of those requests of the extension end that take long."""

@@ -8,6 +8,7 @@ from wsgiref.types import WSGIEnvironment
 from flask import Flask, current_app
 
 from ccs_server.api.accounts import Account, current_account
+from ccs_server.api.activity import Activity
 from ccs_server.api.rates import RateLimiter
 from ccs_server.api.ttl_cache import TTLCache
 from ccs_server.domain.access import Access
@@ -28,7 +29,7 @@ _current_app: Callable[[], Flask] = _proxy._get_current_object  # noqa: SLF001
 
 @dataclass(frozen=True)
 class Services:
-    """The settings, database, caches and rates of an application.
+    """The settings, database, caches, rates and counts of an application.
 
     Attributes:
         standby: where clients may read that ask for no more than eventual consistency.
@@ -45,6 +46,7 @@ class Services:
     accounts_of_session_tokens: TTLCache[Account]
     signing_keys: TTLCache[SigningKeys]
     rates: RateLimiter
+    activity: Activity
 
     @classmethod
     def of(cls, settings: Settings, database: Database) -> Self:
@@ -60,6 +62,7 @@ class Services:
             TTLCache(seconds),
             TTLCache(seconds),
             rates=RateLimiter.of(settings),
+            activity=Activity(database),
         )
 
     def account_of(self, found: StoredSecret, access: Access | None = None) -> Account:

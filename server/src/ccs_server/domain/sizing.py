@@ -65,7 +65,7 @@ WORKER_BYTES = Figure(90e6, "bytes", "of memory of a worker", _SPEEDS, _SPEEDS_D
 BUSY = Figure(
     0.5, "", "of each processor is used", "chosen: the other half is for peaks and failures", ""
 )
-WORKER_CONNECTIONS = Figure(3, "", "connections of a worker", "the service opens no more", "")
+WORKER_CONNECTIONS = Figure(4, "", "connections of a worker", "the service opens no more", "")
 CHECKPOINT_SECONDS = Figure(
     900, "s", "between two checkpoints", "chosen: `checkpoint_timeout` of the embedded database", ""
 )

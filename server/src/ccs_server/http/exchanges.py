@@ -29,6 +29,10 @@ _LATEST_SECONDS = 0.08
 _METHOD_LENGTH = 32
 
 
+ACCOUNT = "ccs.account"
+"""The key of the environment under which the application puts for whom it handles the request, once it knows."""
+
+
 class Exchange(NamedTuple):
     """A request and its response."""
 
@@ -46,6 +50,8 @@ class Exchange(NamedTuple):
     """In seconds."""
     trace: Trace | None = None
     """None if the request is not traced."""
+    account: str = ""
+    """For whom it was; empty if that did not become known."""
 
 
 Consumer = Callable[[Sequence[Exchange]], None]
@@ -152,6 +158,7 @@ class Recorded:
                 time(),
                 took,
                 environ.get(TRACE),
+                environ.get(ACCOUNT, ""),
             )
         )
         return body

@@ -269,6 +269,35 @@ PURGE_JOBS = Statement.of(
 
 JOBS = Queue(FIND_JOBS, PURGE_JOBS)
 
+FIND_ACTIVITY = Statement.of(
+    "purge_find_activity",
+    """
+    SELECT account, ctid FROM activity
+    WHERE minute <= now() - interval '2 hours'
+    ORDER BY minute LIMIT $1::bigint
+    """,
+)
+
+PURGE_ACTIVITY = Statement.of(
+    "purge_activity",
+    """
+    WITH due AS MATERIALIZED (
+        SELECT old.* FROM unnest($2::tid[]) AS listed (place) CROSS JOIN LATERAL (
+            SELECT a.account, a.ctid AS place FROM activity a
+            WHERE a.account = $1 AND a.ctid = listed.place AND a.minute <= now() - interval '2 hours'
+            FOR UPDATE SKIP LOCKED
+        ) AS old
+    ), deleted AS (
+        DELETE FROM activity a USING due
+        WHERE a.account = $1 AND a.ctid = due.place AND due.account = $1
+        RETURNING 1 AS one
+    )
+    SELECT count(*), count(*) FROM deleted
+    """,
+)
+
+ACTIVITY = Queue(FIND_ACTIVITY, PURGE_ACTIVITY)
+
 FIND_ACCOUNTS = Statement.of(
     "purge_find_accounts", "SELECT DISTINCT account FROM deleted_namespace ORDER BY account"
 )
@@ -375,6 +404,7 @@ class Purged(NamedTuple):
     responses: int
     changes: int
     jobs: int
+    activity: int
 
 
 def purge(
@@ -403,6 +433,7 @@ def purge(
         responses=run.drain(RESPONSES),
         changes=run.drain(CHANGES),
         jobs=run.drain(JOBS),
+        activity=run.drain(ACTIVITY),
     )
 
 

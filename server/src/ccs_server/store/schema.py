@@ -18,7 +18,7 @@ from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database, read_url
 from ccs_server.store.faults import NOT_MIGRATED, READ_ONLY, fault_from_driver
 
-CURRENT = "0009"
+CURRENT = "0010"
 """The newest revision in `migrations/versions`; a test compares the two."""
 
 # Any number that no other application uses in the same database: "CCS schema" in ASCII, truncated to 64 bits.

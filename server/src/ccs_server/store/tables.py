@@ -351,6 +351,18 @@ Index("ix_job_account_created_at_id", job.c.account, job.c.created_at, job.c.id)
 Index("ix_job_due_at", job.c.due_at, postgresql_where=job.c.due_at.is_not(None))
 Index("ix_job_purge_at", job.c.purge_at, postgresql_where=job.c.purge_at.is_not(None))
 
+# Counts that nobody needs to the last one: they are committed without waiting for the disk.
+activity = Table(
+    "activity",
+    metadata,
+    Column("account", Name, primary_key=True),
+    Column("minute", Moment, primary_key=True, index=True),
+    Column("saves", BigInteger, nullable=False, server_default=text("0")),
+    Column("reads", BigInteger, nullable=False, server_default=text("0")),
+    comment="How many saves and reads each account has made in each minute of the last hours.",
+    postgresql_with=_UPDATED_OFTEN,
+)
+
 api_key = Table(
     "api_key",
     metadata,

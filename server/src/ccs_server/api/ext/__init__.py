@@ -1,6 +1,7 @@
 """The extension: what this service offers beyond v1 and v2 (docs/extension.md)."""
 
 from ccs_server.api.ext import (  # noqa: F401 - they add their views
+    activity,
     changes,
     find,
     jobs,
@@ -12,6 +13,7 @@ from ccs_server.api.ext import (  # noqa: F401 - they add their views
     webhooks,
 )
 from ccs_server.api.ext.blueprint import (
+    activity_blueprint,
     changes_blueprint,
     find_blueprint,
     jobs_blueprint,
@@ -31,6 +33,7 @@ BLUEPRINTS = (
     webhooks_blueprint,
     transfer_blueprint,
     jobs_blueprint,
+    activity_blueprint,
     keys_blueprint,
 )
 

@@ -20,6 +20,7 @@ from ccs_server.api.tokens import (
 from ccs_server.domain.credentials import hash_secret
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
+from ccs_server.http.exchanges import ACCOUNT
 from ccs_server.http.headers import rate_headers
 
 
@@ -86,6 +87,7 @@ def _check(account: Account) -> None:
         check_account(asked)
         raise Forbidden(FORBIDDEN)
     request.account = account
+    request.environ[ACCOUNT] = asked
     if account.rate:
         rates = services().rates
         rates.count(asked, account.rate)

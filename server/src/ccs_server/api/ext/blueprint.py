@@ -32,6 +32,9 @@ webhooks_blueprint = _blueprint("ext webhooks", "Where changes are delivered as 
 jobs_blueprint = _blueprint(
     "ext jobs", "Erasing what is stored of somebody, and deleting many sessions."
 )
+activity_blueprint = _blueprint(
+    "ext activity", "What an account has, what is done with it, and what is about to expire."
+)
 keys_blueprint = _blueprint(
     "ext keys and tokens", "Keys with fewer rights, and tokens for one session."
 )

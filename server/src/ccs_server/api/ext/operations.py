@@ -11,7 +11,7 @@ from ccs_server.api.ext import idempotency, schemas
 from ccs_server.api.ext.batches import read_operations
 from ccs_server.api.ext.blueprint import ACCOUNT, operations_blueprint
 from ccs_server.api.ext.queries import check_no_parameters
-from ccs_server.api.services import database
+from ccs_server.api.services import database, services
 from ccs_server.domain.errors import ContextError, InvalidInput
 from ccs_server.http.blueprint import Resource
 from ccs_server.http.body import decode_json, read_body
@@ -23,6 +23,8 @@ from ccs_server.store.operations.leases import Lease, Release
 from ccs_server.store.operations.run import run_atomic, run_each
 
 _batch = Decoder(schemas.Batch)
+
+_LEASES = Lease, Release
 
 _EXAMPLE = {
     "atomic": True,
@@ -71,15 +73,24 @@ class Operations(Resource):
         operations = read_operations(account, caller.access, batch.ops)
         request = idempotency.once(body)
         if batch.atomic:
-            return _run_atomic(operations, caller, request)
+            response = _run_atomic(operations, caller, request)
+            _count(account, operations)
+            return response
         if request:
             raise InvalidInput(
                 f"Operations that are not atomic take no {idempotency.HEADER}; send it without.",
                 "atomic",
             )
-        return json_response(
-            _results(run_each(database(), operations, _quota_check(caller), caller.actor))
+        outcomes = run_each(database(), operations, _quota_check(caller), caller.actor)
+        _count(
+            account,
+            [
+                operation
+                for operation, outcome in zip(operations, outcomes, strict=True)
+                if not isinstance(outcome, ContextError)
+            ],
         )
+        return json_response(_results(outcomes))
 
 
 @idempotency.replaying
@@ -93,6 +104,17 @@ def _run_atomic(
     return json_response(
         _results(run_atomic(database(), operations, _quota_check(caller), once, caller.actor))
     )
+
+
+def _count(account: str, done: Sequence[Operation]) -> None:
+    """Counts the operations as saves and reads. A lease is neither."""
+    saves = reads = 0
+    for operation in done:
+        if operation.is_read:
+            reads += 1
+        elif not isinstance(operation, _LEASES):
+            saves += 1
+    services().activity.add(account, saves=saves, reads=reads)
 
 
 def _quota_check(caller: Account) -> Callable[[Operation], None]:
@@ -112,7 +134,7 @@ def _addresses(operations: Sequence[Operation]) -> bytes | None:
     addresses = [
         (each.document.namespace, each.document.session_id, getattr(each, "name", None))
         for each in operations
-        if not isinstance(each, Lease | Release)
+        if not isinstance(each, _LEASES)
     ]
     return encode(addresses) if addresses else None
 

@@ -10,6 +10,7 @@ from ccs_server.api.v1.access import check_row
 from ccs_server.domain.access import ALL_DATA
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
+from ccs_server.http.exchanges import ACCOUNT
 
 
 def check_key() -> None:
@@ -33,6 +34,7 @@ def check_key() -> None:
         check_account(asked)
         raise Forbidden(FORBIDDEN)
     request.account = account
+    request.environ[ACCOUNT] = asked
     if account.rate:
         known.rates.count(asked, account.rate)
     if account.access is not ALL_DATA:

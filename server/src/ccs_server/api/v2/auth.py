@@ -7,6 +7,7 @@ from ccs_server.api.services import digest_of, services
 from ccs_server.api.tokens import bearer_token, tenant_of
 from ccs_server.domain.errors import Forbidden, Unauthenticated
 from ccs_server.domain.names import check_account
+from ccs_server.http.exchanges import ACCOUNT
 
 
 def check_token() -> None:
@@ -24,6 +25,7 @@ def check_token() -> None:
     known = services()
     tenants = known.tenants_of_tokens
     request.account = tenants.get(digest) or tenants.put(digest, tenant_of(token))
+    request.environ[ACCOUNT] = request.account.id
     if request.view_args and "account" in request.view_args:
         check_tenant(request.view_args["account"])
     if request.account.rate:
