@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ccs_server import store
 from ccs_server.cli.serve import OPERATIONS_PORT
-from ccs_server.store import operations
+from ccs_server.store import jobs, operations
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.purge import Purged
@@ -251,7 +251,7 @@ def series(server: Server, name: str) -> dict[tuple[tuple[str, str], ...], float
 
 def store_statements() -> set[str]:
     """The names of all statements of the store, and of their forms that log changes or are executed after waiting."""
-    packages = [store, operations]
+    packages = [store, operations, jobs]
     modules = [
         import_module(f"{package.__name__}.{each.name}")
         for package in packages
