@@ -53,6 +53,8 @@ FULL = Scale(
         "streams",
         "deletion",
         "purge",
+        "erasure",
+        "index",
         "limits",
         "startup",
     ),

@@ -11,6 +11,7 @@ from benchmarks.parts import (
     find,
     flood,
     growth,
+    index,
     latency,
     limits,
     sessions,
@@ -34,6 +35,8 @@ PARTS: Mapping[str, Callable[[Lab], dict[str, Any]]] = {
     "streams": streams.run,
     "deletion": background.deletion,
     "purge": background.purge,
+    "erasure": background.erasure,
+    "index": index.run,
     "limits": limits.run,
     "startup": startup.run,
 }

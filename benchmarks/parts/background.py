@@ -1,5 +1,6 @@
-"""Effect of background work on other requests: `deletion` of a large namespace, `purge` of expired rows."""
+"""Effect of background work on other requests: `deletion` of a large namespace, `purge` of expired rows, `erasure`."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -28,16 +29,20 @@ def deletion(lab: Lab) -> dict[str, Any]:
         bulk.load(connection, namespace, sessions, bulk.numbered(_PER_SESSION))
         bulk.settle(connection)
     instance = lab.instance(LARGE)
+    request_seconds = 0.0
 
-    def delete() -> float:
+    def begin() -> Callable[[], bool]:
+        nonlocal request_seconds
         client = Client(instance.port)
-        begin = time.perf_counter()
+        began = time.perf_counter()
         path = f"/v1/account/{ACCOUNT}/{namespace}"
         client.send(Request("DELETE", path, status=204, headers=instance.headers))
         client.close()
-        return time.perf_counter() - begin
+        request_seconds = time.perf_counter() - began
+        return _purge(lab, instance)
 
-    return _disturb(lab, instance, delete)
+    figures = _disturb(lab, instance, begin)
+    return {"rows": lab.scale.million, "request_seconds": request_seconds, **figures}
 
 
 def purge(lab: Lab) -> dict[str, Any]:
@@ -49,7 +54,64 @@ def purge(lab: Lab) -> dict[str, Any]:
             expires_at=datetime.now(UTC) - timedelta(hours=1),
         )  # fmt: skip
         bulk.settle(connection)
-    return _disturb(lab, lab.instance(LARGE), lambda: 0.0)
+    instance = lab.instance(LARGE)
+    return {
+        "rows": lab.scale.million,
+        **_disturb(lab, instance, lambda: _purge(lab, instance)),
+    }
+
+
+def erasure(lab: Lab) -> dict[str, Any]:
+    """Erases a person from a million properties, while other clients read and save."""
+    namespace = "erased"
+    sessions = session_numbers(lab.scale.million // 10)
+    instance = lab.instance(LARGE)
+    headers = instance.new_headers("--scope", "admin")
+    with lab.postgres.connect(LARGE) as connection:
+        bulk.load(connection, namespace, sessions, bulk.document())
+        bulk.settle(connection)
+    client = Client(instance.port)
+    path = f"/v1/account/{ACCOUNT}/{namespace}/{sessions[0]}/properties/phone"
+    client.send(Request("PUT", path, '"+49 30 901820"', 204, headers))
+    jobs = f"/ext/v1/{ACCOUNT}/jobs"
+    job: dict[str, Any] = {}
+
+    def begin() -> Callable[[], bool]:
+        match = {"value": ["+49 30 901820"]}
+        body = {"kind": "erase", "match": match, "ns": [namespace], "reference": "benchmark"}
+        job.update(json.loads(client.send(Request("POST", jobs, json.dumps(body), 202, headers))))
+
+        def is_left() -> bool:
+            job.update(
+                json.loads(client.send(Request("GET", f"{jobs}/{job['id']}", headers=headers)))
+            )
+            return job["state"] in {"queued", "running"}
+
+        return is_left
+
+    figures = _disturb(lab, instance, begin)
+    client.close()
+    if job["state"] != "done" or job["progress"]["properties"] != 1:
+        raise RuntimeError(f"the erasure has not erased the one property: {job}")
+    started, finished = (datetime.fromisoformat(job[name]) for name in ("startedAt", "finishedAt"))
+    examined = job["progress"]["examined"]
+    return {
+        "rows": examined,
+        "per_second": examined / (finished - started).total_seconds(),
+        **figures,
+    }
+
+
+def _purge(lab: Lab, instance: Instance) -> Callable[[], bool]:
+    """Starts `ccs purge`. Returns a function that says whether it still has work."""
+    purging = instance.start_ccs("purge")
+
+    def is_left() -> bool:
+        if purging.poll():
+            raise RuntimeError(f"ccs purge ended with {purging.returncode}")
+        return purging.returncode is None or _rows_are_left(lab)
+
+    return is_left
 
 
 def _database(lab: Lab) -> str:
@@ -57,8 +119,16 @@ def _database(lab: Lab) -> str:
     return LARGE
 
 
-def _disturb(lab: Lab, instance: Instance, begin_work: Callable[[], float]) -> dict[str, Any]:
-    """Measures latency at half of the highest throughput, without and with `ccs purge` running."""
+def _disturb(
+    lab: Lab, instance: Instance, begin: Callable[[], Callable[[], bool]]
+) -> dict[str, Any]:
+    """Measures latency at half of the highest throughput, without and with work in the background.
+
+    Args:
+        lab: the lab.
+        instance: the service.
+        begin: begins the work, and returns a function that says whether some of it is left.
+    """
     others = Service(instance, _OTHERS_SESSIONS)
     slice_seconds = min(2.0, lab.scale.seconds)
     pauses = {}
@@ -70,27 +140,21 @@ def _disturb(lab: Lab, instance: Instance, begin_work: Callable[[], float]) -> d
         return at_pause(others, operation, pauses[operation], slice_seconds)
 
     quiet = {operation: [slice_of(operation) for _ in range(3)] for operation in _OPERATIONS}
-    request_seconds = begin_work()
     began = time.perf_counter()
+    is_left = begin()
     busy: dict[str, list[dict[str, float]]] = {operation: [] for operation in _OPERATIONS}
     longest = 0.0
-    purging = instance.start_ccs("purge")
-    while _work_is_left(lab) or purging.poll() is None:
+    while is_left():
         for operation in _OPERATIONS:
             measured = slice_of(operation)
             longest = max(longest, _longest_transaction(lab))
             # A slice that ended after the work is partly quiet. It counts only if there is no other.
-            if _work_is_left(lab) or not busy[operation]:
+            if is_left() or not busy[operation]:
                 busy[operation].append(measured)
         if time.perf_counter() - began > _DEADLINE_SECONDS:
-            raise RuntimeError(f"ccs purge has not finished after {_DEADLINE_SECONDS} s")
-    finished = time.perf_counter()
-    if purging.returncode:
-        raise RuntimeError(f"ccs purge ended with {purging.returncode}")
+            raise RuntimeError(f"the work has not ended after {_DEADLINE_SECONDS} s")
     return {
-        "rows": lab.scale.million,
-        "request_seconds": request_seconds,
-        "seconds": finished - began,
+        "seconds": time.perf_counter() - began,
         "longest_transaction_seconds": longest,
         **{
             operation: {
@@ -104,7 +168,7 @@ def _disturb(lab: Lab, instance: Instance, begin_work: Callable[[], float]) -> d
     }
 
 
-def _work_is_left(lab: Lab) -> bool:
+def _rows_are_left(lab: Lab) -> bool:
     """Returns whether there are rows that the purge has yet to delete."""
     with lab.postgres.connect(LARGE) as connection:
         row = connection.execute(

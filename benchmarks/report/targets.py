@@ -62,6 +62,8 @@ def targets(parts: Mapping[str, Any]) -> list[Target]:
         "streams": _streams,
         "deletion": _deletion,
         "purge": _purge,
+        "erasure": _erasure,
+        "index": _index,
         "limits": _limits,
         "startup": _startup,
     }
@@ -208,6 +210,21 @@ def _deletion(figures: Mapping[str, Any]) -> Iterator[Target]:
 
 def _purge(figures: Mapping[str, Any]) -> Iterator[Target]:
     yield from _disturbed(figures, f"purging {figures['rows']:,} expired rows", {"read_all": 2})
+
+
+def _erasure(figures: Mapping[str, Any]) -> Iterator[Target]:
+    what = f"erasing from {figures['rows']:,} properties"
+    yield Target(what, 20_000, figures["per_second"], " properties/s")
+    yield from _disturbed(figures, what, {"read_all": 2, "patch_1": 2})
+
+
+def _index(figures: Mapping[str, Any]) -> Iterator[Target]:
+    pages = median(each["list"] / each["find"] for each in figures["pages"])
+    what = f"a page that an index finds in {figures['sessions']:,} sessions, against session-properties: time"
+    yield Target(what, 2, pages, "×", at_least=False)
+    name = "operations_per_second"
+    saves = median(each["with"][name] / each["without"][name] for each in figures["saves"])
+    yield Target(f"{TITLES['patch_1']}, indexed against not", 0.7, saves, "×")
 
 
 def _limits(figures: Mapping[str, Any]) -> Iterator[Target]:
