@@ -51,10 +51,15 @@ CLAIM = Statement.of(
     """,
 )
 
-# $1 account, $2 id, $3 the run. No row: the run has lost it.
+# $1 account, $2 id, $3 the run. No row: the run has lost it. The commit of a step does not wait for the disk: a crash
+# that loses it loses what it has done and how far it says the job is, both together, so the step is done again. The
+# commit that ends the job waits, for all of them.
 HOLD = Statement.of(
     "job_hold",
-    "SELECT 1 AS one FROM job WHERE account = $1 AND id = $2 AND holder = $3 FOR UPDATE",
+    """
+    SELECT set_config('synchronous_commit', 'off', true) FROM job
+    WHERE account = $1 AND id = $2 AND holder = $3 FOR UPDATE
+    """,
 )
 
 # $4 position, $5 to $8: how many more were examined, sessions, properties and changes, $9 the total (NULL: as it is).
