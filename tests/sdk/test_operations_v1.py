@@ -219,6 +219,17 @@ def test_listings_fetch_all_pages(client: ContextClient) -> None:
     assert list(client.iter_sessions("hotel")) == []
 
 
+def test_a_listing_may_begin_after_an_id(client: ContextClient) -> None:
+    airline = client.namespace("airline")
+    for session_id in ("a", "b", "c", "d"):
+        airline.session(session_id)["id"] = session_id
+    listing = client.iter_sessions("airline", after="a", page_size=2)
+    assert list(listing) == ["b", "c", "d"]
+    assert listing.page(0) == ["a", "b"]
+    found = client.iter_session_properties("airline", after="bb")  # which does not exist
+    assert [session.session_id for session in found] == ["c", "d"]
+
+
 def test_a_listing_includes_the_default_session(client: ContextClient) -> None:
     client.set_property("airline", "a", 1)
     assert list(client.iter_sessions("airline")) == [DEFAULT_SESSION]

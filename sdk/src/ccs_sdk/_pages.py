@@ -13,9 +13,9 @@ DEFAULT_PAGE_SIZE = 100
 class Pages(Generic[T]):
     """A lazy listing: `for item in listing` requests a page when the previous one is used up.
 
-    Each loop starts from the beginning. A service without the parameter `after` finds a page by its
-    position in the list, so sessions may be missed or repeated if others are saved or deleted
-    during the loop. To delete sessions in the loop, iterate over `list(listing)`.
+    Each loop starts from the beginning, or after the id that was given. A service without the
+    parameter `after` finds a page by its position in the list, so sessions may be missed or repeated
+    if others are saved or deleted during the loop. To delete sessions in the loop, iterate over `list(listing)`.
     """
 
     def __init__(
@@ -24,11 +24,13 @@ class Pages(Generic[T]):
         page_size: int,
         session_id: Callable[[T], str],
         path: str,
+        begin: str | None = None,
     ) -> None:
         self._fetch = fetch
         self._session_id = session_id
         self._page_size = page_size
         self._path = path
+        self._begin = begin
 
     def __repr__(self) -> str:
         return f"<Pages of {self._path}, page_size={self._page_size!r}>"
@@ -39,12 +41,12 @@ class Pages(Generic[T]):
                 yield item
 
     def page(self, number: int) -> list[T]:
-        """Returns the page with this number, counted from 0. Past the end it is empty."""
+        """Returns the page with this number of the whole listing, counted from 0. Past the end it is empty."""
         return self._fetch(number, self._page_size, None)
 
     def pages(self) -> Iterator[list[T]]:
         """Iterates over all non-empty pages, lazily."""
-        after = None
+        after = self._begin
         for number in count():
             # The number is for a service that ignores `after`. With `after`, all pages cost the same.
             page = self._fetch(number, self._page_size, after)

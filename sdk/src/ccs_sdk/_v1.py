@@ -65,14 +65,15 @@ class Account:
         read_item: Callable[[Value], T],
         page_size: int,
         session_id: Callable[[T], str],
+        begin: str | None,
     ) -> Pages[T]:
-        """Returns a listing. `session_id` returns an item's session id, after which the next page starts."""
+        """Returns a listing, of what follows the id `begin`. `session_id` returns the id of an item."""
 
         def fetch(page: int, size: int, after: str | None) -> list[T]:
             query = _paths.query(page=page, perPage=size, after=after)
             return self.read(path + query, _wire.list_of(read_item))
 
-        return Pages(fetch, page_size, session_id, self.path + path)
+        return Pages(fetch, page_size, session_id, self.path + path, begin)
 
     def list_namespaces(self) -> list[Namespace]:
         """Returns the namespaces of the account."""

@@ -489,28 +489,32 @@ class ContextClient:
 
     # Sessions
 
-    def iter_sessions(self, namespace: str, *, page_size: int = DEFAULT_PAGE_SIZE) -> Pages[str]:
+    def iter_sessions(
+        self, namespace: str, *, after: str | None = None, page_size: int = DEFAULT_PAGE_SIZE
+    ) -> Pages[str]:
         """Returns the ids of all sessions with live properties, in order.
 
         `DEFAULT_SESSION` is included if the namespace has its own properties.
 
         Args:
             namespace: The name of the namespace.
+            after: The id after which to begin; it need not exist. None begins with the first.
             page_size: The number of sessions for each request, 1 to 1,000.
         """
-        return self.namespace(namespace).iter_sessions(page_size=page_size)
+        return self.namespace(namespace).iter_sessions(after=after, page_size=page_size)
 
     def iter_session_properties(
-        self, namespace: str, *, page_size: int = DEFAULT_PAGE_SIZE
+        self, namespace: str, *, after: str | None = None, page_size: int = DEFAULT_PAGE_SIZE
     ) -> Pages[SessionProperties]:
         """Returns all sessions with their live properties, in the order of their ids.
 
         Args:
             namespace: The name of the namespace.
+            after: The id after which to begin; it need not exist. None begins with the first.
             page_size: The number of sessions for each request, 1 to 1,000. A session may have
                 800,000 characters.
         """
-        return self.namespace(namespace).iter_session_properties(page_size=page_size)
+        return self.namespace(namespace).iter_session_properties(after=after, page_size=page_size)
 
     def set_session_ttl(
         self, namespace: str, session_id: str, ttl: timedelta | int | None = None

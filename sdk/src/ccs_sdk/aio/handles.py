@@ -197,18 +197,20 @@ class AsyncNamespaceHandle(_Handle, AsyncNamespaceTTLSyntax):
         query = _paths.query(ttlSecond=None if ttl is None else whole_seconds(ttl))
         await self._account.write("POST", query, _json.encode({"name": self._namespace}))
 
-    def iter_sessions(self, *, page_size: int = DEFAULT_PAGE_SIZE) -> AsyncPages[str]:
-        """Returns the ids of all sessions with live properties, in order."""
+    def iter_sessions(
+        self, *, after: str | None = None, page_size: int = DEFAULT_PAGE_SIZE
+    ) -> AsyncPages[str]:
+        """Returns the ids of all sessions with live properties, in order, or those that follow the id `after`."""
         path = f"/{_paths.segment(self._namespace)}/session-ids"
-        return self._account.pages(path, _wire.text, page_size, str)
+        return self._account.pages(path, _wire.text, page_size, str, after)
 
     def iter_session_properties(
-        self, *, page_size: int = DEFAULT_PAGE_SIZE
+        self, *, after: str | None = None, page_size: int = DEFAULT_PAGE_SIZE
     ) -> AsyncPages[SessionProperties]:
-        """Returns all sessions with their live properties, in the order of their ids."""
+        """Returns all sessions with their live properties, in order, or those that follow the id `after`."""
         path = f"/{_paths.segment(self._namespace)}/session-properties"
         return self._account.pages(
-            path, _wire.session_properties, page_size, lambda session: session.session_id
+            path, _wire.session_properties, page_size, lambda session: session.session_id, after
         )
 
     def find(  # noqa: PLR0913 - every member of a query is written out
