@@ -66,6 +66,12 @@ def test_many_entries_take_a_request_for_a_hundred(cache: ContextCache) -> None:
     assert len(responses) == 6
 
 
+def test_many_large_entries_are_sent_in_parts(cache: ContextCache) -> None:
+    entries = {f"key-{number}": "x" * 500_000 for number in range(13)}
+    cache.set_many(entries)
+    assert cache.get_dict(*entries) == entries
+
+
 def test_a_value_that_cannot_be_pickled_is_an_error(cache: ContextCache) -> None:
     value: Any = lambda: None  # noqa: E731
     with pytest.raises((PicklingError, AttributeError)):

@@ -6,6 +6,7 @@ LangGraph is imported by the tests that use it, because that takes a second.
 import ast
 import asyncio
 import inspect
+import json
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
@@ -156,12 +157,35 @@ def test_a_page_takes_one_request_and_fifty_writes_two(store: "ContextStore") ->
     places = [(f"{number % 3}", f"{number:03}") for number in range(60)]
     with recorded_responses() as responses:
         store.batch([PutOp(place, "key", {"number": int(place[1])}) for place in places])
-    assert len(responses) == 4  # two reads and two writes
+    assert len(responses) == 3  # one read and two writes
     with recorded_responses() as responses:
         page = store.search((), filter={"number": {"$gte": 0}}, limit=5, offset=2)
         assert [item.namespace for item in page] == sorted(places)[2:7]
         assert store.list_namespaces(max_depth=1) == [("0",), ("1",), ("2",)]
     assert len(responses) == 2
+
+
+def test_listing_namespaces_skips_their_items(
+    store: "ContextStore", client: ContextClient, tmp_path: Path
+) -> None:
+    sizes = {("bots", "a"): 10_000, ("bots", "a", "b"): 1_500, ("bots", "a-"): 1_500, ("c",): 1}
+    ids = [f"{':'.join(place)}::{n}" for place, size in sizes.items() for n in range(size)]
+    items = tmp_path / "items.ndjson"
+    line = {"ns": "memory", "name": "item", "value": 1}
+    items.write_text("\n".join(json.dumps(line | {"session": id_}) for id_ in ids))
+    client.import_from(items)
+
+    def listed(**query: Any) -> tuple[set[tuple[str, ...]], int]:
+        with recorded_responses() as responses:
+            return set(store.list_namespaces(**query)), len(responses)
+
+    assert listed() == (set(sizes), 4)
+    assert listed(max_depth=1) == ({("bots",), ("c",)}, 2)
+    assert listed(max_depth=3) == (set(sizes), 4)
+    assert listed(max_depth=2, suffix=("b",)) == ({("bots", "a")}, 4)
+    assert listed(prefix=("bots", "*"), limit=1) == ({("bots", "a-")}, 1)
+    assert listed(prefix=("bots", "a"), offset=1) == ({("bots", "a", "b")}, 3)
+    assert listed(prefix=("c",)) == ({("c",)}, 1)
 
 
 def test_a_batch_that_is_too_large_is_sent_in_parts(store: "ContextStore") -> None:

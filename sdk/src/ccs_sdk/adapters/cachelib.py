@@ -6,17 +6,18 @@ cachelib's serializer writes it: pickle, unless `serializer` is replaced.
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from pickle import PicklingError
 from typing import Any, Final
 
 from cachelib import BaseCache
 from cachelib.serializers import BaseSerializer
 
-from ccs_sdk import Batch, BatchProperties, ContextClient, SessionHandle
+from ccs_sdk import BatchProperties, ContextClient, Result, SessionHandle
 from ccs_sdk._json import JSON, Value
-from ccs_sdk.adapters._entries import parts, session_id
+from ccs_sdk.adapters._entries import completed, perform, session_id
 
 _VALUE: Final = "value"
 
@@ -49,12 +50,8 @@ class ContextCache(BaseCache):
 
     def get_many(self, *keys: str) -> list[Any]:
         """Returns the values of the entries, or None where there is none. It sends a request for 100 of them."""
-        values: list[Value] = []
-        for part in parts(keys):
-            with self._client.batch() as batch:
-                results = [self._in(batch, key).get(_VALUE) for key in part]
-            values += [self._load(result.value) for result in results]
-        return values
+        values = self._perform(keys, lambda _, entry: entry.get(_VALUE))
+        return [self._load(value) for value in values]
 
     def set(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:  # noqa: ANN401
         """Saves an entry."""
@@ -71,10 +68,8 @@ class ContextCache(BaseCache):
     ) -> list[Any]:
         """Saves entries, with a request for 100 of them. Returns the keys."""
         ttl = self._normalize_timeout(timeout)
-        for part in parts(list(mapping)):
-            with self._client.batch() as batch:
-                for key in part:
-                    self._in(batch, key).set(_VALUE, self._dump(mapping[key]), ttl=ttl)
+        values = {key: self._dump(value) for key, value in mapping.items()}
+        self._perform(values, lambda key, entry: entry.set(_VALUE, values[key], ttl=ttl))
         return list(mapping)
 
     def delete(self, key: str) -> bool:
@@ -83,8 +78,7 @@ class ContextCache(BaseCache):
 
     def delete_many(self, *keys: str) -> list[Any]:
         """Deletes entries, with a request for 100 of them. Returns the keys."""
-        for part in parts(keys):
-            self._delete(part)
+        self._delete(keys)
         return list(keys)
 
     def has(self, key: str) -> bool:
@@ -107,13 +101,14 @@ class ContextCache(BaseCache):
     def _entry(self, key: str) -> SessionHandle:
         return self._namespace.session(session_id("entry", key))
 
-    def _in(self, batch: Batch, key: str) -> BatchProperties:
-        return batch.session(self._namespace.name, session_id("entry", key))
+    def _delete(self, keys: Iterable[str]) -> list[int]:
+        return self._perform(keys, lambda _, entry: entry.delete(_VALUE))
 
-    def _delete(self, keys: Sequence[str]) -> list[int]:
-        with self._client.batch() as batch:
-            results = [self._in(batch, key).delete(_VALUE) for key in keys]
-        return [result.value for result in results]
+    def _perform(
+        self, keys: Iterable[str], add: Callable[[str, BatchProperties], Result[Any]]
+    ) -> list[Any]:
+        work = [(session_id("entry", key), partial(add, key)) for key in keys]
+        return completed(perform(self._client, self._namespace.name, work))
 
     def _dump(self, value: object) -> JSON:
         if type(value) is int:  # not a bool
