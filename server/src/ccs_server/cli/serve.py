@@ -5,9 +5,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib import import_module
 from logging.config import dictConfig
 from types import FrameType
 from typing import NoReturn
@@ -85,7 +87,10 @@ def serve(
             operations = [stack.enter_context(each) for each in _listen_for_operations(settings)]
         except ListenError as error:
             raise click.ClickException(str(error)) from error
-        opened = stack.enter_context(opened_store())
+        # The Prometheus client reads it when it is imported.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(stack.enter_context(metrics_directory()))
+        with _importing("ccs_server.app"):
+            opened = stack.enter_context(opened_store())
         greeting = Greeting(
             *address_of(listeners[0]),
             url_of(*address_of(operations[0])) if operations else None,
@@ -95,6 +100,15 @@ def serve(
         text = greeting.as_json() if as_json else greeting.as_text()
         greeter = Greeter(greeting, partial(click.echo, text))
         _run(opened, listeners, operations, workers, greeter)
+
+
+@contextmanager
+def _importing(module: str) -> Iterator[None]:
+    """Imports a module while the block waits for something else. The thread ends with the block."""
+    with ThreadPoolExecutor(1) as thread:
+        imported = thread.submit(import_module, module)
+        yield
+        imported.result()
 
 
 def _listen_for_operations(settings: Settings) -> list[socket.socket]:
@@ -135,8 +149,7 @@ def _run(
     # Workers are forked. They share the memory of modules loaded here, but must not share connections.
     opened.database.release()
     multiprocessing.set_start_method("fork")
-    with metrics_directory() as metrics, ExitStack() as stack:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+    with ExitStack() as stack:
         # Imported here because the Prometheus client reads PROMETHEUS_MULTIPROC_DIR at import.
         from ccs_server.api.quota_metrics import QuotaMetrics  # noqa: PLC0415
         from ccs_server.app import check_tracing, create_service  # noqa: PLC0415
