@@ -141,8 +141,10 @@ class HTTP:
         prepared = http.prepare_request(request)
         # The path is set last, because `requests` would turn `%2E%2E` into `..`.
         prepared.url = self.base_url + call.path
-        settings = _settings(http, prepared.url, stream=stream)
-        return http.send(prepared, timeout=timeouts, allow_redirects=False, **settings)
+        settings = _settings(http, prepared.url) if http is self._given else _own_settings(http)
+        return http.send(
+            prepared, timeout=timeouts, allow_redirects=False, stream=stream, **settings
+        )
 
     def _new_session(self) -> requests.Session:
         """Creates the session of this process, or returns the one that the caller provided."""
@@ -188,12 +190,18 @@ class Parts:
         self._response.close()
 
 
-def _settings(http: requests.Session, url: str, *, stream: bool = False) -> dict[str, Any]:
+def _own_settings(http: requests.Session) -> dict[str, Any]:
+    """Returns how to send a request with a session of ours, whose settings are complete."""
+    return {"verify": http.verify, "cert": http.cert, "proxies": http.proxies}
+
+
+def _settings(http: requests.Session, url: str) -> dict[str, Any]:
     """Returns how to send a request. In `requests` the environment overrides the session; here the session does."""
     verify = None if http.verify is True else http.verify
     settings: dict[str, Any] = dict(
-        http.merge_environment_settings(url, proxies={}, stream=stream, verify=verify, cert=None)
+        http.merge_environment_settings(url, proxies={}, stream=None, verify=verify, cert=None)
     )
+    del settings["stream"]
     if http.proxies:
         settings["proxies"] = http.proxies
     return settings
