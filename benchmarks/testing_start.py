@@ -3,8 +3,8 @@
     python benchmarks/testing_start.py
 
 The first start creates the cluster of PostgreSQL. The CPU is that of all processes, PostgreSQL's too; unlike the time,
-it depends little on what else the machine does. The exit code is 1 if a later start with an account exceeds two
-seconds.
+it depends little on what else the machine does. The exit code is 1 if the best first start, or the best later one,
+with an account exceeds two seconds.
 """
 
 import ctypes
@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 
 from ccs_sdk.testing import running_service
 
-STARTS = 6
+FIRST_STARTS = 3
+LATER_STARTS = 5
 BUDGET_SECONDS = 2.0
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -25,11 +26,16 @@ PR_SET_CHILD_SUBREAPER = 36
 def main() -> int:
     # PostgreSQL becomes a child of this process, so that its CPU is counted when it has ended.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    first = min(in_new_directory(1)[0] for _ in range(FIRST_STARTS))
+    later = min(in_new_directory(1 + LATER_STARTS)[1:])
+    say("first starts, the best", first)
+    say("later starts, the best", later)
+    return int(max(first[0], later[0]) > BUDGET_SECONDS)
+
+
+def in_new_directory(starts: int) -> list[tuple[float, float, float, float]]:
     with TemporaryDirectory(prefix="ccs") as directory:
-        first, *later = [measure(Path(directory)) for _ in range(STARTS)]
-    say("first start", first)
-    say("later starts, the best", min(later))
-    return int(min(later)[0] > BUDGET_SECONDS)
+        return [measure(Path(directory)) for _ in range(starts)]
 
 
 def measure(directory: Path) -> tuple[float, float, float, float]:
