@@ -128,6 +128,22 @@ export class Api extends EventTarget {
   }
 }
 
+/** Waits so many milliseconds. Throws as soon as the signal is aborted. */
+export function sleep(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, milliseconds);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}
+
 function path(...segments) {
   return segments.map(encodeURIComponent).join("/");
 }

@@ -5,6 +5,7 @@ import { isSupported } from "./json.js";
 import { address, match, read } from "./router.js";
 import { signIn } from "./sign_in.js";
 import { namespaces } from "./views/namespaces.js";
+import { sessions } from "./views/sessions.js";
 
 /**
  * A view of the console.
@@ -22,7 +23,7 @@ import { namespaces } from "./views/namespaces.js";
  */
 
 /** All views; the first one of the menu is shown first. @type {View[]} */
-const VIEWS = [namespaces];
+const VIEWS = [namespaces, sessions];
 
 const MENU = VIEWS.filter((view) => view.menu);
 
@@ -64,7 +65,9 @@ class Page {
 
   /** Replaces the parameters of the address, and opens the view again. */
   search(parameters) {
-    location.hash = address(read(location.hash).segments, parameters);
+    const to = address(read(location.hash).segments, parameters);
+    if (to === location.hash) open();
+    else location.hash = to;
   }
 
   leave() {
