@@ -40,15 +40,21 @@ class User(Visitor):
         header = self.page.get_by_role("rowheader", name=name, exact=True)
         return self.page.get_by_role("row").filter(has=header)
 
+    def property(self, name: str) -> Locator:
+        """What the view of a conversation shows of a property."""
+        return self.page.get_by_role("article", name=name, exact=True)
+
     def check_accessibility(self) -> None:
         """Checks the page as it is with axe, in both colour schemes."""
         for scheme in ("light", "dark"):
             self.page.emulate_media(color_scheme=scheme)
             found: dict[str, Any] = _axe.run(self.page, options=RULES).response
-            assert [
-                (rule["id"], [node["html"] for node in rule["nodes"]])
+            nodes = [
+                (rule["id"], node["html"], node["failureSummary"])
                 for rule in found["violations"]
-            ] == []
+                for node in rule["nodes"]
+            ]
+            assert nodes == [], nodes
 
     def check_width(self, width: int = 390) -> None:
         """Checks that nothing must be scrolled to the side on a phone."""

@@ -109,9 +109,17 @@ def test_a_killed_instance_leaves_neither_its_port_nor_shared_memory_in_use(
 ) -> None:
     with serving("--workers", "2", env=env) as server:
         workers = children(server.process)
+        stream = requests.get(
+            f"{server.url}/ext/v1/demo/changes",
+            headers={"maven-api-key": str(server.said["key"]), "Accept": "text/event-stream"},
+            stream=True,
+            timeout=TIMEOUT_SECONDS,
+        )
+        assert stream.status_code == 200
         server.process.kill()
         server.process.wait(TIMEOUT_SECONDS)
         wait_until(lambda: not any(exists(pid) for pid in workers))
+        stream.close()
     with serving("--port", str(server.port), env=env) as next_one:
         assert is_ready(next_one)
 

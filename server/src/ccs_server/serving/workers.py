@@ -328,11 +328,13 @@ def _schedule_as_batch() -> None:
 
 
 def follow_parent(read_end: int, write_end: int) -> None:
-    """Ends this process when its parent has died: the parent alone holds the pipe's write end."""
+    """Ends this process, and its event streams, when its parent has died: that alone holds the pipe's write end."""
     os.close(write_end)
 
     def wait() -> None:
         os.read(read_end, 1)
+        # A stream would keep the process from ending for as long as its client stays.
+        os.kill(os.getpid(), _DRAIN_SIGNAL)
         os.kill(os.getpid(), signal.SIGTERM)
 
     Thread(target=wait, name="follow-parent", daemon=True).start()

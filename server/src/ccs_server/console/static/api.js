@@ -42,6 +42,8 @@ export class Api extends EventTarget {
     this.account = account;
     /** The claims of a token; null for a key. */
     this.token = claimsOf(credential);
+    /** The id of a key, as the change log names it. */
+    this.keyId = this.token ? null : (credential.split("_")[1] ?? null);
     /** The latest requests, the newest first: `{method, path, query, headers, body, status}`, without the credential. */
     this.exchanges = [];
     this.#headers = this.token
@@ -126,6 +128,11 @@ export class Api extends EventTarget {
     this.exchanges = [exchange, ...this.exchanges].slice(0, REMEMBERED);
     this.dispatchEvent(new CustomEvent("request", { detail: exchange }));
   }
+}
+
+/** Whether the same request may succeed later: the service is away, or has too much to do. */
+export function isPassing({ status }) {
+  return status === 0 || status === 429 || status >= 500;
 }
 
 /** Waits so many milliseconds. Throws as soon as the signal is aborted. */

@@ -4,6 +4,7 @@ import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { isSupported } from "./json.js";
 import { address, match, read } from "./router.js";
 import { signIn } from "./sign_in.js";
+import { conversation } from "./views/conversation.js";
 import { namespaces } from "./views/namespaces.js";
 import { sessions } from "./views/sessions.js";
 
@@ -23,7 +24,7 @@ import { sessions } from "./views/sessions.js";
  */
 
 /** All views; the first one of the menu is shown first. @type {View[]} */
-const VIEWS = [namespaces, sessions];
+const VIEWS = [namespaces, sessions, conversation];
 
 const MENU = VIEWS.filter((view) => view.menu);
 

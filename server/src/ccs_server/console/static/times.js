@@ -3,6 +3,7 @@
 import { html } from "./vendor/lit-html/lit-html.js";
 
 const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]];
+const hour = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 /** A length of time by its two largest units, such as `1 h 5 min`. */
@@ -30,9 +31,10 @@ export function ago(time, now, none = "–") {
   return moment(time, seconds < 2 ? "just now" : `${duration(seconds)} ago`);
 }
 
-/** A time in full. */
-export function at(time) {
-  return moment(time, exact.format(new Date(time)));
+/** A time, without the day if that is today's. */
+export function at(time, now) {
+  const day = (each) => new Date(each).toDateString();
+  return moment(time, (day(time) === day(now) ? hour : exact).format(new Date(time)));
 }
 
 function moment(time, text) {
