@@ -48,6 +48,13 @@ class Page {
     if (!this.signal.aborted) show();
   };
 
+  /** Shows what the view renders now, and moves the focus there. */
+  focus(id) {
+    if (this.signal.aborted) return;
+    draw();
+    document.getElementById(id)?.focus();
+  }
+
   /** Tells users of screen readers what has changed. */
   announce(text) {
     if (!this.signal.aborted) announce(text);

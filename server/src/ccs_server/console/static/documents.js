@@ -2,6 +2,11 @@
 
 /** What a conversation is: a namespace and a session. @typedef {{ns: string, session: string}} Place */
 
+/** Whether the document of a place is read with its entity tag. */
+export function hasTag(api, { session }) {
+  return !api.token && session !== "." && session !== "..";
+}
+
 /**
  * Reads the properties of a place as `{value, etag, expiresAt, updatedAt}` by name, or null if they have this ETag.
  *
@@ -9,7 +14,7 @@
  * some reach no document as a whole, and for sessions that no path of a browser can name.
  */
 export async function readDocument(api, place, { etag, signal } = {}) {
-  if (api.token || [".", ".."].includes(place.session)) {
+  if (!hasTag(api, place)) {
     const names = api.token?.names;
     return { properties: await readProperties(api, place, names, { signal }), etag: null };
   }

@@ -16,7 +16,8 @@ export class Watch {
   mode = "reading";
   /** Who saved which state of a property, as far as the log has told. @type {Map<string, {by: string, etag: string}>} */
   #writers = new Map();
-  #etag = null;
+  /** The entity tag of the document that is known, if the whole was read last and by a key. */
+  etag = null;
   #wanted = new Set();
   #wantsAll = false;
   #reading = null;
@@ -93,16 +94,16 @@ export class Watch {
       if (names) {
         this.#merge(await readProperties(api, place, names, { signal }), names);
       } else {
-        const read = await readDocument(api, place, { etag: this.#etag, signal });
+        const read = await readDocument(api, place, { etag: this.etag, signal });
         if (read) this.#merge(read.properties);
-        this.#etag = read ? read.etag : this.#etag;
+        this.etag = read ? read.etag : this.etag;
       }
     }
   }
 
   #merge(properties, names = null) {
     // What is known is no longer the document of this ETag.
-    if (names) this.#etag = null;
+    if (names) this.etag = null;
     const changes = this.known.merge(properties, this.api.now(), names);
     this.onChange(this.mode === "reading" ? [] : changes);
   }

@@ -2,6 +2,8 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { about } from "../about_session.js";
+import { Editing, labelOf } from "../editing.js";
 import { address } from "../router.js";
 import { ring } from "../ring.js";
 import { ago, at, duration } from "../times.js";
@@ -10,6 +12,7 @@ import { Watch } from "../watching.js";
 import { writer } from "../writers.js";
 
 const SHOWN = 100;
+const ADD = "add-property";
 
 const MODES = {
   reading: "Reading…",
@@ -33,6 +36,8 @@ export const conversation = {
       if (changes.length) page.announce(changes.map(([name, what]) => `${name} ${what}`).join(", "));
       page.update();
     });
+    const editing = new Editing(page, place, (name) => watch.refresh([name]));
+    const whole = about(page, place, watch);
     page.run(() => watch.start());
     page.run(async () => {
       labels = await api.keyLabels();
@@ -48,14 +53,24 @@ export const conversation = {
       return shownParts.get(name);
     }
 
-    const property = (one, number) => html`<li class="property" data-changed=${one.changes ? one.changes % 2 : nothing}>
-      <article aria-labelledby="property-${number}">
-        ${expiryRing(one, api.now())}
-        <h2 id="property-${number}"><bdi>${one.name}</bdi></h2>
-        <div class="content">${tree(one.value, shownOf(one.name))}</div>
-        <p class="hint">${expiry(one, api.now())} · ${saved(one, watch.writerOf(one))}</p>
-      </article>
-    </li>`;
+    function property(one, number) {
+      const action = (kind, text) => {
+        const id = `${kind}-${number}`;
+        return html`<button type="button" class="plain" id=${id} aria-label="${labelOf(kind)} ${one.name}"
+          @click=${() => editing.begin(kind, one, id)}>${text}</button>`;
+      };
+      return html`<li class="property" data-changed=${one.changes ? one.changes % 2 : nothing}>
+        <article aria-labelledby="property-${number}">
+          ${expiryRing(one, api.now())}
+          <h2 id="property-${number}"><bdi>${one.name}</bdi></h2>
+          <div class="content">${tree(one.value, shownOf(one.name))}</div>
+          <p class="hint">${expiry(one, api.now())} · ${saved(one, watch.writerOf(one))}</p>
+          ${editing.isAbout(one.name) ? editing.render() : html`<div class="actions">
+            ${action("edit", "Edit")}${action("touch", "Expiry")}${action("delete", "Delete")}
+          </div>`}
+        </article>
+      </li>`;
+    }
 
     function saved({ updatedAt }, by) {
       const now = api.now();
@@ -63,15 +78,24 @@ export const conversation = {
       return updatedAt ? html`saved ${ago(updatedAt, now)}${who}` : html`saved before times were recorded`;
     }
 
+    function showMore() {
+      shown += SHOWN;
+      page.update();
+    }
+
     const properties = () => {
       const all = [...watch.known.properties.values()];
-      if (!all.length) return html`<p class="empty">Nothing is known of this conversation.</p>`;
-      return html`<ul class="properties" aria-label="Properties">
-          ${repeat(all.slice(0, shown), ({ name }) => name, property)}</ul>
-        ${all.length > shown ? html`<button type="button" @click=${() => {
-          shown += SHOWN;
-          page.update();
-        }}>Show more of ${all.length} properties</button>` : nothing}`;
+      const { draft } = editing;
+      return [
+        all.length ? html`<ul class="properties" aria-label="Properties">
+          ${repeat(all.slice(0, shown), ({ name }) => name, property)}</ul>`
+          : html`<p class="empty">Nothing is known of this conversation.</p>`,
+        all.length > shown ? html`<button type="button" @click=${showMore}>Show more of ${all.length} properties</button>` : nothing,
+        draft?.kind === "add" || (draft && !watch.known.properties.has(draft.name))
+          ? html`<div class="sheet">${editing.render()}</div>`
+          : html`<div class="row"><button type="button" id=${ADD} @click=${() => editing.begin("add", null, ADD)}>Add a property</button></div>`,
+        whole.render(),
+      ];
     };
 
     return {
