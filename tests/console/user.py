@@ -1,7 +1,7 @@
 """A user of the console, who finds things by what they are called."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, expect
@@ -12,6 +12,10 @@ from tests.support.service import Account
 _axe = Axe()
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+SCHEMES: list[tuple[Literal["light", "dark"], list[str]]] = [
+    ("light", RULES),
+    ("dark", ["color-contrast"]),
+]
 
 
 @dataclass
@@ -56,7 +60,7 @@ class User(Visitor):
         """Checks the page as it is with axe, and its colours in both schemes."""
         # The colours in the middle of an animation are not those of the page.
         self.page.evaluate("document.getAnimations().forEach(animation => animation.cancel())")
-        for scheme, rules in (("light", RULES), ("dark", ["color-contrast"])):
+        for scheme, rules in SCHEMES:
             self.page.emulate_media(color_scheme=scheme)
             found: dict[str, Any] = _axe.run(self.page, options={"runOnly": rules}).response
             nodes = [

@@ -28,6 +28,7 @@ export const conversation = {
   open(page, { namespace, session }) {
     const { api } = page;
     const place = { ns: namespace, session };
+    const segments = ["namespaces", namespace, session];
     const shownParts = new Map();
     let shown = SHOWN;
     let labels = null;
@@ -66,7 +67,9 @@ export const conversation = {
           <div class="content">${tree(one.value, shownOf(one.name))}</div>
           <p class="hint">${expiry(one, api.now())} · ${saved(one, watch.writerOf(one))}</p>
           ${editing.isAbout(one.name) ? editing.render() : html`<div class="actions">
-            ${action("edit", "Edit")}${action("touch", "Expiry")}${action("delete", "Delete")}
+            ${action("edit", "Edit")}${action("touch", "Expiry")}
+            <a href=${address([...segments, "history"], { name: one.name })} aria-label="History of ${one.name}">History</a>
+            ${action("delete", "Delete")}
           </div>`}
         </article>
       </li>`;
@@ -102,7 +105,8 @@ export const conversation = {
       title: session,
       trail: [["Namespaces", address(["namespaces"])], [namespace, address(["namespaces", namespace])]],
       render: () => [
-        html`<p class="mode ${watch.mode}" role="status">${MODES[watch.mode]}</p>`,
+        html`<div class="row"><p class="mode ${watch.mode}" role="status">${MODES[watch.mode]}</p>
+          <a class="aside" href=${address([...segments, "history"])}>History</a></div>`,
         watch.mode === "reading" && !watch.known.properties.size ? nothing : properties(),
       ],
     };
