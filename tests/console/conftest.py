@@ -11,7 +11,7 @@ from tests.support.browsers import running_browser
 from tests.support.service import Account, Server, new_account
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with running_browser() as browser:
         yield browser

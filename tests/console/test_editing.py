@@ -82,6 +82,7 @@ def test_nothing_is_overwritten_that_was_not_seen(editor: User, other: User) -> 
     conflict = editor.page.get_by_role("alert", name="It has changed")
     expect(conflict).to_contain_text("21F")
     expect(conflict).to_contain_text("14C")
+    expect(editor.property("cart").get_by_text("21F")).to_have_count(2)
     editor.check_accessibility()
     editor.check_width()
     press(editor, "Save mine instead")
@@ -165,6 +166,7 @@ def test_a_property_is_deleted_when_that_is_meant(editor: User, account: Account
 def test_all_is_deleted_if_it_is_as_it_was_seen(editor: User, account: Account) -> None:
     editor.page.get_by_text("The conversation as a whole").click()
     press(editor, "Delete all properties…")
+    expect(editor.page.get_by_role("button", name="Delete all", exact=True)).to_be_focused()
     account.v1("PUT", f"{PLACE}/step", json=2)
     press(editor, "Delete all")
     expect(editor.page.get_by_role("alert")).to_contain_text("nothing is deleted")

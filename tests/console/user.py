@@ -58,10 +58,10 @@ class User(Visitor):
 
     def check_accessibility(self) -> None:
         """Checks the page as it is with axe, and its colours in both schemes."""
-        # The colours in the middle of an animation are not those of the page.
-        self.page.evaluate("document.getAnimations().forEach(animation => animation.cancel())")
         for scheme, rules in SCHEMES:
             self.page.emulate_media(color_scheme=scheme)
+            # The colours in the middle of an animation are not those of the page.
+            self.page.evaluate("document.getAnimations().forEach(animation => animation.cancel())")
             found: dict[str, Any] = _axe.run(self.page, options={"runOnly": rules}).response
             nodes = [
                 (rule["id"], node["html"], node["failureSummary"])

@@ -5,7 +5,7 @@ import { isSupported } from "./json.js";
 import { address, match, read } from "./router.js";
 import { signIn } from "./sign_in.js";
 import { conversation } from "./views/conversation.js";
-import { history } from "./views/history.js";
+import { conversationHistory } from "./views/history.js";
 import { namespaces } from "./views/namespaces.js";
 import { sessions } from "./views/sessions.js";
 
@@ -25,7 +25,7 @@ import { sessions } from "./views/sessions.js";
  */
 
 /** All views; the first one of the menu is shown first. @type {View[]} */
-const VIEWS = [namespaces, sessions, conversation, history];
+const VIEWS = [namespaces, sessions, conversation, conversationHistory];
 
 const MENU = VIEWS.filter((view) => view.menu);
 

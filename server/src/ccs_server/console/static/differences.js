@@ -15,8 +15,8 @@ const MOST = 200;
 /** The differences between two values, of which the first may be undefined: there was nothing. */
 export function differences(before, after) {
   const fresh = textOf(after);
-  if (before === undefined) return shown([{ added: true, value: fresh }]);
-  const old = textOf(before);
+  if (before === undefined && fresh.includes("\n")) return shown([{ added: true, value: fresh }]);
+  const old = before === undefined ? "" : textOf(before);
   if (old === fresh) return html`<p class="hint">The same value.</p>`;
   const isLine = !old.includes("\n") && !fresh.includes("\n");
   if (isLine) return withinLine(old, fresh);
@@ -26,6 +26,11 @@ export function differences(before, after) {
     { removed: true, value: old },
     { added: true, value: fresh },
   ]);
+}
+
+/** A value of which nobody knows what it differs from. */
+export function valueAlone(value) {
+  return html`<pre class="difference">${few(textOf(value).split("\n"), " ")}</pre>`;
 }
 
 function shown(parts) {

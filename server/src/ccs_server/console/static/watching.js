@@ -5,14 +5,14 @@ import { Known, readDocument, readProperties } from "./documents.js";
 import { follow } from "./stream.js";
 
 const POLL = 2_000;
-/** How often all is read although changes are told, in case that the namespace has stopped logging. */
+/** How often all is read although changes are told: the namespace may have stopped logging, or have too many streams. */
 const CHECK = 20_000;
 const LATEST = 200;
 const PAGES = 3;
 
 export class Watch {
   known = new Known();
-  /** How what is shown follows what is stored. @type {"reading" | "live" | "polling" | "away"} */
+  /** How what is shown follows what is stored. @type {"reading" | "live" | "polling" | "away" | "stopped"} */
   mode = "reading";
   /** Who saved which state of a property, as far as the log has told. @type {Map<string, {by: string, etag: string}>} */
   #writers = new Map();
@@ -37,6 +37,15 @@ export class Watch {
 
   /** Reads, and goes on until the signal is aborted. Throws if the service refuses. */
   async start() {
+    try {
+      await this.#run();
+    } catch (error) {
+      this.#become("stopped");
+      throw error;
+    }
+  }
+
+  async #run() {
     const { api, place, signal } = this;
     this.page.run(() => this.#check());
     for (;;) {
@@ -57,8 +66,9 @@ export class Watch {
         });
       } catch (error) {
         signal.throwIfAborted();
-        // 410: the log has forgotten what came next, so all is read anew. Else there are no streams, as under other servers.
-        if (error.status !== 410) return this.#poll();
+        // 400: there are no streams, as under other servers. 410: the log has forgotten what came next, so all is read anew.
+        if (error.status === 400) return this.#poll();
+        if (error.status !== 410) throw error;
       }
     }
   }
@@ -178,7 +188,7 @@ export class Watch {
   async #check() {
     for (;;) {
       await sleep(CHECK, this.signal);
-      if (this.mode === "live") await this.#tryToRefresh();
+      if (this.mode !== "polling") await this.#tryToRefresh();
     }
   }
 

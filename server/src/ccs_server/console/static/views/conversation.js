@@ -18,7 +18,8 @@ const MODES = {
   reading: "Reading…",
   live: "Live: changes show as they happen",
   polling: "Asking for changes every 2 seconds: this namespace logs none",
-  away: "The service cannot be reached. Trying again…",
+  away: "Not connected. Trying again…",
+  stopped: "No longer kept up to date",
 };
 
 /** @type {import("../app.js").View} */

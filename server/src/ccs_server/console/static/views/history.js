@@ -2,12 +2,13 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
-import { differences } from "../differences.js";
+import { differences, valueAlone } from "../differences.js";
 import { address } from "../router.js";
 import { ago, at, duration } from "../times.js";
 import { writer } from "../writers.js";
 
 const PER_PAGE = 100;
+const MOST_REQUESTS = 10;
 
 const WHAT = {
   "property.touched": "kept for longer",
@@ -18,7 +19,7 @@ const WHAT = {
 };
 
 /** @type {import("../app.js").View} */
-export const history = {
+export const conversationHistory = {
   path: "namespaces/:namespace/:session/history",
 
   open(page, { namespace, session }) {
@@ -42,16 +43,17 @@ export const history = {
       page.update();
       const before = changes.length;
       try {
-        // A request that looked at many changes may have found none.
-        do {
+        // A request that looked at many changes may have found few.
+        for (let request = 0; request < MOST_REQUESTS; request += 1) {
           const answer = await api.send("GET", api.ext("changes"), {
-            query: { ns: namespace, session, ...(name && { name }), order: "desc", limit: PER_PAGE, ...(next && { after: next }) },
+            query: { ns: namespace, session, ...(name && { name }), order: "desc", limit: PER_PAGE - changes.length + before, ...(next && { after: next }) },
             signal: page.signal,
           });
           const part = answer.json();
           changes.push(...part.changes);
           next = part.next;
-        } while (next && changes.length === before);
+          if (!next || changes.length - before >= PER_PAGE) break;
+        }
         // What was the oldest has something before it now.
         for (const [id, { isOldest }] of shown) if (isOldest) shown.delete(id);
       } finally {
@@ -70,7 +72,7 @@ export const history = {
         const previous = before(index);
         shown.set(change.id, {
           isOldest: !previous,
-          text: !previous && next ? html`<p class="hint">Show older changes to see what it was before.</p>`
+          text: !previous && next ? html`${valueAlone(change.value)}<p class="hint">Show older changes to see what it was before.</p>`
             : previous && previous.type === "property.set" && previous.value === undefined ? withoutValues
             : differences(previous?.value, change.value),
         });
@@ -107,7 +109,7 @@ export const history = {
         ...(name === null ? [] : [["History", address([...conversation, "history"])]]),
       ],
       render: () => [
-        changes.length ? list() : isReading ? nothing : html`<p class="empty">The change log has nothing of this.
+        changes.length ? list() : isReading || next ? nothing : html`<p class="empty">The change log has nothing of this.
           A namespace is logged from the moment on at which its setting <code>changes</code> is switched on.</p>`,
         isReading ? html`<p class="hint" role="status">Reading…</p>`
           : next ? html`<div class="row"><button type="button" @click=${() => page.run(more)}>Show older changes</button></div>`

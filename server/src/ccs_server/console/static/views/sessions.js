@@ -130,7 +130,10 @@ export const sessions = {
     return {
       title: namespace,
       trail: [["Namespaces", address(["namespaces"])]],
-      render: () => [form(asked, submit), refusal ? refused() : results()],
+      render: () => [
+        html`<p><a href=${address(["namespaces", namespace, DEFAULT_SESSION])}>Its own properties and its time to live</a></p>`,
+        form(asked, submit), refusal ? refused() : results(),
+      ],
     };
   },
 };
