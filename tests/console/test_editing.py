@@ -107,6 +107,7 @@ def test_what_changes_between_a_conflict_and_its_end_is_another_conflict(
         conflict = editor.page.get_by_role("alert", name="It has changed")
         expect(conflict.get_by_text(str(step), exact=True)).to_be_visible()
     press(editor, "Save mine instead")
+    expect(editor.page.get_by_role("button", name="Edit step")).to_be_focused()
     expect(editor.property("step")).to_contain_text("5")
 
 
@@ -118,6 +119,7 @@ def test_what_was_deleted_meanwhile_is_not_brought_back_unasked(
     press(editor, "Save")
     expect(editor.page.get_by_role("alert", name="It has changed")).to_contain_text("Nothing")
     press(editor, "Save mine instead")
+    expect(editor.page.get_by_role("button", name="Edit step")).to_be_focused()
     expect(editor.property("step")).to_contain_text("5")
     assert account.v1("GET", f"{PLACE}/step").json() == 5
 

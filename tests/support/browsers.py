@@ -22,6 +22,10 @@ ARGUMENTS = [
     "--no-sandbox",  # its sandbox needs rights that a container does not give
     "--disable-dev-shm-usage",
     "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-sync",
+    "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 expect.set_options(timeout=20_000)  # what a busy machine needs; an idle one waits no longer for it
