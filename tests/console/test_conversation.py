@@ -86,6 +86,12 @@ def test_a_long_text_is_shown_when_asked_for(user: User, account: Account) -> No
     user.check_width()
     story.get_by_role("button", name="Show less").click()
     assert len(story.inner_text()) < 1000
+    story.get_by_role("button", name="Edit").click()
+    user.page.keyboard.press("Control+End")
+    user.page.keyboard.type("more")
+    story.get_by_role("button", name="Save").click()
+    expect(story.get_by_role("button", name="Edit")).to_be_focused()
+    assert account.v1("GET", f"{PLACE}/story").json().endswith("once more")
 
 
 def test_a_long_list_is_shown_bit_by_bit(user: User, account: Account) -> None:

@@ -12,19 +12,18 @@ pytestmark = pytest.mark.browser
 def test_each_has_its_sessions_and_its_settings(user: User, admin: Account) -> None:
     admin.v1("POST", "?ttlSecond=5400", json={"name": "airline"})
     for session in ("conv-1", "conv-2"):
-        admin.v1("PATCH", f"/airline/{session}/properties", json={"step": 1})
+        admin.v1("PATCH", f"/airline/{session}/properties", json={"step": 1, "mood": "calm"})
     admin.ext("PATCH", "/namespaces/airline", json={"changes": "values", "index": ["step"]})
     admin.v1("POST", "", json={"name": "empty"})
     user.sign_in(admin)
     cells = user.row("airline").get_by_role("cell")
+    expect(cells).to_have_count(5)
     expect(cells.nth(0)).to_have_text("2")
-    expect(cells.nth(1)).to_have_text("1 h 30 min")
-    expect(cells.nth(2)).to_have_text("names and values")
-    expect(cells.nth(3)).to_contain_text("step")
-    cells = user.row("empty").get_by_role("cell")
-    expect(cells.nth(0)).to_have_text("0")
-    expect(cells.nth(1)).to_have_text("forever")
-    expect(cells.nth(2)).to_have_text("off")
+    expect(cells.nth(1)).to_have_text("4")
+    expect(cells.nth(2)).to_have_text("1 h 30 min")
+    expect(cells.nth(3)).to_have_text("names and values")
+    expect(cells.nth(4)).to_contain_text("step")
+    expect(user.row("empty").get_by_role("cell")).to_have_text(["0", "0", "forever", "off", "none"])
     user.check_accessibility()
     user.check_width()
 
@@ -32,10 +31,27 @@ def test_each_has_its_sessions_and_its_settings(user: User, admin: Account) -> N
 def test_without_the_scope_settings_are_left_out(user: User, account: Account) -> None:
     account.v1("POST", "", json={"name": "airline"})
     user.sign_in(account)
-    cells = user.row("airline").get_by_role("cell")
-    expect(cells.nth(0)).to_have_text("0")
-    expect(cells.nth(2)).to_have_text("–")
+    expect(user.row("airline").get_by_role("cell")).to_have_text(["0", "0", "forever", "–", "–"])
     expect(user.page.get_by_role("alert")).to_have_count(0)
+
+
+def test_many_are_read_page_by_page(user: User, account: Account) -> None:
+    lines = "\n".join(f'{{"ns": "ns{number:03}", "ttlSecond": 0}}' for number in range(101))
+    kind = {"Content-Type": "application/x-ndjson"}
+    assert account.ext("POST", "/import", data=lines, headers=kind).status_code == 200
+    user.sign_in(account)
+    expect(user.page.get_by_role("rowheader")).to_have_count(100)
+    user.page.get_by_role("button", name="Show more").click()
+    expect(user.page.get_by_role("rowheader")).to_have_count(101)
+    expect(user.row("ns100")).to_be_visible()
+
+
+def test_a_token_of_version_2_lists_them_too(user: User, account: Account) -> None:
+    account.v1("PATCH", "/airline/conv-1/properties", json={"step": 1})
+    user.sign_in(account, account.token)
+    user.page.get_by_role("link", name="airline").click()
+    user.page.get_by_role("link", name="conv-1").click()
+    expect(user.property("step")).to_contain_text("1")
 
 
 def test_an_account_without_any_is_told_how_they_come(user: User, account: Account) -> None:

@@ -89,7 +89,7 @@ def test_ten_thousand_are_read_page_by_page(user: User, account: Account) -> Non
         kind = {"Content-Type": "application/x-ndjson"}
         assert account.ext("POST", "/import", data=body, headers=kind).status_code == 200
     user.sign_in(account)
-    expect(user.row("airline")).to_contain_text("10000")
+    expect(user.row("airline")).to_contain_text("10,000")
     user.page.get_by_role("link", name="airline").click()
     expect(user.page.get_by_text("100 sessions so far")).to_be_visible()
     user.page.get_by_role("button", name="Show more").click()

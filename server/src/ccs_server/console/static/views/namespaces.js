@@ -3,10 +3,11 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { address } from "../router.js";
-import { ago, timeToLive } from "../times.js";
+import { timeToLive } from "../times.js";
 
 const AT_ONCE = 3;
-const SHOWN = 50;
+
+const COLUMNS = ["Namespace", "Sessions", "Properties", "Time to live", "Change log", "Index"];
 
 /** @type {import("../app.js").View} */
 export const namespaces = {
@@ -15,43 +16,47 @@ export const namespaces = {
 
   open(page) {
     const { api } = page;
-    /** Null until they are read. */
-    let found = null;
-    let refusal = "";
-    let shown = SHOWN;
+    const found = [];
     const settings = new Map();
-    const sessions = new Map();
+    let next;
+    let isReading = true;
+    let refusal = "";
 
-    page.run(async () => {
-      try {
-        found = (await api.send("GET", api.v1(), { signal: page.signal })).json();
-      } catch (error) {
-        // Tokens, and keys that are limited to a session, reach no list.
-        if (error.status !== 401 && error.status !== 403) throw error;
-        found = [];
-        refusal = error.message;
-      }
+    page.run(more);
+
+    async function more() {
+      isReading = true;
       page.update();
-      await details(found.slice(0, shown));
-    });
+      try {
+        const answer = await api.send("GET", api.ext("activity"), {
+          query: next ? { after: next } : {}, signal: page.signal,
+        });
+        const part = answer.json();
+        found.push(...part.namespaces);
+        next = part.next;
+        isReading = false;
+        page.update();
+        if (await api.keyLabels()) await readSettings(part.namespaces);
+      } catch (error) {
+        // A token of one session lists nothing.
+        if (error.status !== 403) throw error;
+        refusal = error.message;
+      } finally {
+        isReading = false;
+      }
+    }
 
-    /** Asks for what the list does not tell, of a few namespaces at a time. */
-    async function details(some) {
-      const waiting = some.filter(({ name }) => !sessions.has(name));
-      const isAdmin = (await api.keyLabels()) !== null;
+    /** Asks for the settings of a few namespaces at a time. */
+    async function readSettings(some) {
+      const waiting = [...some];
       const one = async () => {
-        for (let next = waiting.shift(); next && !page.signal.aborted; next = waiting.shift()) {
-          const place = api.ext("namespaces", next.name);
-          const options = { signal: page.signal, isQuiet: true };
-          const counted = await api.send("POST", `${place}/find`, { ...options, body: { count: true, limit: 0 } });
-          sessions.set(next.name, counted.json());
-          if (isAdmin) {
-            try {
-              settings.set(next.name, (await api.send("GET", place, options)).json());
-            } catch (error) {
-              // It may have been deleted meanwhile.
-              if (error.status !== 404) throw error;
-            }
+        for (let each = waiting.shift(); each; each = waiting.shift()) {
+          try {
+            const answer = await api.send("GET", api.ext("namespaces", each.ns), { signal: page.signal, isQuiet: true });
+            settings.set(each.ns, answer.json());
+          } catch (error) {
+            // It may have been deleted meanwhile.
+            if (error.status !== 404) throw error;
           }
           page.update();
         }
@@ -59,36 +64,30 @@ export const namespaces = {
       await Promise.all(Array.from({ length: AT_ONCE }, one));
     }
 
-    function more() {
-      const begin = shown;
-      shown += SHOWN;
-      page.run(() => details(found.slice(begin, shown)));
-    }
-
-    const row = ({ name, createdAt, ttlSecond = 0 }) => html`<tr role="row">
-      <th role="rowheader" scope="row"><a href=${address(["namespaces", name])}>${name}</a></th>
-      <td role="cell" data-label="Sessions">${count(sessions.get(name))}</td>
-      <td role="cell" data-label="Time to live">${timeToLive(ttlSecond)}</td>
-      <td role="cell" data-label="Change log">${changes(settings.get(name))}</td>
-      <td role="cell" data-label="Index">${index(settings.get(name))}</td>
-      <td role="cell" data-label="Created">${ago(createdAt, api.now())}</td>
-    </tr>`;
+    const row = ({ ns, ttlSecond, sessions, properties }) => {
+      const cells = [
+        count(sessions), count(properties), timeToLive(ttlSecond), changes(settings.get(ns)), index(settings.get(ns)),
+      ];
+      return html`<tr role="row">
+        <th role="rowheader" scope="row"><a href=${address(["namespaces", ns])}>${ns}</a></th>
+        ${cells.map((cell, number) => html`<td role="cell" data-label=${COLUMNS[number + 1]}>${cell}</td>`)}
+      </tr>`;
+    };
 
     const table = () => html`<table role="table">
       <thead role="rowgroup"><tr role="row">
-        ${["Namespace", "Sessions", "Time to live", "Change log", "Index", "Created"].map(
-          (name) => html`<th role="columnheader" scope="col">${name}</th>`)}
+        ${COLUMNS.map((name) => html`<th role="columnheader" scope="col">${name}</th>`)}
       </tr></thead>
-      <tbody role="rowgroup">${repeat(found.slice(0, shown), ({ name }) => name, row)}</tbody>
+      <tbody role="rowgroup">${repeat(found, ({ ns }) => ns, row)}</tbody>
     </table>
-    ${found.length > shown ? html`<button type="button" @click=${more}>Show more of ${found.length}</button>` : nothing}`;
+    ${next ? html`<div class="row"><button type="button" ?disabled=${isReading} @click=${() => page.run(more)}>Show more</button></div>` : nothing}`;
 
     return {
       title: "Namespaces",
       render: () => [
-        found === null ? html`<p class="hint">Reading…</p>`
-          : found.length ? table()
-          : html`<p class="empty">${refusal ? "This credential lists no namespaces. " + refusal
+        found.length ? table()
+          : isReading ? html`<p class="hint">Reading…</p>`
+          : html`<p class="empty">${refusal ? `This credential lists no namespaces. ${refusal}`
             : "There are no namespaces yet: saving a property creates one."}</p>`,
         goTo(api.token),
       ],
@@ -110,9 +109,8 @@ function goTo(token) {
   </form>`;
 }
 
-function count(found) {
-  if (!found) return "…";
-  return found.next ? `at least ${found.count}` : found.count;
+function count({ count: number, estimated }) {
+  return `${estimated ? "about " : ""}${number.toLocaleString("en")}`;
 }
 
 function changes(settings) {
