@@ -1,7 +1,6 @@
 /** Starts the console: the account that is signed in, the view of the address, and the page around it. */
 
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
-import { isSupported } from "./json.js";
 import { address, match, read } from "./router.js";
 import { signIn } from "./sign_in.js";
 import { conversation } from "./views/conversation.js";
@@ -101,9 +100,9 @@ function start() {
   said.className = "said";
   said.setAttribute("role", "status");
   document.body.append(root, said);
-  if (!isSupported) {
+  if (!("rawJSON" in JSON) || !CSS.supports("color", "light-dark(white, black)")) {
     render(html`<main class="alone"><h1>This browser is too old</h1>
-      <p>The console keeps every digit of a number, which needs Chrome 114, Firefox 135, Safari 18.4 or later.</p></main>`, root);
+      <p>The console needs Chrome 123, Firefox 135, Safari 18.4 or later.</p></main>`, root);
     return;
   }
   addEventListener("hashchange", open);

@@ -18,9 +18,6 @@ export class ExactNumber {
   }
 }
 
-/** Whether this browser can do what is needed here. */
-export const isSupported = "rawJSON" in JSON;
-
 /** Parses a JSON text. Throws SyntaxError. */
 export function parse(text) {
   return JSON.parse(text, (_, value, { source }) =>
