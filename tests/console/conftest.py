@@ -24,8 +24,14 @@ def admin(server: Server, database: Database) -> Iterator[Account]:
         yield account
 
 
-@pytest.fixture
-def user(browser: Browser, server: Server) -> Iterator[User]:
-    """A user of the console who has not signed in."""
+@pytest.fixture(scope="package")
+def one_user(browser: Browser, server: Server) -> Iterator[User]:
     with User(browser, server.url) as user:
         yield user
+
+
+@pytest.fixture
+def user(one_user: User) -> Iterator[User]:
+    """A user of the console. All tests have the same one, who signs out before opening it: loading it takes longest."""
+    yield one_user
+    one_user.check_errors()

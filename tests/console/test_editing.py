@@ -215,6 +215,7 @@ def test_the_keyboard_is_enough(user: User, account: Account) -> None:
     """From the page as it is opened to an edited value."""
     account.v1("PATCH", PLACE, json={"intent": "rebook"})
     user.open()
+    user.page.reload()
     keyboard = user.page.keyboard
     expect(user.page.get_by_label("Account")).to_be_focused()
     keyboard.type(account.id)

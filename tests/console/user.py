@@ -26,7 +26,14 @@ class User(Visitor):
     expected: tuple[str, ...] = ("the server responded with a status of",)
 
     def open(self, address: str = "") -> None:
-        self.page.goto(f"{self.server_url}/console{address}")
+        """Opens the console at an address, signed out."""
+        if not self.page.url.startswith(self.server_url):
+            self.page.goto(f"{self.server_url}/console{address}")
+            return
+        sign_out = self.page.get_by_role("button", name="Sign out")
+        if sign_out.is_visible():
+            sign_out.click()
+        self.page.evaluate("address => { location.hash = address }", address)
 
     def sign_in(self, account: Account, credential: str | None = None, address: str = "") -> None:
         """Signs in with the account's key, or with another credential, at an address of the console."""
@@ -69,6 +76,7 @@ class User(Visitor):
                 for node in rule["nodes"]
             ]
             assert nodes == [], nodes
+        self.page.emulate_media(color_scheme="light")
 
     def check_width(self, width: int = 390) -> None:
         """Checks that nothing must be scrolled to the side on a phone."""

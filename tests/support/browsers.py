@@ -70,8 +70,14 @@ class Visitor:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.context.close()
         if kind is None:
-            assert self.elsewhere == []
-            assert self.errors == []
+            self.check_errors()
+
+    def check_errors(self) -> None:
+        """Checks that nothing went wrong so far, and forgets what did."""
+        found = self.elsewhere + self.errors
+        self.elsewhere.clear()
+        self.errors.clear()
+        assert found == [], found
 
     def _note_request(self, request: Request) -> None:
         # The browser finds no other host; this is to know that nothing asked for one.
