@@ -124,6 +124,22 @@ def test_what_was_deleted_meanwhile_is_not_brought_back_unasked(
     assert account.v1("GET", f"{PLACE}/step").json() == 5
 
 
+def test_what_was_typed_stays_when_the_property_is_deleted_meanwhile(
+    user: User, admin: Account
+) -> None:
+    admin.ext("PATCH", "/namespaces/airline", json={"changes": "values"})
+    admin.v1("PATCH", PLACE, json={"note": "a", "step": 1})
+    user.sign_in(admin, address=CONVERSATION)
+    expect(user.page.get_by_text("Live: changes")).to_be_visible()
+    edit(user, "note", "typed")
+    admin.v1("DELETE", f"{PLACE}/note")
+    expect(user.property("note")).to_have_count(0)
+    expect(user.page.get_by_label("Value", exact=True)).to_have_value("typed")
+    press(user, "Save")
+    press(user, "Save mine instead")
+    expect(user.property("note")).to_contain_text("typed")
+
+
 def test_a_property_is_added_unless_it_is_there(editor: User, account: Account) -> None:
     press(editor, "Add a property")
     editor.page.get_by_label("Name").fill("intent")

@@ -70,7 +70,7 @@ def test_a_conversation_is_shown_by_what_was_done_at_once(
     user.heading("History")
     expect(moments(user)).to_have_count(3)
     touched, changed, _ = moments(user).all()
-    expect(touched).to_contain_text("kept for longer, expires 1 min later")
+    expect(touched).to_contain_text("has another expiry, expires 1 min later")
     expect(changed.get_by_role("heading")).to_have_text(["step", "intent"])
     expect(changed.get_by_role("deletion")).to_have_text(["1", "rebook"])
     expect(changed.get_by_role("insertion")).to_have_text(["2", "refund"])

@@ -102,7 +102,7 @@ def test_ten_thousand_are_read_page_by_page(user: User, account: Account) -> Non
 
 def test_an_id_that_is_not_there_can_be_opened(user: User, account: Account) -> None:
     save(account, first="a")
-    user.sign_in(account, address=f"{AIRLINE}?prefix=f%2Fx")
+    user.sign_in(account, address=f"{AIRLINE}?prefix=f%20x")
     expect(user.page.get_by_text("No session is like this.")).to_be_visible()
     user.page.get_by_role("link", name="Open it").click()
-    assert user.page.url.endswith("#/namespaces/airline/f%2Fx")
+    assert user.page.url.endswith("#/namespaces/airline/f%20x")

@@ -128,7 +128,8 @@ export function about(page, place, watch) {
   const leaseLine = () => html`<div class="row">
     <button type="button" @click=${findLease}>Who has the lease?</button>
     <p role="status">${lease === undefined ? nothing
-      : lease === null || Date.parse(lease.expiresAt) <= api.now() ? "Nobody has it."
+      : lease === null ? "Nobody has it."
+      : Date.parse(lease.expiresAt) <= api.now() ? html`<bdi>${lease.owner}</bdi> had it until ${at(lease.expiresAt, api.now())}, unless it was renewed.`
       : html`<bdi>${lease.owner}</bdi> has it for ${duration((Date.parse(lease.expiresAt) - api.now()) / 1000)} more, until ${at(lease.expiresAt, api.now())}.`}</p>
   </div>`;
 

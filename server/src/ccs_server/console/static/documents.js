@@ -37,11 +37,12 @@ export async function readProperties(api, place, names, { signal } = {}) {
 export class Known {
   /** By name, in the order of the names. @type {Map<string, object>} */
   properties = new Map();
-  #isRead = false;
+  /** Whether anything was read yet. */
+  isRead = false;
 
   /**
    * Takes over what was read: all properties, or those with these names.
-   * Returns what is different, as `[name, "new" | "changed" | "kept for longer" | "gone"]`.
+   * Returns what is different, as `[name, "new" | "changed" | "has another expiry" | "gone"]`.
    */
   merge(read, now, names = null) {
     const changes = [];
@@ -49,19 +50,19 @@ export class Known {
       const known = this.properties.get(name);
       const isSame = known?.etag === fresh.etag && known.updatedAt === fresh.updatedAt;
       if (isSame && known.expiresAt === fresh.expiresAt) continue;
-      changes.push([name, !known ? "new" : isSame ? "kept for longer" : "changed"]);
+      changes.push([name, !known ? "new" : isSame ? "has another expiry" : "changed"]);
       this.properties.set(name, {
         ...fresh,
         name,
         lifetime: lifetime(fresh, now, isSame),
         // How often it has changed while one looked.
-        changes: known ? known.changes + 1 : this.#isRead ? 1 : 0,
+        changes: known ? known.changes + 1 : this.isRead ? 1 : 0,
       });
     }
     for (const name of names ?? [...this.properties.keys()]) {
       if (!Object.hasOwn(read, name) && this.properties.delete(name)) changes.push([name, "gone"]);
     }
-    this.#isRead = true;
+    this.isRead = true;
     if (changes.some(([, what]) => what === "new")) this.#sort();
     return changes;
   }

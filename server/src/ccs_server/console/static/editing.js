@@ -15,7 +15,7 @@ const FOREVER = ["0", "forever"];
 const KINDS = {
   add: { does: "Save", done: "saved", ttl: [IN_FORCE, FOREVER] },
   edit: { does: "Save", done: "saved", ttl: [IN_FORCE, ["keep", "as it is"], FOREVER] },
-  touch: { does: "Set", done: "kept for longer", ttl: [IN_FORCE, FOREVER] },
+  touch: { does: "Set", done: "has another expiry", ttl: [IN_FORCE, FOREVER] },
   delete: { does: "Delete", done: "deleted" },
 };
 
@@ -68,7 +68,7 @@ export class Editing {
     const title = draft.kind === "add" ? "Add a property" : `${labelOf(draft.kind)} ${draft.name}`;
     return html`<form class="editor" aria-label=${title} @submit=${this.#submit} @keydown=${this.#escape}>
       ${draft.kind === "add" ? html`<label>Name
-        <input name="name" required maxlength="256" .value=${draft.name} id=${FIRST} autocomplete="off" autocapitalize="none" spellcheck="false"></label>` : nothing}
+        <input name="name" required maxlength="256" .value=${draft.name} id=${FIRST} @input=${this.#type} autocomplete="off" autocapitalize="none" spellcheck="false"></label>` : nothing}
       ${hasValue ? this.#valueFields(draft) : nothing}
       ${draft.kind === "delete" ? html`<p>Delete <strong><bdi>${draft.name}</bdi></strong>? Its history stays, for as long as the change log keeps it.</p>` : nothing}
       <div class="row">
@@ -97,13 +97,15 @@ export class Editing {
   #valueFields(draft) {
     const lines = Math.min(Math.max(draft.text.split("\n", LINES.most).length + 1, LINES.fewest), LINES.most);
     return html`<label>Value
-      <textarea name="text" rows=${lines} spellcheck="false" .value=${draft.text}
+      <textarea name="text" rows=${lines} spellcheck="false" .value=${draft.text} @input=${this.#type}
         aria-describedby=${draft.message ? "draft-message" : nothing}
         id=${draft.kind === "edit" ? FIRST : nothing}></textarea></label>`;
   }
 
   /** What is there, beside what the user would put in its place. */
   #conflict({ kind, current }) {
+    // What is gone can be saved anew, but not be deleted or get another expiry.
+    const isOver = !current && (kind === "delete" || kind === "touch");
     const mine = kind === "delete" ? "Delete it nevertheless" : kind === "touch" ? "Set it nevertheless" : "Save mine instead";
     return html`<section class="conflict" role="alert" aria-label="It has changed">
       <p><strong>It has changed since you saw it.</strong> Nothing of yours is saved yet.</p>
@@ -114,27 +116,23 @@ export class Editing {
           : tree(this.draft.mine, this.draft.shown, "mine")}</div>
       </div>
       <div class="row">
-        <button class="main" id=${CHOICE}>${mine}</button>
-        <button type="button" @click=${this.cancel}>Keep what is there</button>
+        ${isOver ? nothing : html`<button class="main" id=${CHOICE}>${mine}</button>`}
+        <button type="button" id=${isOver ? CHOICE : nothing} @click=${this.cancel}>Keep what is there</button>
       </div>
     </section>`;
   }
 
+  /** Keeps what is typed: the form moves if somebody deletes the property meanwhile. */
+  #type = ({ target }) => {
+    this.draft[target.name] = target.value;
+  };
+
   /** A text becomes the JSON of that text, and back if it is one. */
   #chooseKind = ({ target }) => {
     const { draft } = this;
-    const area = target.form.elements.text;
     draft.isText = target.value === "text";
-    if (!draft.isText) draft.text = stringify(area.value);
-    else {
-      try {
-        const value = parse(area.value);
-        draft.text = typeof value === "string" ? value : area.value;
-      } catch {
-        draft.text = area.value;
-      }
-    }
-    area.value = draft.text;
+    draft.text = draft.isText ? textIn(draft.text) : stringify(draft.text);
+    this.page.update();
   };
 
   #escape = (event) => {
@@ -145,7 +143,6 @@ export class Editing {
     event.preventDefault();
     const { draft } = this;
     const form = event.target;
-    if (draft.kind === "add") draft.name = form.elements.name.value;
     draft.message = "";
     let operation;
     try {
@@ -167,8 +164,7 @@ export class Editing {
     const ttl = readTtl(form);
     const lifetime = ttl === undefined ? {} : { ttl };
     if (draft.kind === "touch") return { op: "touch", ...about, ...lifetime };
-    const text = form.elements.text.value;
-    draft.mine = draft.isText ? text : parse(text);
+    draft.mine = draft.isText ? draft.text : parse(draft.text);
     return { op: "set", ...about, value: draft.mine, ...lifetime };
   }
 
@@ -193,6 +189,16 @@ export class Editing {
       draft.isBusy = false;
       page.update();
     }
+  }
+}
+
+/** The text that a JSON text is, or the JSON text itself if it is something else. */
+function textIn(json) {
+  try {
+    const value = parse(json);
+    return typeof value === "string" ? value : json;
+  } catch {
+    return json;
   }
 }
 

@@ -12,7 +12,7 @@ const SILENCE = 40_000;
 
 /**
  * Calls `onChanges` with each part of the log as it comes, until the signal is aborted.
- * `onState` is told how it is going: `{isLive: true}`, or since when it is not and why.
+ * `onState` is told whether changes come.
  * Connects again by itself, where it was. Throws the error of a response that says that it would be no use.
  */
 export async function follow(api, query, { after, signal, onChanges, onState }) {
@@ -27,7 +27,7 @@ export async function follow(api, query, { after, signal, onChanges, onState }) 
       });
       if (!response.ok) throw errorOf(new Answer(response.status, response.headers, await response.text()));
       pause = FIRST_PAUSE;
-      onState({ isLive: true });
+      onState(true);
       let timer = setTimeout(() => silence.abort(), SILENCE);
       for await (const events of parts(response.body)) {
         clearTimeout(timer);
@@ -41,7 +41,7 @@ export async function follow(api, query, { after, signal, onChanges, onState }) 
       signal.throwIfAborted();
       if (error.status && !isPassing(error)) throw error;
     }
-    onState({ isLive: false });
+    onState(false);
     await sleep(pause * (0.75 + Math.random() / 2), signal);
     pause = Math.min(2 * pause, LONGEST_PAUSE);
   }

@@ -30,7 +30,7 @@ function branch(value, shown, path) {
   if (!size) return html`<code class="value">${isArray ? "[]" : "{}"}</code>`;
   const isOpen = shown.parts.get(path) ?? (size <= FEW && depth(path) < 2 ? PARTS : 0);
   const toggle = ({ target }) => {
-    // A tree in a tree tells of itself.
+    // What is opened by rendering is told too.
     if (target.open === isOpen > 0) return;
     shown.parts.set(path, target.open ? PARTS : 0);
     shown.update();

@@ -15,6 +15,9 @@ export function ttlFields(label, choices, state, update) {
     state.choice = target.value;
     update();
   };
+  const keep = ({ target }) => {
+    state[target.name] = target.value;
+  };
   return html`<label class="middle">${label}
       <select name="ttl" @change=${choose}>
         ${[...choices, [FOR, "for …"]].map(
@@ -22,10 +25,10 @@ export function ttlFields(label, choices, state, update) {
       </select></label>
     ${state.choice === FOR ? html`
       <label class="short">Amount
-        <input name="amount" type="number" min="1" max="2147483647" step="1" required .value=${"1"}></label>
+        <input name="amount" type="number" min="1" max="2147483647" step="1" required .value=${state.amount ?? "1"} @input=${keep}></label>
       <label class="short">Unit
-        <select name="unit">${UNITS.map(
-          ([seconds, unit]) => html`<option value=${seconds} ?selected=${seconds === 3600}>${unit}</option>`)}</select></label>`
+        <select name="unit" @change=${keep}>${UNITS.map(
+          ([seconds, unit]) => html`<option value=${seconds} ?selected=${seconds === Number(state.unit ?? 3600)}>${unit}</option>`)}</select></label>`
       : nothing}`;
 }
 

@@ -58,7 +58,7 @@ export class Watch {
           after,
           signal,
           onChanges: (changes) => this.#take(changes),
-          onState: ({ isLive }) => {
+          onState: (isLive) => {
             this.#become(isLive ? "live" : "away");
             // A reading that was asked for while the service was away has failed.
             if (isLive) this.#soon();

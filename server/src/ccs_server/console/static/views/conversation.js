@@ -108,7 +108,7 @@ export const conversation = {
       render: () => [
         html`<div class="row"><p class="mode ${watch.mode}" role="status">${MODES[watch.mode]}</p>
           <a class="aside" href=${address([...segments, "history"])}>History</a></div>`,
-        watch.mode === "reading" && !watch.known.properties.size ? nothing : properties(),
+        watch.known.isRead ? properties() : nothing,
       ],
     };
   },

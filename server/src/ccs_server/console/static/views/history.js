@@ -11,7 +11,7 @@ const PER_PAGE = 100;
 const MOST_REQUESTS = 10;
 
 const WHAT = {
-  "property.touched": "kept for longer",
+  "property.touched": "has another expiry",
   "property.deleted": "deleted",
   "property.expired": "expired",
   "namespace.deleted": "The namespace was deleted, with all that was in it",
@@ -31,6 +31,7 @@ export const conversationHistory = {
     const shown = new Map();
     let next;
     let isReading = true;
+    let isRead = false;
     let labels = null;
 
     page.run(async () => {
@@ -52,6 +53,7 @@ export const conversationHistory = {
           const part = answer.json();
           changes.push(...part.changes);
           next = part.next;
+          isRead = true;
           if (!next || changes.length - before >= PER_PAGE) break;
         }
         // What was the oldest has something before it now.
@@ -109,7 +111,7 @@ export const conversationHistory = {
         ...(name === null ? [] : [["History", address([...conversation, "history"])]]),
       ],
       render: () => [
-        changes.length ? list() : isReading || next ? nothing : html`<p class="empty">The change log has nothing of this.
+        changes.length ? list() : isReading || next || !isRead ? nothing : html`<p class="empty">The change log has nothing of this.
           A namespace is logged from the moment on at which its setting <code>changes</code> is switched on.</p>`,
         isReading ? html`<p class="hint" role="status">Reading…</p>`
           : next ? html`<div class="row"><button type="button" @click=${() => page.run(more)}>Show older changes</button></div>`

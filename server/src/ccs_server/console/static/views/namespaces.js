@@ -20,6 +20,7 @@ export const namespaces = {
     const settings = new Map();
     let next;
     let isReading = true;
+    let isRead = false;
     let refusal = "";
 
     page.run(more);
@@ -34,6 +35,7 @@ export const namespaces = {
         const part = answer.json();
         found.push(...part.namespaces);
         next = part.next;
+        isRead = true;
         isReading = false;
         page.update();
         if (await api.keyLabels()) await readSettings(part.namespaces);
@@ -87,6 +89,7 @@ export const namespaces = {
       render: () => [
         found.length ? table()
           : isReading ? html`<p class="hint">Reading…</p>`
+          : !isRead && !refusal ? nothing
           : html`<p class="empty">${refusal ? `This credential lists no namespaces. ${refusal}`
             : "There are no namespaces yet: saving a property creates one."}</p>`,
         goTo(api.token),

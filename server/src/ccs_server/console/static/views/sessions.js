@@ -31,6 +31,7 @@ export const sessions = {
     const found = [];
     let next;
     let isReading = true;
+    let isRead = false;
     /** What the service says of an order that it does not have, or not yet. */
     let refusal = null;
     let isAdmin = false;
@@ -68,6 +69,7 @@ export const sessions = {
           const part = answer.json();
           found.push(...part.sessions);
           next = part.next;
+          isRead = true;
         } while (next && found.length === before);
       } finally {
         isReading = false;
@@ -118,10 +120,10 @@ export const sessions = {
         <p class="hint" role="status">${
           isReading ? "Looking…"
           : found.length ? `${found.length} ${found.length === 1 ? "session" : "sessions"}${next ? " so far" : ""}`
-          : "No session is like this."}</p>
+          : isRead ? "No session is like this." : nothing}</p>
         ${next && !isReading ? html`<button type="button" @click=${() => page.run(more)}>Show more</button>` : nothing}
       </div>`,
-      asked.prefix && !isReading && !found.some(({ sessionId }) => sessionId === asked.prefix)
+      asked.prefix && isRead && !isReading && !found.some(({ sessionId }) => sessionId === asked.prefix)
         ? html`<p class="hint">There may be no session <bdi>${asked.prefix}</bdi>.
             <a href=${address(["namespaces", namespace, asked.prefix])}>Open it</a> to save something in it.</p>`
         : nothing,
