@@ -118,6 +118,22 @@ def test_what_changes_is_shown_and_told(user: User, logged: Account) -> None:
     expect(user.page.get_by_text("mood gone")).to_be_attached()
 
 
+def test_a_page_that_nobody_sees_takes_no_connection(user: User, logged: Account) -> None:
+    hide = """hidden => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    logged.v1("PATCH", PLACE, json={"step": 1})
+    user.sign_in(logged, address=CONVERSATION)
+    expect(user.page.get_by_text(LIVE)).to_be_visible()
+    user.page.evaluate(hide, arg=True)
+    expect(user.page.get_by_text("Not connected.")).to_be_visible()
+    logged.v1("PUT", f"{PLACE}/step", json=2)
+    user.page.evaluate(hide, arg=False)
+    expect(user.page.get_by_text(LIVE)).to_be_visible()
+    expect(user.property("step")).to_contain_text("2")
+
+
 def test_what_expires_goes(user: User, logged: Account) -> None:
     logged.v1("PATCH", PLACE, json={"code": 1234}, headers={"Ccs-TTL": "2"})
     logged.v1("PATCH", PLACE, json={"step": 1})

@@ -9,7 +9,7 @@ import { readTtl, ttlFields } from "./ttl_fields.js";
 import { Shown, tree } from "./tree.js";
 
 const LINES = { fewest: 3, most: 24 };
-const IN_FORCE = ["", "as set for the session"];
+const IN_FORCE = ["", "time to live in force"];
 const FOREVER = ["0", "forever"];
 
 const KINDS = {

@@ -19,8 +19,10 @@ export async function follow(api, query, { after, signal, onChanges, onState }) 
   let last = after;
   let pause = FIRST_PAUSE;
   for (;;) {
-    const silence = new AbortController();
-    const either = AbortSignal.any([signal, silence.signal]);
+    await seen(signal);
+    const end = new AbortController();
+    const either = AbortSignal.any([signal, end.signal]);
+    document.addEventListener("visibilitychange", () => end.abort(), { signal: either });
     try {
       const response = await api.fetch("GET", api.ext("changes"), {
         query: { ...query, after: last }, headers: { Accept: "text/event-stream" }, signal: either,
@@ -28,10 +30,10 @@ export async function follow(api, query, { after, signal, onChanges, onState }) 
       if (!response.ok) throw errorOf(new Answer(response.status, response.headers, await response.text()));
       pause = FIRST_PAUSE;
       onState(true);
-      let timer = setTimeout(() => silence.abort(), SILENCE);
+      let timer = setTimeout(() => end.abort(), SILENCE);
       for await (const events of parts(response.body)) {
         clearTimeout(timer);
-        timer = setTimeout(() => silence.abort(), SILENCE);
+        timer = setTimeout(() => end.abort(), SILENCE);
         last = events.findLast(({ id }) => id)?.id ?? last;
         const changes = events.filter(({ type }) => type !== "position").map(({ data }) => JSON.parse(data));
         if (changes.length) onChanges(changes);
@@ -40,11 +42,26 @@ export async function follow(api, query, { after, signal, onChanges, onState }) 
     } catch (error) {
       signal.throwIfAborted();
       if (error.status && !isPassing(error)) throw error;
+    } finally {
+      end.abort();
     }
     onState(false);
     await sleep(pause * (0.75 + Math.random() / 2), signal);
     pause = Math.min(2 * pause, LONGEST_PAUSE);
   }
+}
+
+/**
+ * Waits until the page can be seen. What nobody looks at takes no connection: browsers have six for all of their pages
+ * of a service.
+ */
+export function seen(signal) {
+  if (!document.hidden) return undefined;
+  return new Promise((resolve, reject) => {
+    const shown = () => !document.hidden && resolve();
+    document.addEventListener("visibilitychange", shown, { signal });
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
 }
 
 /** The events of a stream, in the groups in which they come. See "Interpreting an event stream" of the HTML standard. */

@@ -2,13 +2,13 @@
 
 import { isPassing, sleep } from "./api.js";
 import { Known, readDocument, readProperties } from "./documents.js";
-import { follow } from "./stream.js";
+import { follow, seen } from "./stream.js";
 
 const POLL = 2_000;
 /** How often all is read although changes are told: the namespace may have stopped logging, or have too many streams. */
 const CHECK = 20_000;
 const LATEST = 200;
-const PAGES = 3;
+const MOST_OLDER = 50;
 
 export class Watch {
   known = new Known();
@@ -52,7 +52,7 @@ export class Watch {
       const after = await this.#position();
       await this.refresh();
       if (!(await this.#isLogged())) return this.#poll();
-      await this.#findWriters();
+      this.page.run(() => this.#findWriters());
       try {
         await follow(api, { ns: place.ns, session: place.session }, {
           after,
@@ -157,18 +157,17 @@ export class Watch {
   /** Looks in the log for who saved the properties as they are. */
   async #findWriters() {
     const { ns, session } = this.place;
-    let after;
-    for (let page = 0; page < PAGES; page += 1) {
-      const { changes, next } = await this.#latest({
-        ns, session, type: "property.set", limit: LATEST, ...(after && { after }),
-      });
+    const look = async (query) => {
+      const { changes } = await this.#latest({ ns, session, type: "property.set", ...query });
       for (const { name, by, etag } of changes) {
         if (!this.#writers.has(name)) this.#writers.set(name, { by, etag });
       }
-      after = next;
-      if (!after || [...this.known.properties.keys()].every((name) => this.#writers.has(name))) break;
-    }
-    this.onChange([]);
+      this.onChange([]);
+    };
+    await look({ limit: LATEST });
+    // A page looks at so many changes of the account. What is older is found name by name.
+    const older = [...this.known.properties.keys()].filter((name) => !this.#writers.has(name));
+    for (const name of older.slice(0, MOST_OLDER)) await look({ name, limit: 1 });
   }
 
   async #latest(query) {
@@ -181,6 +180,7 @@ export class Watch {
     this.#become("polling");
     for (;;) {
       await sleep(POLL, this.signal);
+      await seen(this.signal);
       this.#become((await this.#tryToRefresh()) ? "polling" : "away");
     }
   }
@@ -188,6 +188,7 @@ export class Watch {
   async #check() {
     for (;;) {
       await sleep(CHECK, this.signal);
+      await seen(this.signal);
       if (this.mode !== "polling") await this.#tryToRefresh();
     }
   }
