@@ -9,13 +9,13 @@ from tests.support.service import Account
 pytestmark = pytest.mark.browser
 
 
-def test_a_key_leads_to_the_namespaces(user: User, account: Account) -> None:
+def test_a_key_leads_to_the_activity_of_its_account(user: User, account: Account) -> None:
     account.v1("PATCH", "/airline/conv-1/properties", json={"step": 1})
     user.open()
     user.check_accessibility()
     user.check_width()
-    user.sign_in(account)
-    user.heading("Namespaces")
+    user.sign_in(account, address="")
+    user.heading("Activity")
     expect(user.page.get_by_text(f"Account {account.id}")).to_be_visible()
     expect(user.row("airline")).to_contain_text("1")
 
@@ -27,10 +27,10 @@ def test_a_wrong_key_is_told_what_is_wrong(user: User, account: Account) -> None
 
 
 def test_the_key_is_kept_nowhere(user: User, account: Account) -> None:
-    user.sign_in(account)
-    user.heading("Namespaces")
+    user.sign_in(account, address="")
+    user.heading("Activity")
     kept = user.page.evaluate(
-        "[location.href, document.cookie, localStorage.length, sessionStorage.length]"
+        "[location.href.replace(/#$/, ''), document.cookie, localStorage.length, sessionStorage.length]"
     )
     assert kept == [f"{user.server_url}/console", "", 0, 0]
     assert user.page.evaluate("async () => (await indexedDB.databases()).length") == 0
@@ -53,4 +53,4 @@ def test_an_address_that_is_none_says_so(user: User, account: Account) -> None:
     user.sign_in(account, address="#/nowhere/%zz")
     user.heading("Nothing here")
     user.page.get_by_role("link", name="Go to the first one").click()
-    user.heading("Namespaces")
+    user.heading("Activity")

@@ -35,7 +35,9 @@ class User(Visitor):
             sign_out.click()
         self.page.evaluate("address => { location.hash = address }", address)
 
-    def sign_in(self, account: Account, credential: str | None = None, address: str = "") -> None:
+    def sign_in(
+        self, account: Account, credential: str | None = None, address: str = "#/namespaces"
+    ) -> None:
         """Signs in with the account's key, or with another credential, at an address of the console."""
         self.open(address)
         self.page.get_by_label("Account").fill(account.id)

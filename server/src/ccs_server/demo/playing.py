@@ -16,6 +16,7 @@ from msgspec.json import encode
 from ccs_server.demo.conversations import CODE_TTL, TOPICS, Conversation, Turn, make_up
 from ccs_server.domain.errors import Leased
 from ccs_server.domain.names import DEFAULT_SESSION
+from ccs_server.store.activity import record
 from ccs_server.store.database import Database
 from ccs_server.store.document import DocumentKey
 from ccs_server.store.importing import Import, import_all
@@ -95,7 +96,9 @@ class Demo:
         now = datetime.now(UTC)
         # The change log has a change for each property of an import, so one import would hide the earlier values.
         for minute in range(-_PAST_SECONDS, 0, 60):
-            self._import(now, [pair for pair in turns if minute < pair[0].at <= minute + 60])
+            taken = [pair for pair in turns if minute < pair[0].at <= minute + 60]
+            self._import(now, taken)
+            self._count(now + timedelta(seconds=minute), len(taken))
         for conversation in past:
             done = [turn for turn in conversation.turns if turn.at <= 0]
             conversation.turns = conversation.turns[len(done) :]
@@ -184,8 +187,15 @@ class Demo:
         if is_last:
             operations.append(self._closed(conversation.namespace, 1))
         self._run(operations, conversation)
+        self._count(datetime.now(UTC), 1)
         if is_last:
             self._run(self._release(conversation))
+
+    def _count(self, at: datetime, turns: int) -> None:
+        """Counts turns as if bots took them by requests: each reads the conversation, and then saves."""
+        if turns:
+            minute = int(at.timestamp()) // 60
+            record(self._database, {(self._account, minute): (turns, turns)})
 
     def _run(self, operations: Sequence[Operation], leased: Conversation | None = None) -> None:
         """Executes operations as one batch, and notes the fence of a lease that is among them."""

@@ -3,6 +3,7 @@
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { address, match, read } from "./router.js";
 import { signIn } from "./sign_in.js";
+import { activity } from "./views/activity.js";
 import { conversation } from "./views/conversation.js";
 import { conversationHistory } from "./views/history.js";
 import { namespaces } from "./views/namespaces.js";
@@ -24,7 +25,7 @@ import { sessions } from "./views/sessions.js";
  */
 
 /** All views; the first one of the menu is shown first. @type {View[]} */
-const VIEWS = [namespaces, sessions, conversation, conversationHistory];
+const VIEWS = [activity, namespaces, sessions, conversation, conversationHistory];
 
 const MENU = VIEWS.filter((view) => view.menu);
 
