@@ -61,6 +61,15 @@ export class Api extends EventTarget {
     return path("ext", "v1", this.account, ...segments);
   }
 
+  /** The URL of a path and its parameters. */
+  urlOf(path, query) {
+    const url = new URL(path, SERVICE);
+    url.search = new URLSearchParams(
+      Object.entries(query).flatMap(([name, value]) => [value].flat().map((one) => [name, one])),
+    );
+    return url;
+  }
+
   /** The service's clock, as far as its responses tell it. */
   now() {
     return Date.now() + this.#clockOffset;
@@ -81,10 +90,7 @@ export class Api extends EventTarget {
 
   /** The response of `fetch`, whatever its status, with its body still to come. */
   async fetch(method, path, { query = {}, headers = {}, body, signal } = {}) {
-    const url = new URL(path, SERVICE);
-    url.search = new URLSearchParams(
-      Object.entries(query).flatMap(([name, value]) => [value].flat().map((one) => [name, one])),
-    );
+    const url = this.urlOf(path, query);
     const all = { ...headers, ...this.#headers };
     if (body !== undefined && !all["Content-Type"]) all["Content-Type"] = "application/json";
     const began = Date.now();

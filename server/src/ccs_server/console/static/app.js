@@ -1,19 +1,25 @@
 /** Starts the console: the account that is signed in, the view of the address, and the page around it. */
 
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
+import { LastRequest } from "./copy_as.js";
 import { address, match, read } from "./router.js";
 import { signIn } from "./sign_in.js";
 import { activity } from "./views/activity.js";
 import { conversation } from "./views/conversation.js";
 import { conversationHistory } from "./views/history.js";
+import { job, jobs } from "./views/jobs.js";
+import { keys } from "./views/keys.js";
 import { namespaces } from "./views/namespaces.js";
 import { sessions } from "./views/sessions.js";
+import { transfer } from "./views/transfer.js";
+import { webhooks } from "./views/webhooks.js";
 
 /**
  * A view of the console.
  * @typedef {object} View
  * @property {string} path - Its addresses, such as `namespaces/:namespace`.
  * @property {string} [menu] - What the menu calls it, if it is there.
+ * @property {boolean} [isForAdmins] - Whether the menu shows it only to who may manage the account.
  * @property {(page: Page, parameters: object) => OpenView} open - Called when the address becomes one of the view's.
  */
 
@@ -25,7 +31,7 @@ import { sessions } from "./views/sessions.js";
  */
 
 /** All views; the first one of the menu is shown first. @type {View[]} */
-const VIEWS = [activity, namespaces, sessions, conversation, conversationHistory];
+const VIEWS = [activity, namespaces, sessions, conversation, conversationHistory, transfer, webhooks, jobs, job, keys];
 
 const MENU = VIEWS.filter((view) => view.menu);
 
@@ -87,6 +93,7 @@ class Page {
 const state = {
   /** The signed-in account: an Api. */
   api: null,
+  isAdmin: false,
   page: null,
   view: null,
   /** The view of the menu that is open. */
@@ -96,6 +103,8 @@ const state = {
 
 const root = document.createElement("div");
 const said = document.createElement("p");
+
+const lastRequest = new LastRequest(show, announce);
 
 function start() {
   said.className = "said";
@@ -132,8 +141,16 @@ function open() {
 }
 
 function signedIn(api) {
-  state.api = api;
+  Object.assign(state, { api, isAdmin: false });
+  api.addEventListener("request", show);
   open();
+  api.keyLabels().then(
+    (labels) => ({ isAdmin: labels !== null }),
+    (error) => ({ error }),
+  ).then((found) => {
+    if (state.api === api) Object.assign(state, found);
+    show();
+  });
 }
 
 function signOut() {
@@ -174,7 +191,7 @@ function shell() {
     <header class="top">
       <a class="brand" href="#/"><img src="/console/icon.svg" alt="" width="28" height="28"><span>CCS console</span></a>
       <nav aria-label="Views"><ul>
-        ${MENU.map((one) => html`<li><a href=${address([one.path])}
+        ${MENU.filter((one) => state.isAdmin || !one.isForAdmins).map((one) => html`<li><a href=${address([one.path])}
             aria-current=${one === state.section ? "page" : nothing}>${one.menu}</a></li>`)}
       </ul></nav>
       <div class="who">
@@ -189,6 +206,7 @@ function shell() {
       ${error ? html`<div class="error" role="alert"><p>${error.message}</p>
         <button type="button" class="plain" @click=${dismiss}>Dismiss</button></div>` : nothing}
       ${view.render()}
+      ${lastRequest.render(api)}
     </main>`;
 }
 
