@@ -211,11 +211,13 @@ def test_steps_beyond_what_was_looked_at_are_estimated_by_those_before(
     for namespace, ttl in (("n1", 60), ("n2", 700), ("n3", 1000)):
         register_namespace(database, "a", namespace, ttl)
         save(database, DocumentKey("a", namespace, "s1"), b'{"a":1,"b":2,"c":3}')
-    # The first six expire within 700 s: about three in five minutes.
+    # The six that are due first, of all accounts, expire within 700 s: about three in five minutes.
     monkeypatch.setattr(activity, "LOOK_LIMIT", 6)
     assert expiring(overview(database, "a")) == [
         *[(3, False), (0, False), (3, True)],
         *[(3, True)] * 9,
     ]
-    # Those of others leave nothing to look at; what is known is none.
-    assert expiring(overview(database, "b")) == [(0, False)] * 2 + [(0, True)] * 10
+    # An account that has fewer properties than that is not concerned.
+    register_namespace(database, "c", "n1", 1000)
+    save(database, DocumentKey("c", "n1", "s1"), b'{"a":1}')
+    assert expiring(overview(database, "c")) == [(int(step == 3), False) for step in range(12)]

@@ -60,6 +60,7 @@ QUEUES = {
 IN_STEPS = {
     ("quota_count_properties", "property"): "ROW(namespace_id, session_id, name) > ",
     ("quota_count_empty_sessions", "session_ttl"): "ROW(namespace_id, session_id) > ",
+    ("activity_expiries", "property"): "ROW(namespace_id, session_id, name) > ",
     ("activity_totals", "property"): "ROW(namespace_id, session_id, name) > ",
     ("job_next_namespace", "property"): "(namespace_id > ",
     ("job_next_namespace", "session_ttl"): "(namespace_id > ",

@@ -41,7 +41,7 @@ _RECORD = Statement.of(
 _MINUTES = Statement.of(
     "activity_minutes",
     """
-    SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), json_agg(json_build_object(
+    SELECT json_agg(json_build_object(
         'time', to_char(m.minute AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
         'saves', coalesce(a.saves, 0),
         'reads', coalesce(a.reads, 0)
@@ -115,15 +115,10 @@ _NAMESPACES = Statement.of(
     """,
 )
 
-# Properties are found by `purge_at`, which is never later than their expiry. That index is of all accounts, so the
-# limit ($5) is for all of them: what expires before the last `purge_at` that was looked at is all known.
-_EXPIRIES = Statement.of(
-    "activity_find_expiries",
-    """
+# What expires in $3 steps of $4 seconds, of the namespaces that $2 allows. What expires before `until` is all known.
+_EXPIRIES = """
     WITH due AS MATERIALIZED (
-        SELECT account, namespace_id, expires_at, purge_at FROM property
-        WHERE purge_at <= now() + $3::float8 * $4::float8 * interval '1 second'
-        ORDER BY purge_at LIMIT $5::bigint
+/*looked at*/
     ), known AS MATERIALIZED (
         SELECT CASE WHEN count(*) = $5::bigint THEN max(purge_at) END AS until FROM due
     ), by_namespace AS MATERIALIZED (
@@ -151,7 +146,31 @@ _EXPIRIES = Statement.of(
             ) ORDER BY s.step)
             FROM generate_series(0, $3::integer - 1) AS s (step) LEFT JOIN mine ON mine.step = s.step
         ))
-    """,
+    """
+
+# Of an account that has fewer properties than $5: all of them.
+_EXPIRIES_OF_ALL = Statement.of(
+    "activity_expiries",
+    _EXPIRIES.replace(
+        "/*looked at*/",
+        """
+        SELECT p.account, p.namespace_id, p.expires_at, p.purge_at FROM property p
+        WHERE p.account = $1 AND (p.namespace_id, p.session_id, p.name) > (0::bigint, '', '')
+        ORDER BY p.namespace_id, p.session_id, p.name LIMIT $5::bigint""",
+    ),
+)
+
+# Of a larger one, those of all accounts that the purge looks at next, which is never later than they expire: its index
+# is of all accounts.
+_EXPIRIES_OF_NEXT = Statement.of(
+    "activity_find_expiries",
+    _EXPIRIES.replace(
+        "/*looked at*/",
+        """
+        SELECT account, namespace_id, expires_at, purge_at FROM property
+        WHERE purge_at <= now() + $3::float8 * $4::float8 * interval '1 second'
+        ORDER BY purge_at LIMIT $5::bigint""",
+    ),
 )
 
 # What ANALYZE has found out about two columns: the most common values, and how many there are.
@@ -201,7 +220,7 @@ class Overview(NamedTuple):
     """What an account has and does.
 
     Attributes:
-        time: when.
+        time: when, as the first step of expiries.
         minutes: saves and reads in each of the last 60 minutes, as JSON.
         expiries: how many properties expire in each of the next steps.
         properties: how many there are.
@@ -322,14 +341,18 @@ def read_overview(
     """
     key, most = account.encode(), b"%d" % LOOK_LIMIT
     names = None if allowed is None else array_parameter(name.encode() for name in allowed)
-    minutes, totals, namespaces, expiries = database.pipeline(
+    minutes, totals, namespaces = database.pipeline(
         (_MINUTES, (key,)),
         (_TOTALS, (key, most)),
         (_NAMESPACES, (key, after.encode(), names, b"%d" % limit, most)),
-        (_EXPIRIES, (key, names, b"%d" % STEPS, b"%d" % STEP_SECONDS, most)),
     )
     total = _totals(totals.get_value(0, 0) or b"")
     page = _namespaces(namespaces.get_value(0, 0) or b"")
+    expiries = database.execute(
+        _EXPIRIES_OF_ALL if total.looked < LOOK_LIMIT else _EXPIRIES_OF_NEXT,
+        *(key, names, b"%d" % STEPS, b"%d" % STEP_SECONDS, most),
+    )
+    due = _due(expiries.get_value(0, 0) or b"")
     statistics = None
     if total.looked == LOOK_LIMIT or any(each.looked == each.limit for each in page):
         statistics = _statistics(database.execute(_STATISTICS).get_value(0, 0) or b"")
@@ -339,9 +362,9 @@ def read_overview(
     if properties.estimated and total.quota:
         properties, sessions = (Count(used, estimated=True) for used in total.quota)
     return Overview(
-        (minutes.get_value(0, 0) or b"").decode(),
-        minutes.get_value(0, 1) or b"",
-        _expiries(_due(expiries.get_value(0, 0) or b"")),
+        due.steps[0][0],
+        minutes.get_value(0, 0) or b"",
+        _expiries(due),
         properties,
         sessions,
         [
