@@ -126,6 +126,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def screenshots(session: nox.Session) -> None:
+    """Take the pictures of the console in `docs/images/console/` from a running service."""
+    install(session, "dev", *BACKENDS)
+    session.run("python", "docs/site/screenshots.py", env=BYTECODE)
+
+
+@nox.session
 def generate(session: nox.Session) -> None:
     """Generate the SDK's synchronous modules from the asynchronous ones."""
     install(session, "dev")

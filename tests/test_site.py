@@ -1,12 +1,14 @@
 """The documentation site: its menus, the pages that are generated from the code, and the check of a built site."""
 
+import re
 from pathlib import Path
 
 import click
 import pytest
+from PIL import Image
 
 from ccs_server.cli import main
-from docs.site import check, conf, reference
+from docs.site import check, conf, reference, screenshots
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,6 +63,20 @@ def test_the_reference_has_every_public_name_of_the_sdk() -> None:
         '<a href="../../python/ccs_sdk.html#ContextClient"><code>ContextClient</code></a>' in page
     )
     assert '"../../python/ccs_sdk/errors.html#LeasedError"' in page
+
+
+def test_the_pictures_of_the_console_are_those_that_the_script_makes() -> None:
+    shown = {
+        name
+        for page in pages()
+        for name in re.findall(r"\(images/console/([^)]+)\)", (ROOT / f"{page}.md").read_text())
+    }
+    files = list(screenshots.FOLDER.iterdir())
+    assert shown == screenshots.names() == {file.name for file in files}
+    for file in files:
+        with Image.open(file) as picture:
+            assert picture.size == screenshots.pixels(file.stem)
+        assert file.stat().st_size < 150_000
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ html_theme_options = {
     "footer_start": [],
     "footer_end": [],
 }
-html_sidebars: dict[str, list[str]] = {root_doc: []}
+html_sidebars: dict[str, list[str]] = {root_doc: [], "docs/tutorial": []}
 
 GENERATED = {
     "docs/site/rest": reference.rest,
@@ -63,14 +63,16 @@ GENERATED = {
     "docs/site/sdk": reference.sdk,
 }
 
-SECTIONS = {
+SECTIONS: dict[str, str | None] = {
+    "docs/tutorial": None,
     "docs/sdk/README": "docs/sdk/",
     "docs/operate/README": "docs/operate/",
     "docs/site/reference": "",
     "docs/site/explanation": "",
     "CONTRIBUTING": "",
 }
-"""The first page of each section, and the folder of its other pages, if they have one to themselves."""
+"""The first page of each section, and the folder of its other pages: empty if they have none to themselves, None if it
+has no other pages."""
 
 _LINK = re.compile(r"\]\(([^)#\s:]+)\.md[)#]")
 
