@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "sdk" / "README.md",
+    ROOT / "docs" / "time-to-live.md",
     *sorted((ROOT / "docs" / "sdk").glob("*.md")),
 ]
 
