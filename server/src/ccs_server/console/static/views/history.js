@@ -2,6 +2,7 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { several } from "../charts.js";
 import { differences, valueAlone } from "../differences.js";
 import { address } from "../router.js";
 import { ago, at, duration } from "../times.js";
@@ -93,7 +94,7 @@ export const conversationHistory = {
       const lives = expiresAt ? `expires ${duration((Date.parse(expiresAt) - Date.parse(time)) / 1000)} later` : "does not expire";
       const is = type === "property.set" ? html`<span class="hint">${lives}</span>`
         : type === "property.touched" ? html`${WHAT[type]}, <span class="hint">${lives}</span>`
-        : html`${WHAT[type]}${counts ? `: ${counts.properties} properties of ${counts.sessions} sessions` : nothing}`;
+        : html`${WHAT[type]}${counts ? `: ${several(counts.properties, "property", "properties")} of ${several(counts.sessions, "session", "sessions")}` : nothing}`;
       return html`<li>${changed === undefined ? nothing : html`<h2><bdi>${changed}</bdi></h2>`} <p>${is}</p>
         ${type !== "property.set" ? nothing : value === undefined ? withoutValues : differencesOf(index)}</li>`;
     }
