@@ -175,6 +175,8 @@ def test_a_job_is_canceled_once(account: Account, database: Database) -> None:
 
 def test_jobs_are_listed_in_pages(account: Account, database: Database) -> None:
     ids = [new_erasure(database, account.id, values=["x"]).id for _ in range(resource.PAGE)]
+    # An account may have no more that have not ended.
+    finished(account, {"id": ids[0]})
     newest = created(account, ERASE)["id"]
     page = account.ext("GET", "/jobs").json()
     assert [job["id"] for job in page["jobs"]] == [newest, *ids[:0:-1]]

@@ -108,7 +108,6 @@ class Database:
             # Parameters include hashes and private keys, which SQLAlchemy would put into its error messages.
             hide_parameters=True,
         )
-        self._transactional = self.engine.execution_options(isolation_level="READ COMMITTED")
         event.listen(self.engine, "connect", self._attach_libpq)
         event.listen(self.engine, "close", self._close_libpq)
         self._idle: deque[_PooledConnection] = deque()
@@ -159,23 +158,12 @@ class Database:
         Raises:
             Unavailable: the database cannot be used now. If COMMIT was sent, it may or may not have succeeded.
         """
-        connection = self._check_out()
-        # A transaction that ends in any other way is in an unknown state, so its connection is closed.
-        broken = True
-        try:
+        with self._transaction() as connection:
             yield connection.libpq
-            broken = False
-        except ContextError as error:
-            if not isinstance(error, Unavailable):
-                connection.libpq.execute(ROLLBACK)
-                broken = False
-            raise
-        finally:
-            self._check_in(connection, broken=broken)
 
     @contextmanager
     def begin(self) -> Iterator[CoreConnection]:
-        """Runs the block in a transaction for SQLAlchemy Core, on a new connection; for infrequent operations.
+        """Runs the block in a transaction for SQLAlchemy Core; for infrequent operations.
 
         The transaction commits at the end of the block, or rolls back on an exception. The timeout of a single
         statement applies to the whole block.
@@ -184,16 +172,35 @@ class Database:
             Unavailable: the database cannot be used now. If COMMIT was sent, it may or may not have succeeded.
             StoreFault: the database refused a statement.
         """
-        libpq: LibpqConnection | None = None
+        with self._transaction() as connection:
+            libpq = connection.libpq
+            libpq.execute(BEGIN)
+            try:
+                with libpq.bounded():
+                    # Not closed, since that would close the connection, which is ours.
+                    yield CoreConnection(self.engine, connection.pooled)
+            except DBAPIError as error:
+                if libpq.has_timed_out:
+                    raise Unavailable(TIMED_OUT) from error.orig
+                raise fault_from_driver(error) from error.orig
+            libpq.execute(COMMIT)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[_PooledConnection]:
+        """Checks a connection out for a block that sends BEGIN and COMMIT itself; rolls back on an exception."""
+        connection = self._check_out()
+        # A transaction that ends in any other way is in an unknown state, so its connection is closed.
+        broken = True
         try:
-            with self._transactional.connect() as connection:
-                libpq = connection.connection.info["libpq"]
-                with libpq.bounded(), connection.begin():
-                    yield connection
-        except DBAPIError as error:
-            if libpq is not None and libpq.has_timed_out:
-                raise Unavailable(TIMED_OUT) from error.orig
-            raise fault_from_driver(error) from error.orig
+            yield connection
+            broken = False
+        except ContextError as error:
+            if not isinstance(error, Unavailable):
+                connection.libpq.execute(ROLLBACK)
+                broken = False
+            raise
+        finally:
+            self._check_in(connection, broken=broken)
 
     def _run(self, run: Callable[[LibpqConnection, *Args], Result], *args: *Args) -> Result:
         """Calls `run` with a connection that is checked out for the length of the call."""
@@ -311,5 +318,7 @@ class Database:
 
 
 def _close(connection: _PooledConnection) -> None:
-    connection.pooled.invalidate()
+    # SQLAlchemy has done so already if it has noticed that the connection is broken.
+    if connection.pooled.is_valid:
+        connection.pooled.invalidate()
     connection.pooled.close()
