@@ -79,11 +79,11 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def clock(database_url: str) -> Iterator[Clock]:
-    """The movable clock of `database_url`, which is reset after the test."""
+def clock(database: Database) -> Iterator[Clock]:
+    """The movable clock of `database`, which is reset after the test."""
     if databases.GIVEN:
         pytest.skip("The clock of this database cannot be moved.")
-    clock = Clock(database_url)
+    clock = Clock(database)
     yield clock
     clock.reset()
 
@@ -95,9 +95,11 @@ def own_url(cluster: databases.Cluster) -> str:
 
 
 @pytest.fixture
-def own_clock(own_url: str) -> Clock:
+def own_clock(own_url: str) -> Iterator[Clock]:
     """Moves the clock of the database `own_url`."""
-    return Clock(own_url)
+    database = Database(own_url, Settings())
+    yield Clock(database)
+    database.release()
 
 
 @pytest.fixture(scope="session")

@@ -112,8 +112,8 @@ def database(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def clock(url: str) -> Iterator[Clock]:
-    clock = Clock(url)
+def clock(database: Database) -> Iterator[Clock]:
+    clock = Clock(database)
     yield clock
     clock.reset()
 

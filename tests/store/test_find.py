@@ -51,7 +51,7 @@ def store(database: Database, account: str, *properties: Stored) -> None:
         WHERE account = :account AND namespace.name = :namespace
     """
     rows = json.dumps([each._asdict() for each in properties])
-    with database.engine.connect() as connection:
+    with database.begin() as connection:
         for statement in statements.split(";"):
             names = ("account", "namespace", "properties")
             values = (account, NAMESPACE, rows)

@@ -69,26 +69,24 @@ def partitioned(partitioned_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def moved_clock(partitioned_url: str) -> Iterator[Clock]:
-    clock = Clock(partitioned_url)
+def moved_clock(partitioned: Database) -> Iterator[Clock]:
+    clock = Clock(partitioned)
     yield clock
     clock.reset()
 
 
 def plan_for_account(database: Database, statement: Statement) -> dict[str, Any]:
     """Returns the generic plan as it is executed for one account."""
-    pooled = database.engine.raw_connection()
-    try:
-        pgconn = pooled.driver_connection.pgconn  # type: ignore[union-attr]
+    with database.begin() as connection:
+        pgconn = connection.connection.driver_connection.pgconn  # type: ignore[union-attr]
         prepared = pgconn.prepare(b"planned", statement.sql)
         assert prepared.status == ExecStatus.COMMAND_OK, prepared.error_message
         count = pgconn.describe_prepared(b"planned").nparams
         arguments = ", ".join(["'account-1'", *["NULL"] * (count - 1)])
         result = pgconn.exec_(f"EXPLAIN (FORMAT JSON) EXECUTE planned({arguments})".encode())
         assert result.status == ExecStatus.TUPLES_OK, result.error_message
+        pgconn.exec_(b"DEALLOCATE planned")
         plan: dict[str, Any] = json.loads(result.get_value(0, 0))[0]["Plan"]
-    finally:
-        pooled.close()
     return plan
 
 

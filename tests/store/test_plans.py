@@ -184,17 +184,15 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def plan_of(database: Database, statement: Statement, options: str = "") -> dict[str, Any]:
     """Returns the generic plan, with the planner settings of the service's own connections."""
-    pooled = database.engine.raw_connection()
-    try:
-        pgconn = pooled.driver_connection.pgconn  # type: ignore[union-attr]
+    with database.begin() as connection:
+        pgconn = connection.connection.driver_connection.pgconn  # type: ignore[union-attr]
         assert pgconn.prepare(b"planned", statement.sql).status == ExecStatus.COMMAND_OK
         nulls = ", ".join(["NULL"] * pgconn.describe_prepared(b"planned").nparams)
         arguments = f"({nulls})" if nulls else ""
         result = pgconn.exec_(f"EXPLAIN (FORMAT JSON{options}) EXECUTE planned{arguments}".encode())
         assert result.status == ExecStatus.TUPLES_OK, result.error_message
+        pgconn.exec_(b"DEALLOCATE planned")
         plan: dict[str, Any] = json.loads(result.get_value(0, 0))[0]["Plan"]
-    finally:
-        pooled.close()
     return plan
 
 

@@ -69,7 +69,7 @@ def latest_first(database: Database, account: str) -> list[str]:
         WHERE p.account = :account AND p.expires_at > now() GROUP BY p.session_id
         ORDER BY max(coalesce(p.updated_at, '-infinity')) DESC, p.session_id DESC
     """
-    with database.engine.connect() as connection:
+    with database.begin() as connection:
         return list(connection.scalars(text(query), {"account": account}))
 
 

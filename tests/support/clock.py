@@ -4,9 +4,10 @@ SQL resolves `now()` and its like to the first function of that name in the sear
 module installs.
 """
 
-from datetime import timedelta
-
 from sqlalchemy import NullPool, create_engine, make_url, text
+
+from ccs_server.store.connection import Statement
+from ccs_server.store.database import Database
 
 SEARCH_PATH = "-c search_path=test_clock,public,pg_catalog"
 
@@ -23,28 +24,30 @@ CREATE FUNCTION test_clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql VO
 """
 
 
+_ADVANCE = Statement.of(
+    "test_clock_advance",
+    "UPDATE test_clock.shift SET by = by + $1::float8 * interval '1 second'",
+)
+_RESET = Statement.of("test_clock_reset", "UPDATE test_clock.shift SET by = '0'")
+
+
 def install(url: str) -> None:
     """Installs a movable clock in the database at `url`, for connections with SEARCH_PATH in their options."""
-    _execute(url, _INSTALL)
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text(_INSTALL))
 
 
 class Clock:
     """Moves `now()` of one database."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def advance(self, *, seconds: float) -> None:
         """Moves the clock by `seconds`, which may be negative, for all transactions that begin afterwards."""
-        shift = "UPDATE test_clock.shift SET by = by + :by"
-        _execute(self._url, shift, by=timedelta(seconds=seconds))
+        self._database.execute(_ADVANCE, b"%r" % seconds)
 
     def reset(self) -> None:
         """Resets the clock to the real time."""
-        _execute(self._url, "UPDATE test_clock.shift SET by = '0'")
-
-
-def _execute(url: str, statements: str, **params: object) -> None:
-    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
-    with engine.begin() as connection:
-        connection.execute(text(statements), params)
+        self._database.execute(_RESET)

@@ -25,9 +25,9 @@ def quiet(quiet_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def quiet_clock(quiet_url: str) -> Iterator[Clock]:
+def quiet_clock(quiet: Database) -> Iterator[Clock]:
     """The movable clock of `quiet`, which is reset after the test."""
-    clock = Clock(quiet_url)
+    clock = Clock(quiet)
     yield clock
     clock.reset()
 
