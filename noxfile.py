@@ -13,8 +13,8 @@ nox.options.sessions = ["tests", "lint", "types"]
 nox.options.reuse_existing_virtualenvs = True
 
 BACKENDS = ("./server", "./sdk")
-SIDE_BY_SIDE = ("-n", "3", "--dist", "worksteal")
-"""Tests that start and stop programs wait much of their time, so three keep two cores busy. Each worker takes a share
+SIDE_BY_SIDE = ("-n", "4", "--dist", "worksteal")
+"""Tests that start and stop programs wait much of their time, so four keep two cores busy. Each worker takes a share
 of the tests in their order, so that few modules need their fixtures in several."""
 TWO_AT_A_TIME = ("-n", "2", "--dist", "worksteal")
 """The full forms of the trust tests load the machine themselves."""
