@@ -165,7 +165,8 @@ _IS_READY = """ AND (settings->>'generation')::integer = $11::integer
             AND (settings->>'readyGeneration')::integer = $11::integer"""
 
 # Looks at the sessions in which the property $12 has one of the values $13, a JSON array, and at those in which it may
-# have had. They are judged as above.
+# have had. They are judged as above. That the key is equal is written as a range, since the order by `key` then leaves
+# no other index: in that of the primary key, the next session that has a rare value may be thousands of rows away.
 FIND_BY_KEY = _statement(
     "find_sessions_by_key",
     more="""wanted AS MATERIALIZED (
@@ -174,9 +175,10 @@ FIND_BY_KEY = _statement(
     next="""
             SELECT found.session_id FROM wanted CROSS JOIN LATERAL (
                 SELECT e.session_id FROM search_entry e
-                WHERE e.account = $1 AND e.namespace_id = looked.namespace_id AND e.name = $12 AND e.key = wanted.key
-                    AND e.session_id > looked.session_id AND e.session_id >= $4
-                ORDER BY e.session_id LIMIT 1
+                WHERE e.account = $1 AND e.namespace_id = looked.namespace_id AND e.name = $12
+                    AND (e.key, e.session_id) >= (wanted.key, greatest(looked.session_id, $4))
+                    AND e.key <= wanted.key AND e.session_id > looked.session_id
+                ORDER BY e.key, e.session_id LIMIT 1
             ) AS found
             ORDER BY found.session_id LIMIT 1""",
     is_ready=_IS_READY,
