@@ -77,8 +77,8 @@ def main() -> None:
     # The bot notices nothing but that it takes longer.
     going_on = Thread(target=talk, args=(client, AFTER, seen))
     going_on.start()
+    say("service", "started again")
     with service(port, signal.SIGTERM):
-        say("service", "runs again")
         going_on.join()
     say("desktop", f"{len(BEFORE + AFTER)} lines, and {seen.qsize()} shown twice.")
 

@@ -44,7 +44,7 @@ LIVE_DESKTOP = """\
  desktop | bot: To which day?
  desktop | caller: Friday.
  service | killed
- service | runs again
+ service | started again
  desktop | bot: 9:40 or 14:10?
  desktop | caller: 14:10.
  desktop | bot: Done. Goodbye.
