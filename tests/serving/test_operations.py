@@ -1,12 +1,15 @@
-"""Results that callers of the operations listener share."""
+"""The operations listener: results that its callers share, and the files that its metrics are read from."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 
 import pytest
 
 from ccs_server.serving import operations
-from ccs_server.serving.operations import Shared
+from ccs_server.serving.operations import Shared, create_operations_app
+from ccs_server.settings import Settings
+from ccs_server.store.database import Database
 from tests.support.waiting import wait_until
 
 
@@ -60,3 +63,22 @@ def test_others_do_not_wait_longer_than_their_patience(monkeypatch: pytest.Monke
             shared.get()
         go.set()
         assert first.result()
+
+
+class NoWorkers:
+    """The supervisor of none."""
+
+    is_ending = False
+
+    def count_alive(self) -> int:
+        return 0
+
+
+def test_metrics_are_served_while_a_worker_is_making_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    (tmp_path / "counter_1.db").touch()
+    database = Database("postgresql://nowhere", Settings())
+    response = create_operations_app(NoWorkers(), database).test_client().get("/metrics")
+    assert (response.status_code, "ccs_workers 0.0" in response.text) == (200, True)
