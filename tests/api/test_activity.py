@@ -114,6 +114,22 @@ def test_counts_are_lost_while_the_database_is_away(
     assert not caplog.text
 
 
+def test_a_database_that_refuses_counts_does_not_end_the_counting(
+    account: str, own_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusing = Database(own_url, Settings())
+    with refusing.begin() as connection:
+        connection.execute(text("ALTER TABLE activity ADD CHECK (saves = 0)"))
+    activity = Activity(refusing)
+    for _ in range(2):
+        activity.add(account, saves=1)
+        activity.record()
+        assert "Saves and reads of 1 accounts were not counted" in caplog.text
+        caplog.clear()
+    activity.end()
+    refusing.release()
+
+
 def test_a_service_counts_for_all_versions_and_loses_nothing_when_it_stops(
     database_url: str, database: Database
 ) -> None:

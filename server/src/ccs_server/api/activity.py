@@ -76,6 +76,8 @@ class Activity:
             record(self._database, counts)
         except ContextError as error:
             _log.warning("Saves and reads of %d accounts were not counted: %s", len(counts), error)
+        except Exception:  # noqa: BLE001 - a fault of ours must not end the thread: counts would pile up
+            _log.exception("Saves and reads of %d accounts were not counted.", len(counts))
 
     def end(self) -> None:
         """Adds the last counts to the database, and stops."""

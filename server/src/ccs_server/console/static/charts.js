@@ -1,4 +1,4 @@
-/** Bar charts. Each has a sentence that tells the same, and a table for whoever wants the numbers. */
+/** Bar charts. Each has a sentence that tells the same, and a table for those who want the numbers. */
 
 import { html, nothing, svg } from "./vendor/lit-html/lit-html.js";
 

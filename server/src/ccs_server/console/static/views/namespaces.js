@@ -98,7 +98,7 @@ export const namespaces = {
   },
 };
 
-/** A form that leads to a namespace or a session by name, for whoever knows it. */
+/** A form that leads to a namespace or a session by its name. */
 function goTo(token) {
   function submit(event) {
     event.preventDefault();
