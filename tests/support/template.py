@@ -25,7 +25,10 @@ from typing import IO, NoReturn
 
 from ccs_server.cli import main
 
-_LIBRARIES = ("flask_smorest", "granian.server", "waitress")
+_MODULES = (
+    *("flask_smorest", "granian.server", "waitress"),
+    *(f"ccs_server.api.{name}" for name in ("console", "docs", "ext", "v1", "v2")),
+)
 """What `ccs serve` imports beside what every command does, without what reads the environment."""
 
 _INT_BYTES = 4
@@ -142,8 +145,8 @@ def _exit_code(status: int) -> int:
 
 def serve(asked: int) -> None:
     """Forks as it is asked to, until the asking process has ended; a fork runs its command."""
-    for library in _LIBRARIES:
-        import_module(library)
+    for module in _MODULES:
+        import_module(module)
     assert "prometheus_client" not in sys.modules
     gc.freeze()
     with socket.socket(fileno=asked) as asking, DefaultSelector() as running:

@@ -126,15 +126,3 @@ def create_service(settings: Settings) -> "tuple[Flask, RequestPolicy, Callable[
     app = create_app(settings)
     services = services_of(app)
     return app, RequestPolicy(app, services), ServiceMetrics(services).update
-
-
-def check_tracing() -> None:
-    """Ensures that traces can be exported if they are on, and imports what exports them: workers share it.
-
-    Raises:
-        SettingError: they are on, but cannot be exported as the environment says.
-    """
-    if tracing.sampler_of(os.environ) is not None:
-        from ccs_server.http import otlp  # noqa: PLC0415 - as above
-
-        otlp.sender_of(os.environ, version("ccs-server"))

@@ -146,26 +146,24 @@ def _run(
     count: int,
     greeter: Greeter,
 ) -> None:
-    # Workers are forked. They share the memory of modules loaded here, but must not share connections.
+    # Workers are forked. They share the application that is made here, but must not share connections.
     opened.database.release()
     multiprocessing.set_start_method("fork")
     with ExitStack() as stack:
         # Imported here because the Prometheus client reads PROMETHEUS_MULTIPROC_DIR at import.
         from ccs_server.api.quota_metrics import QuotaMetrics  # noqa: PLC0415
-        from ccs_server.app import check_tracing, create_service  # noqa: PLC0415
+        from ccs_server.app import create_service  # noqa: PLC0415
         from ccs_server.serving.deliveries import Deliveries  # noqa: PLC0415
         from ccs_server.serving.jobs import Jobs  # noqa: PLC0415
         from ccs_server.serving.operations import create_operations_app, serving  # noqa: PLC0415
         from ccs_server.serving.upkeep import Upkeep  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
 
-        check_tracing()
         settings = opened.settings
         ending = Ending(settings.drain_time + settings.shutdown_timeout)
         if embedded := opened.embedded:
             stack.callback(lambda: embedded.stop_within(ending.remaining()))
-        load = partial(create_service, settings)
-        workers = Workers(load, listeners, settings, ending, count=count)
+        workers = Workers(create_service(settings), listeners, settings, ending, count=count)
         quotas = QuotaMetrics(opened.database, settings.credential_cache)
         for listener in operations:
             app = create_operations_app(workers, opened.database, [quotas])

@@ -79,9 +79,9 @@ _OTHER_FILES = 100
 
 
 class Workers(MPServer):
-    """Worker processes, one for each listener, that serve the application that `load` makes in each of them.
+    """Worker processes, one for each listener, that serve an application which is made before they are forked.
 
-    `load` returns the WSGI application, the policy that goes with it, and what updates its metrics.
+    `service` is the WSGI application, the policy that goes with it, and what updates its metrics.
 
     A listener stays open when its worker fails: connections wait in its queue for the worker's successor.
 
@@ -91,7 +91,7 @@ class Workers(MPServer):
 
     def __init__(
         self,
-        load: Callable[[], tuple[WSGIApplication, Policy, Callable[[], None]]],
+        service: tuple[WSGIApplication, Policy, Callable[[], None]],
         listeners: Sequence[socket.socket],
         settings: Settings,
         ending: Ending,
@@ -124,7 +124,7 @@ class Workers(MPServer):
             workers_kill_timeout=kill_timeout,
         )
         self.main_loop_interrupt = _WakingEvent()
-        self._load = load
+        self._service = service
         self._listeners = listeners
         self._settings = settings
         self._ending = ending
@@ -136,7 +136,7 @@ class Workers(MPServer):
         Raises:
             SystemExit: with code 1 where workers have failed.
         """
-        self.serve(spawn_target=_serve, target_loader=self._load_in_worker, wrap_loader=False)
+        self.serve(spawn_target=_serve, target_loader=self._prepare_in_worker, wrap_loader=False)
 
     def count_alive(self) -> int:
         """How many workers are alive. Any thread may ask: it looks at them without waiting for them as a parent."""
@@ -154,7 +154,7 @@ class Workers(MPServer):
         self._shd = self._handles[idx % len(self._handles)]
         return super()._spawn_worker(idx, *args, **options)
 
-    def _load_in_worker(self) -> Dispatcher:
+    def _prepare_in_worker(self) -> Dispatcher:
         # Until granian sets its own handler, the supervisor's is inherited, which would ignore the signal.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # A terminal sends ^C to the whole group, but the supervisor alone decides when workers end.
@@ -169,7 +169,7 @@ class Workers(MPServer):
             stop=Event(),
             watcher=ConnectionMetrics(settings.connection_limit),
         )
-        app, policy, update_metrics = self._load()
+        app, policy, update_metrics = self._service
         drainable = Drainable(app)
         dispatcher = Dispatcher(
             drainable,
