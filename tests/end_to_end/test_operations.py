@@ -284,10 +284,11 @@ def test_the_series_are_bounded_whatever_clients_send(server: Server, account: A
             {"op": "get", "name": "p"},
         )
 
-    for number in range(5):
+    for number in range(7):
         send(number)
     wait_until(lambda: 'ccs_statements_total{statement="save"}' in metrics(server))
-    for number in range(5, 40):
+    lines = len(metrics(server).splitlines())
+    for number in range(7, 40):
         send(number)
     wait_until(lambda: series(server, "ccs_slots_busy") == {(): 0})
     statements = series(server, "ccs_statements_total")
@@ -296,7 +297,7 @@ def test_the_series_are_bounded_whatever_clients_send(server: Server, account: A
     timed = series(server, "ccs_statement_duration_seconds_count")
     assert {dict(labels)["statement"] for labels in timed} <= names | {"pipeline"}
     page = metrics(server)
-    assert len(page.splitlines()) < 5000
+    assert len(page.splitlines()) < lines + 200
     for made_up in ("n39", "s39", "p39", "M39", "what39", account.id):
         assert made_up not in page
 
