@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from ccs_server.embedded import EmbeddedError, EmbeddedPostgres
+from tests.support.databases import place_new_cluster
 from tests.support.waiting import wait_until
 
 HOLD = """
@@ -33,6 +34,13 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         with EmbeddedPostgres(directory):
             pass
         assert not is_running(directory)
+
+
+@pytest.fixture
+def created(data_dir: Path) -> Path:
+    """A data directory whose cluster has never run."""
+    place_new_cluster(data_dir)
+    return data_dir
 
 
 @contextmanager
@@ -92,25 +100,25 @@ def test_it_runs_while_it_is_used(data_dir: Path) -> None:
         assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
 
 
-def test_the_last_user_stops_it(data_dir: Path) -> None:
-    with holder(data_dir) as first, holder(data_dir) as second:
-        server = postmaster(data_dir)
+def test_the_last_user_stops_it(created: Path) -> None:
+    with holder(created) as first, holder(created) as second:
+        server = postmaster(created)
         finish(first)
-        assert is_running(data_dir)
-        assert postmaster(data_dir) == server
+        assert is_running(created)
+        assert postmaster(created) == server
         finish(second)
-        assert not is_running(data_dir)
+        assert not is_running(created)
 
 
-def test_a_process_that_was_killed_does_not_count_as_a_user(data_dir: Path) -> None:
-    with holder(data_dir) as killed:
+def test_a_process_that_was_killed_does_not_count_as_a_user(created: Path) -> None:
+    with holder(created) as killed:
         killed.kill()
         killed.wait(30)
-    assert is_running(data_dir), "no process was left to stop it"
-    server = postmaster(data_dir)
-    with EmbeddedPostgres(data_dir):
-        assert postmaster(data_dir) == server
-    assert not is_running(data_dir)
+    assert is_running(created), "no process was left to stop it"
+    server = postmaster(created)
+    with EmbeddedPostgres(created):
+        assert postmaster(created) == server
+    assert not is_running(created)
 
 
 def test_processes_may_start_it_concurrently(data_dir: Path) -> None:
@@ -128,13 +136,13 @@ def test_processes_may_start_it_concurrently(data_dir: Path) -> None:
     assert not is_running(data_dir)
 
 
-def test_a_killed_server_is_started_again_with_its_data(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir) as embedded:
+def test_a_killed_server_is_started_again_with_its_data(created: Path) -> None:
+    with EmbeddedPostgres(created) as embedded:
         with psycopg.connect(embedded.url) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
         assert not embedded.ensure_running()
-        os.kill(postmaster(data_dir), signal.SIGKILL)
-        wait_until(lambda: not is_running(data_dir))
+        os.kill(postmaster(created), signal.SIGKILL)
+        wait_until(lambda: not is_running(created))
         assert embedded.ensure_running()
         with psycopg.connect(embedded.url) as connection:
             assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
@@ -173,12 +181,12 @@ def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
         EmbeddedPostgres(tmp_path / ("x" * 100)).__enter__()
 
 
-def test_the_reason_why_a_server_cannot_start_is_reported(data_dir: Path) -> None:
-    with EmbeddedPostgres(data_dir):
+def test_the_reason_why_a_server_cannot_start_is_reported(created: Path) -> None:
+    with EmbeddedPostgres(created):
         pass
-    configuration = data_dir / "postgres" / "postgresql.conf"
+    configuration = created / "postgres" / "postgresql.conf"
     written = configuration.read_text()
     configuration.write_text(f"{written}\nshared_buffers = 'plenty'\n")
     with pytest.raises(EmbeddedError, match=r"does not start: .*postgresql\.conf"):
-        EmbeddedPostgres(data_dir).__enter__()
+        EmbeddedPostgres(created).__enter__()
     configuration.write_text(written)

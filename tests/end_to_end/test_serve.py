@@ -21,6 +21,7 @@ from ccs_server.store import credentials, schema
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.signing_keys import encrypt_signing_keys, load_signing_keys
+from tests.support.databases import place_new_cluster
 from tests.support.service import CCS, TIMEOUT_SECONDS, Server, ccs, environment, serving
 from tests.support.template import Process
 from tests.support.waiting import wait_until
@@ -43,8 +44,16 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def env(data_dir: Path) -> dict[str, str]:
+def new_env(data_dir: Path) -> dict[str, str]:
+    """The environment of a service that creates its cluster."""
     return environment(CCS_DATA_DIR=str(data_dir), CCS_ACCESS_LOG="off")
+
+
+@pytest.fixture
+def env(data_dir: Path, new_env: dict[str, str]) -> dict[str, str]:
+    """The environment of a service whose cluster has never run."""
+    place_new_cluster(data_dir)
+    return new_env
 
 
 def children(process: Process) -> list[int]:
@@ -67,10 +76,10 @@ def exists(pid: int) -> bool:
     return True
 
 
-def test_a_property_saved_on_the_first_start_survives_a_kill(env: dict[str, str]) -> None:
+def test_a_property_saved_on_the_first_start_survives_a_kill(new_env: dict[str, str]) -> None:
     command = [*CCS, "serve", "--port", "0"]
     with subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=new_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
         assert process.stderr
@@ -92,7 +101,7 @@ def test_a_property_saved_on_the_first_start_survives_a_kill(env: dict[str, str]
         assert requests.get(docs, timeout=TIMEOUT_SECONDS).status_code == 200
         process.kill()
         assert process.stderr.read() == "", "an ordinary run logs nothing"
-    with serving(env=env) as server:
+    with serving(env=new_env) as server:
         assert "key" not in server.said, "a store that is not empty gets no account"
         key = next(word for word in lines[-1].split("'") if word.startswith("maven-api-key"))
         answer = requests.get(
@@ -179,12 +188,12 @@ def test_stopping_takes_no_longer_than_the_limit_even_if_postgresql_hangs(
 
 
 def test_a_start_that_is_interrupted_leaves_no_postgresql(
-    env: dict[str, str], data_dir: Path
+    new_env: dict[str, str], data_dir: Path
 ) -> None:
     """The signal is sent as soon as the server runs, long before the service is ready."""
     lock_file = data_dir / "postgres" / "postmaster.pid"
     serve = [*CCS, "serve", "--port", "0", "--workers", "1"]
-    with subprocess.Popen(serve, env=env, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(serve, env=new_env, stdout=subprocess.DEVNULL) as process:
         wait_until(lambda: lock_file.exists() and lock_file.read_text() != "")
         postmaster = int(lock_file.read_text().split()[0])
         process.terminate()

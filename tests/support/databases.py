@@ -6,6 +6,7 @@ of their own, are skipped. `benchmarks.citus` runs tests so on a distributed dat
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ import pytest
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 
 from ccs_server.embedded import EmbeddedPostgres
+from ccs_server.embedded.cluster import ensure_cluster
 from ccs_server.store import schema
 from tests.support import clock, other_postgres
 from tests.support.other_postgres import OtherPostgres
@@ -79,6 +81,19 @@ def _other() -> OtherPostgres | None:
     return (
         OtherPostgres(Path(programs), Path(os.environ[_DIRECTORY], "other")) if programs else None
     )
+
+
+def place_new_cluster(data_dir: Path) -> None:
+    """Copies a cluster that has never run into a data directory of `ccs`: to create one takes most of a first start."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-a", _new_cluster(), data_dir], check=True)  # noqa: S607
+
+
+@cache
+def _new_cluster() -> Path:
+    parent = Path(tempfile.mkdtemp(dir=os.environ[_DIRECTORY]))
+    ensure_cluster(parent / "postgres", pass_fds=())
+    return parent / "postgres"
 
 
 def create_database(cluster: Cluster, name: str, *, movable_clock: bool = False) -> str:

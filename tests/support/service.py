@@ -176,7 +176,7 @@ class Account:
     @cached_property
     def token(self) -> str:
         """A v2 token, fetched once."""
-        response = requests.post(
+        response = self.session.post(
             f"{self.server_url}/v2/authenticate/login",
             auth=(self.username, self.password),
             timeout=TIMEOUT_SECONDS,

@@ -414,7 +414,7 @@ def check(done: Drill) -> None:
 def test_the_log_is_what_was_committed_whatever_is_killed(
     directory: Path, form: Form, record: Record
 ) -> None:
-    seconds, kills = form(short=6, full=90), form(short=3, full=30)
+    seconds, kills = form(short=3, full=90), form(short=3, full=30)
     count = form(short=2, full=4)
     cluster = Cluster(directory / "cluster")
     with cluster.create().removed_afterwards():
