@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from ccs_server.domain.errors import Conflict, InvalidInput
 from ccs_server.settings import Settings
-from ccs_server.store import deleting, find, saving, sessions
+from ccs_server.store import deleting, saving, sessions
 from ccs_server.store.database import Database
 from ccs_server.store.document import DocumentKey
 from ccs_server.store.find import (
@@ -36,7 +36,7 @@ from ccs_server.store.operations.partial import Append, Increment, Merge
 from ccs_server.store.operations.run import run, run_atomic
 from ccs_server.store.operations.writes import Delete, Set, Touch
 from ccs_server.store.purge import purge
-from ccs_server.store.search_index import read_index
+from ccs_server.store.search_index import known_index, read_index
 from tests.store.test_find import NAMESPACE, ids, queries, search, values
 from tests.support.clock import Clock
 from tests.support.databases import Cluster, create_migrated_database
@@ -47,9 +47,14 @@ NAMES = ["a", "b", "c"]
 
 
 @pytest.fixture(scope="module")
-def indexed(cluster: Cluster, worker_id: str) -> Iterator[Database]:
-    """The store in a database in which no service carries jobs on."""
-    database = Database(create_migrated_database(cluster, f"indexed_{worker_id}"), Settings())
+def url(cluster: Cluster, worker_id: str) -> str:
+    """A database in which no service carries jobs on."""
+    return create_migrated_database(cluster, f"indexed_{worker_id}")
+
+
+@pytest.fixture(scope="module")
+def indexed(url: str) -> Iterator[Database]:
+    database = Database(url, Settings())
     yield database
     database.release()
 
@@ -286,18 +291,88 @@ def test_an_older_filling_ends_when_another_index_is_asked_for(
     assert entries(indexed, account) == 2
 
 
-def test_an_index_that_was_given_up_while_it_was_read_is_not_used(
-    indexed: Database, account: str, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def elsewhere(url: str) -> Iterator[Database]:
+    """The same store as another process sees it, with a memory of its own."""
+    database = Database(url, Settings())
+    yield database
+    database.release()
+
+
+def test_an_index_that_another_process_has_given_up_is_not_used(
+    indexed: Database, elsewhere: Database, account: str
 ) -> None:
     fill(indexed, account, 3)
     on(indexed, account)
-    old = read_index(indexed, account, NAMESPACE)
-    change_settings(indexed, account, NAMESPACE, index=[], sort_by_update=False)
-    saving.save(indexed, DocumentKey(account, NAMESPACE, "s9"), b'{"a": 1}')
-    monkeypatch.setattr(find, "read_index", lambda *_: old)
-    assert ids(find_sessions(indexed, search(account, {"a": "1"}), limit=9)) == ["s1", "s9"]
+    assert find_sessions(indexed, search(account, {"a": "1"}), limit=9).looked == 1
+    change_settings(elsewhere, account, NAMESPACE, index=[], sort_by_update=False)
+    saving.save(elsewhere, DocumentKey(account, NAMESPACE, "s9"), b'{"a": 1}')
+    assert known_index(indexed, account, NAMESPACE).names == {"a"}
+    with pytest.raises(InvalidInput):
+        find_by_update(indexed, search(account), after=Place(), limit=9)
+
+
+def test_what_is_remembered_of_an_index_never_changes_what_is_found(
+    indexed: Database, elsewhere: Database, account: str
+) -> None:
+    fill(indexed, account, 3)
+
+    def remember() -> None:
+        find_sessions(indexed, search(account, {"a": "1"}), limit=9)
+
+    def check_found() -> None:
+        for _ in range(2):
+            found = find_sessions(indexed, search(account, {"a": "1"}), limit=9)
+            assert ids(found) == [*expected, "s1"]
+
+    expected: list[str] = []
+    for number, names in enumerate((["a"], ["b"], ["a", "b"], ["a"])):
+        remember()
+        change_settings(elsewhere, account, NAMESPACE, index=names, sort_by_update=number % 2 == 0)
+        session = f"n{number}"
+        saving.save(elsewhere, DocumentKey(account, NAMESPACE, session), b'{"a": 1}')
+        expected.append(session)
+        check_found()
+        remember()
+        carry_on(elsewhere)
+        check_found()
+    remember()
+    delete_namespace(elsewhere, account, NAMESPACE, "key:k")
+    saving.save(elsewhere, DocumentKey(account, NAMESPACE, "s1"), b'{"a": 1}')
+    expected.clear()
+    check_found()
+
+
+def test_sorting_is_possible_as_soon_as_another_process_has_filled_the_index(
+    indexed: Database, elsewhere: Database, account: str
+) -> None:
+    fill(indexed, account, 2)
+    assert not known_index(indexed, account, NAMESPACE).is_sorted
+    change_settings(elsewhere, account, NAMESPACE, sort_by_update=True)
     with pytest.raises(Conflict):
         find_by_update(indexed, search(account), after=Place(), limit=9)
+    carry_on(elsewhere)
+    assert found_by_update(indexed, account) == ["s1", "s0"]
+    change_settings(elsewhere, account, NAMESPACE, index=["a"])
+    with pytest.raises(Conflict):
+        find_by_update(indexed, search(account), after=Place(), limit=9)
+    carry_on(elsewhere)
+    assert found_by_update(indexed, account) == ["s1", "s0"]
+
+
+def test_which_index_there_is_is_not_read_for_each_search(
+    indexed: Database, url: str, account: str
+) -> None:
+    fill(indexed, account, 3)
+    on(indexed, account)
+    executed: list[bytes] = []
+    database = Database(url, Settings(), observe=lambda names, *_: executed.extend(names))
+    for _ in range(3):
+        find_sessions(database, search(account, {"a": "1"}), limit=9)
+        find_by_update(database, search(account), after=Place(), limit=9)
+    database.release()
+    assert executed.count(b"read_search_index") == 1
+    assert executed.count(b"find_sessions_by_key") == 3
 
 
 def test_sorting_needs_the_setting_and_the_index(indexed: Database, account: str) -> None:
@@ -305,7 +380,7 @@ def test_sorting_needs_the_setting_and_the_index(indexed: Database, account: str
     with pytest.raises(InvalidInput):
         find_by_update(indexed, search(account), after=Place(), limit=9)
     change_settings(indexed, account, NAMESPACE, sort_by_update=True)
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="when its indexState is 'ready', or sort by 'sessionId'"):
         find_by_update(indexed, search(account), after=Place(), limit=9)
     carry_on(indexed)
     run(indexed, Touch(document=DocumentKey(account, NAMESPACE, "s0"), name="a", ttl=99))

@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge
 from ccs_server.api.services import Services
 
 if TYPE_CHECKING:
-    from ccs_server.api.ttl_cache import TTLCache
+    from ccs_server.domain.ttl_cache import TTLCache
 
 _cache_requests = Counter(
     "ccs_cache_requests_total",

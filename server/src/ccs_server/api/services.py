@@ -10,9 +10,9 @@ from flask import Flask, current_app
 from ccs_server.api.accounts import Account, current_account
 from ccs_server.api.activity import Activity
 from ccs_server.api.rates import RateLimiter
-from ccs_server.api.ttl_cache import TTLCache
 from ccs_server.domain.access import Access
 from ccs_server.domain.credentials import hash_secret
+from ccs_server.domain.ttl_cache import TTLCache
 from ccs_server.settings import Settings
 from ccs_server.store.credentials import StoredSecret
 from ccs_server.store.database import Database

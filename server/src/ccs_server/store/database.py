@@ -14,10 +14,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ccs_server.domain.errors import ContextError, Unavailable
+from ccs_server.domain.ttl_cache import TTLCache
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store.connection import Args, LibpqConnection, Observer, Result, Statement, Step
 from ccs_server.store.faults import TIMED_OUT, UNREACHABLE, fault_from_driver
-from ccs_server.store.features import KnownFeatures
+from ccs_server.store.features import SECONDS, KnownFeatures, SearchIndex
 
 BEGIN = Statement.of("begin", "BEGIN")
 COMMIT = Statement.of("commit", "COMMIT")
@@ -86,6 +87,7 @@ class Database:
     Attributes:
         settings: the settings.
         features: what is known of namespaces that have features.
+        indexes: the indexes of namespaces, by account and namespace, as they were lately.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Database:
         self.settings = settings
         self._observe = observe
         self.features = KnownFeatures()
+        self.indexes = TTLCache[SearchIndex](SECONDS)
         location = read_url(url, variable)
         self.engine: Engine = create_engine(
             location.difference_update_query(["options"]),

@@ -8,8 +8,10 @@ is wrong, this costs a round trip and never a change.
 
 from enum import IntFlag
 from time import monotonic
+from typing import NamedTuple
 
-_SECONDS = 2.0
+SECONDS = 2.0
+"""For how long a process remembers what it has read of a namespace."""
 
 _MOST = 10_000
 
@@ -25,6 +27,22 @@ class Feature(IntFlag):
     """Sessions are found by an index of some names (`search_entry`)."""
     UPDATES = 8
     """Sessions are sorted by their last save, with an index too."""
+
+
+class SearchIndex(NamedTuple):
+    """The index of a namespace.
+
+    Attributes:
+        names: the indexed names, once it is ready.
+        is_sorted: whether sessions are sorted by update, or will be.
+        generation: which settings it is of.
+        is_ready: whether it has all properties.
+    """
+
+    names: frozenset[str] = frozenset()
+    is_sorted: bool = False
+    generation: int = 0
+    is_ready: bool = True
 
 
 class KnownFeatures:
@@ -51,4 +69,4 @@ class KnownFeatures:
             return
         if len(self._until) >= _MOST:
             self._until.clear()
-        self._until[account, namespace] = monotonic() + _SECONDS
+        self._until[account, namespace] = monotonic() + SECONDS

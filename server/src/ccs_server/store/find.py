@@ -20,7 +20,8 @@ from ccs_server.domain.errors import Conflict, InvalidInput, TooLarge
 from ccs_server.domain.where import Condition, Where
 from ccs_server.store.connection import Statement, Step
 from ccs_server.store.database import Database
-from ccs_server.store.search_index import read_index
+from ccs_server.store.features import SearchIndex
+from ccs_server.store.search_index import known_index, read_index
 from ccs_server.store.sessions import PAGE_LIMIT
 
 LOOK_LIMIT = 10_000
@@ -287,13 +288,14 @@ def find_sessions(database: Database, search: Search, *, after: str = "", limit:
         return Page(b"[]", None, 0)
     statement, params = find_step(search, after=after, limit=limit, look=LOOK_LIMIT)
     if any(_values_of(condition) for condition in search.where.conditions):
-        index = read_index(database, search.account, search.namespace)
+        index = known_index(database, search.account, search.namespace)
         condition = _indexed(search.where.conditions, index.names)
         if condition is not None:
             more = b"%d" % index.generation, condition.name.encode(), _values_of(condition)
             result = database.execute(FIND_BY_KEY, *params, *more)
             if _is_valid(result):
                 return page_of(result)
+            database.indexes.drop((search.account, search.namespace))
     return page_of(database.execute(statement, *params))
 
 
@@ -305,21 +307,31 @@ def find_by_update(database: Database, search: Search, *, after: Place, limit: i
         Conflict: its index is not ready.
         TooLarge: the properties of the page would exceed PAGE_LIMIT.
     """
-    index = read_index(database, search.account, search.namespace)
-    if not index.is_sorted:
-        raise InvalidInput(
-            "Sorting by '-updatedAt' is not turned on in this namespace; use 'sessionId'.", "sort"
-        )
     if search.where.conditions is None:
+        _check_sorted(read_index(database, search.account, search.namespace))
         return Page(b"[]", None, 0)
     _, params = find_step(search, after=after.session_id, limit=limit, look=LOOK_LIMIT)
-    more = b"%d" % index.generation, after.listed_at.encode(), after.name.encode()
-    result = database.execute(FIND_BY_UPDATE, *params, *more)
-    if not (index.is_ready and _is_valid(result)):
-        raise Conflict(
-            "The index that sorts this namespace is being built; try again.", retry_after=1
+    place = after.listed_at.encode(), after.name.encode()
+    for index_of in (known_index, read_index):
+        index = index_of(database, search.account, search.namespace)
+        if index.is_sorted and index.is_ready:
+            result = database.execute(FIND_BY_UPDATE, *params, b"%d" % index.generation, *place)
+            if _is_valid(result):
+                return page_of(result)
+    _check_sorted(index)
+    raise Conflict(
+        "The index by which this namespace is sorted is being filled; try again when its indexState is 'ready',"
+        " or sort by 'sessionId'.",
+        retry_after=1,
+    )
+
+
+def _check_sorted(index: SearchIndex) -> None:
+    if not index.is_sorted:
+        raise InvalidInput(
+            "Sorting by '-updatedAt' is not turned on in this namespace; use 'sessionId', or turn its sortByUpdate on.",
+            "sort",
         )
-    return page_of(result)
 
 
 def _is_valid(result: PGresult) -> bool:

@@ -6,12 +6,12 @@ it overwrites only entries of an earlier generation, so it never undoes what a w
 is left of earlier generations is deleted at the end.
 """
 
-from typing import NamedTuple
-
 from msgspec.json import decode
+from psycopg.pq.abc import PGresult
 
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
+from ccs_server.store.features import SearchIndex
 
 _READ = Statement.of(
     "read_search_index",
@@ -87,27 +87,23 @@ MARK_READY = Statement.of(
 )
 
 
-class SearchIndex(NamedTuple):
-    """The index of a namespace.
+def known_index(database: Database, account: str, namespace: str) -> SearchIndex:
+    """Returns the index of a namespace as it was at most two seconds ago.
 
-    Attributes:
-        names: the indexed names, once it is ready.
-        is_sorted: whether sessions are sorted by update, or will be.
-        generation: which settings it is of.
-        is_ready: whether it has all properties.
+    So what uses the index must check in its own statement that the namespace has this generation now.
     """
-
-    names: frozenset[str] = frozenset()
-    is_sorted: bool = False
-    generation: int = 0
-    is_ready: bool = True
+    index = database.indexes.get((account, namespace))
+    return read_index(database, account, namespace) if index is None else index
 
 
 def read_index(database: Database, account: str, namespace: str) -> SearchIndex:
-    """Returns the index of a namespace, which has no names until it is ready."""
+    """Returns the index of a namespace, which has no names until it is ready, and remembers it."""
     found = database.execute(_READ, account.encode(), namespace.encode())
-    if not found.ntuples:
-        return SearchIndex()
+    index = _index_of(found) if found.ntuples else SearchIndex()
+    return database.indexes.put((account, namespace), index)
+
+
+def _index_of(found: PGresult) -> SearchIndex:
     names, is_sorted, generation, ready = (found.get_value(0, column) or b"" for column in range(4))
     is_ready = generation == ready
     indexed = decode(names, type=frozenset[str]) if is_ready else frozenset()

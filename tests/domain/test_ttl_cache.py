@@ -2,8 +2,8 @@
 
 import pytest
 
-from ccs_server.api import ttl_cache
-from ccs_server.api.ttl_cache import TTLCache
+from ccs_server.domain import ttl_cache
+from ccs_server.domain.ttl_cache import TTLCache
 
 SECONDS = 2.0
 
