@@ -98,11 +98,7 @@ _FIND = """
             WHERE NOT tried.holds OR tried.place = (SELECT count(*) FROM condition)
             LIMIT 1
         ) AS decisive ON true CROSS JOIN LATERAL (
-            SELECT coalesce(decisive.read, 0)::bigint AS read, coalesce(decisive.holds, true) AND EXISTS (
-                SELECT 1 FROM property p
-                WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
-                    AND p.session_id = next.session_id AND p.expires_at > now()
-            )/*and*/ AS matches
+            SELECT coalesce(decisive.read, 0)::bigint AS read, coalesce(decisive.holds, true)/*and*/ AS matches
             OFFSET 0
         ) AS judged
         WHERE looked.sessions < $8::bigint AND looked.read <= $9::bigint
@@ -158,6 +154,13 @@ FIND = _statement(
             WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
                 AND p.session_id > looked.session_id AND p.session_id >= $4
             ORDER BY p.session_id LIMIT 1""",
+    **{
+        "and": """ AND EXISTS (
+                SELECT 1 FROM property p
+                WHERE p.account = $1 AND p.namespace_id = looked.namespace_id
+                    AND p.session_id = next.session_id AND p.expires_at > now()
+            )"""
+    },
     **_BY_SESSION_ID,
 )
 
@@ -166,8 +169,9 @@ _IS_READY = """ AND (settings->>'generation')::integer = $11::integer
             AND (settings->>'readyGeneration')::integer = $11::integer"""
 
 # Looks at the sessions in which the property $12 has one of the values $13, a JSON array, and at those in which it may
-# have had. They are judged as above. That the key is equal is written as a range, since the order by `key` then leaves
-# no other index: in that of the primary key, the next session that has a rare value may be thousands of rows away.
+# have had. They are judged as above; one in which the property has the value is there. That the key is equal is written
+# as a range, since the order by `key` then leaves no other index: in that of the primary key, the next session that has
+# a rare value may be thousands of rows away.
 FIND_BY_KEY = _statement(
     "find_sessions_by_key",
     more="""wanted AS MATERIALIZED (
