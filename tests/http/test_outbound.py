@@ -3,9 +3,9 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_address
@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from httpcore2._backends.anyio import AnyIOStream
 
 from ccs_server.domain.receivers import Networks, read_networks, read_url
 from ccs_server.http import outbound
 from ccs_server.http.name_lookup import look_up
-from ccs_server.http.outbound import MAX_RESPONSE_BYTES, Outcome, Sender
+from ccs_server.http.outbound import MAX_HEAD_BYTES, MAX_RESPONSE_BYTES, Outcome, Sender
 from tests.support.receivers import OK, receiving
 
 LOOPBACK = read_networks("127.0.0.0/8")
@@ -155,18 +156,97 @@ def test_a_receiver_may_ask_to_wait_until_a_time() -> None:
     assert 500 <= waits_for(format_datetime(moment, usegmt=True)) <= 600
 
 
-def test_an_endless_response_is_not_read_to_its_end() -> None:
-    with receiving() as receiver:
+@contextmanager
+def endless(head: bytes, part: bytes) -> Iterator[str]:
+    """The URL of a receiver that responds with a head, and then sends a part again and again until it is cut off."""
 
-        def endless(_: object) -> bytes:
-            return b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"x" * (
-                2 * MAX_RESPONSE_BYTES
-            )
+    def respond(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(head)
+            while True:
+                connection.sendall(part)
 
-        receiver.respond = endless
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=respond, args=(listener,))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes were read from connections, each time."""
+    counts: list[int] = []
+    read = AnyIOStream.read
+
+    async def counted(stream: AnyIOStream, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        data = await read(stream, max_bytes, timeout)
+        counts.append(len(data))
+        return data
+
+    monkeypatch.setattr(AnyIOStream, "read", counted)
+    return counts
+
+
+LENGTH = b"Content-Length: 100000000\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [(LENGTH, b"x" * 100_000), (b"\r\n", b"x" * 100_000), (CHUNKED, b"1\r\nx\r\n" * 10_000)],
+    ids=["length", "until it is closed", "chunks"],
+)
+def test_an_endless_response_is_cut_off_and_judged_by_its_status(
+    read: list[int], status: int, fields: bytes, part: bytes
+) -> None:
+    head = b"HTTP/1.1 %d x\r\nRetry-After: 7\r\n" % status + fields
+    with endless(head, part) as url:
         began = monotonic()
-        assert post(receiver.url) == [Outcome(200, None)]
-    assert monotonic() - began < 4
+        (outcome,) = post(url)
+        assert monotonic() - began < 4
+    assert outcome.status == status
+    assert (outcome.reason is None) is (status == 200)
+    assert len(head) < sum(read) <= len(head) + MAX_RESPONSE_BYTES
+
+
+def test_no_more_than_4_kib_of_a_body_are_read_after_a_long_head(read: list[int]) -> None:
+    head = b"HTTP/1.1 200 OK\r\nX-Policy: %b\r\n" % (b"p" * 10_000) + LENGTH
+    with endless(head, b"x" * 100_000) as url:
+        assert post(url) == [Outcome(200, None)]
+    assert len(head) < sum(read) <= len(head) + MAX_RESPONSE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("head", "part"),
+    [(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"), (b"", b"HTTP/1.1 100 Continue\r\n\r\n")],
+    ids=["head", "informational responses"],
+)
+def test_an_endless_head_is_cut_off_and_has_failed(
+    read: list[int], head: bytes, part: bytes
+) -> None:
+    with endless(head, part * 100) as url:
+        (outcome,) = post(url)
+    assert outcome == Outcome(None, "The head of the receiver's response is too long.")
+    assert sum(read) < MAX_HEAD_BYTES + MAX_RESPONSE_BYTES
+
+
+def test_a_connection_is_used_again_after_a_response_that_was_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = answering(monkeypatch, ["127.0.0.1"])
+    body = b"x" * 3000 + OK  # whose end tells the receiver to keep the connection
+    with receiving() as receiver:
+        receiver.respond = lambda _: (
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        url = f"http://bot.example:{receiver.port}/"
+        assert post(url, url, url) == [Outcome(200, None)] * 3
+    assert asked == ["bot.example"]
 
 
 def _silent(receiver_closing: Callable[[float], bool]) -> Callable[[object], bytes]:

@@ -139,7 +139,7 @@ def test_it_erases_what_is_found_and_leaves_the_rest(
     assert (job.properties, job.sessions) == (count, gone)
 
 
-@settings(max_examples=25)
+@settings(max_examples=40)
 @given(
     value=st.recursive(
         st.none() | st.booleans() | st.integers() | st.text('a"\\/é\n😀', max_size=4),
@@ -151,13 +151,20 @@ def test_it_erases_what_is_found_and_leaves_the_rest(
     wanted=st.text('a"\\/é\n😀', min_size=1, max_size=2),
     is_part=st.booleans(),
     is_ascii=st.booleans(),
+    space=st.sampled_from([None, 1, "\t", "\r"]),
 )
 def test_a_value_is_found_however_it_is_written(
-    quiet: Database, value: Any, wanted: str, is_part: bool, is_ascii: bool
+    quiet: Database,
+    value: Any,
+    wanted: str,
+    is_part: bool,
+    is_ascii: bool,
+    space: int | str | None,
 ) -> None:
     account = f"written-{token_hex(6)}"
     document = DocumentKey(account, "ns", "s")
-    saving.save(quiet, document, json.dumps({"p": value}, ensure_ascii=is_ascii).encode())
+    written = json.dumps({"p": value}, ensure_ascii=is_ascii, indent=space)
+    saving.save(quiet, document, written.encode())
 
     def has(part: Any) -> bool:
         if isinstance(part, dict):

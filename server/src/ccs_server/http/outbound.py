@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import httpcore2
 from httpcore2 import AsyncConnectionPool, AsyncNetworkBackend, AsyncNetworkStream
@@ -21,7 +21,10 @@ from ccs_server.domain.receivers import Networks, Receiver, RefusedAddress, chec
 from ccs_server.http.name_lookup import look_up
 
 MAX_RESPONSE_BYTES = 4096
-"""How much of a response is read."""
+"""How much of the body of a response is read at most."""
+
+MAX_HEAD_BYTES = 16_384
+"""How long what precedes it may be: the head, and the heads of informational responses."""
 
 _KEEP_SECONDS = 2.0
 """How long a connection is kept for the next request: many come one after the other, or none for long."""
@@ -50,6 +53,66 @@ class _NoSuchHost(Exception):
     """The host has no address."""
 
 
+class _LongResponse(Exception):
+    """As much of the response has been read as may be."""
+
+
+class _BoundedStream(AsyncNetworkStream):
+    """A connection from which no more of a response is read than is wanted of it.
+
+    The library reads 64 KiB at once, so that it is in memory before anything says how long it is.
+
+    Attributes:
+        is_in_body: whether the head of the response has been read to its end.
+    """
+
+    def __init__(self, stream: AsyncNetworkStream) -> None:
+        self._stream = stream
+        self.is_in_body = False
+        self._head = 0
+        self._body = 0
+
+    async def read(
+        self,
+        max_bytes: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the interface of httpcore
+    ) -> bytes:
+        if not self.is_in_body:
+            # What is read with the end of the head may all be of the body.
+            self._body = 0
+        room = MAX_RESPONSE_BYTES - self._body
+        if not room or self._head >= MAX_HEAD_BYTES:
+            raise _LongResponse
+        data = await self._stream.read(min(max_bytes, room), timeout)
+        self._body += len(data)
+        if not self.is_in_body:
+            self._head += len(data)
+        return data
+
+    async def write(
+        self,
+        buffer: bytes,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> None:
+        self.is_in_body = False
+        self._head = 0
+        await self._stream.write(buffer, timeout)
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> AsyncNetworkStream:
+        return _BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - whatever is asked for
+        return self._stream.get_extra_info(info)
+
+
 class _CheckedBackend(AsyncNetworkBackend):
     """Connects to addresses that were checked."""
 
@@ -71,16 +134,13 @@ class _CheckedBackend(AsyncNetworkBackend):
         except OSError as error:
             raise _NoSuchHost(host) from error
         check_addresses(self._scheme, addresses, self._allowed)
+        options = timeout, local_address, socket_options
         for address in addresses[:-1]:
             try:
-                return await self._sockets.connect_tcp(
-                    address, port, timeout, local_address, socket_options
-                )
+                return _BoundedStream(await self._sockets.connect_tcp(address, port, *options))
             except httpcore2.ConnectError:
                 pass  # The next one may do.
-        return await self._sockets.connect_tcp(
-            addresses[-1], port, timeout, local_address, socket_options
-        )
+        return _BoundedStream(await self._sockets.connect_tcp(addresses[-1], port, *options))
 
 
 class Sender:
@@ -137,6 +197,8 @@ class Sender:
             return outcome or Outcome(
                 None, f"The receiver did not respond within {self._seconds:g} seconds."
             )
+        except _LongResponse:
+            return outcome or Outcome(None, "The head of the receiver's response is too long.")
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:
             return outcome or Outcome(None, _reason(error))
         return outcome
@@ -144,11 +206,9 @@ class Sender:
 
 async def _read(response: httpcore2.Response) -> None:
     """Reads what a receiver usually says, so that the connection can be used again."""
-    count = 0
-    async for part in response.aiter_stream():
-        count += len(part)
-        if count > MAX_RESPONSE_BYTES:
-            return
+    response.extensions["network_stream"].is_in_body = True
+    async for _ in response.aiter_stream():
+        pass
 
 
 def _outcome(response: httpcore2.Response) -> Outcome:

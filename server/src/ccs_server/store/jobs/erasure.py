@@ -32,9 +32,14 @@ _AFTER_ALL_NAMES = chr(0x10FFFF) * 257
 
 # A row is found by these: the id of its session, and its name or its value.
 _IS_SESSION = "{row}.session_id LIKE ANY (ARRAY(SELECT json_array_elements_text({sessions})))"
-_IS_HIT = """({row}.name LIKE ANY (ARRAY(SELECT json_array_elements_text({names})))
-                OR ({row}.value::text LIKE ANY (ARRAY(SELECT json_array_elements_text({texts})))
-                    AND ccs_has_string({row}.value, ARRAY(SELECT json_array_elements_text({values})))))"""
+# The text of a value without escapes. All of it is made one JSON string, and that is decoded: this takes a tenth of the
+# time that it takes to decode each of its strings.
+_UNESCAPED = r"""(('"' || replace(replace(replace(replace(replace(replace({row}.value::text, '\\', '\u005c'),
+                        '\"', '"'), '"', '\u0022'), E'\n', ' '), E'\r', ' '), E'\t', ' ') || '"')::json #>> '{{}}')"""
+_IS_HIT = f"""({{row}}.name LIKE ANY (ARRAY(SELECT json_array_elements_text({{names}})))
+                OR ({{row}}.value::text LIKE ANY (ARRAY(SELECT json_array_elements_text({{texts}})))
+                    AND {_UNESCAPED} LIKE ANY (ARRAY(SELECT '%' || json_array_elements_text({{values}}) || '%'))
+                    AND ccs_has_string({{row}}.value, ARRAY(SELECT json_array_elements_text({{values}})))))"""
 
 # $1 account, $2 the last namespace id, $3 a JSON array of the only namespaces to look in, or NULL.
 NEXT_NAMESPACE = Statement.of(
