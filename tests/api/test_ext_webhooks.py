@@ -303,10 +303,12 @@ def test_a_position_that_the_log_has_forgotten_is_410(
     assert (changed["state"], changed["lag"]) == ("active", 0)
 
 
-def test_creation_rotation_and_deletion_are_audited(account: Account, database: Database) -> None:
+def test_creation_changes_and_deletion_are_audited(account: Account, database: Database) -> None:
     made = create(account, "https://bot.example/path?token=private")
     change(account, made["id"], rotateSecret=True)
-    change(account, made["id"], state="paused")
+    for _ in range(2):
+        change(account, made["id"], state="paused")
+    change(account, made["id"], state="active", after="start")
     ext(account, "DELETE", f"/webhooks/{made['id']}")
     lines = [
         (line.action, line.actor, line.details)
@@ -317,5 +319,7 @@ def test_creation_rotation_and_deletion_are_audited(account: Account, database: 
     assert lines == [
         ("webhook.created", actor, {"host": "bot.example"}),
         ("webhook.secret_rotated", actor, {"overlap": 86_400}),
+        ("webhook.changed", actor, {"state": "paused"}),
+        ("webhook.changed", actor, {"state": "active", "moved": True}),
         ("webhook.deleted", actor, None),
     ]

@@ -4,16 +4,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from ccs_server.domain.errors import NotFound
 from ccs_server.settings import Settings
-from ccs_server.store import audit, credentials, namespaces, schema
+from ccs_server.store import audit, credentials, namespace_settings, namespaces, quotas, schema
 from ccs_server.store.audit import read_audit
 from ccs_server.store.database import Database
 from ccs_server.store.faults import StoreFault
+from ccs_server.store.jobs.resource import list_jobs
 from ccs_server.store.purge import purge
 from ccs_server.store.signing_keys import load_signing_keys, rotate_signing_keys
 from tests.support.clock import Clock
@@ -109,6 +111,52 @@ def test_a_deleted_namespace_is_recorded_with_the_actor(database: Database, name
     assert line.details
     assert line.details.keys() == {"namespace_id", "created_at"}
     assert abs(line.recorded_at - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_changed_settings_are_recorded_with_both_values(database: Database, name: str) -> None:
+    def change(**settings: Any) -> None:
+        namespace_settings.change_settings(database, name, "ns", **settings, by="key:k")
+
+    change(changes="values", keep_changes=60)
+    change(changes="values", keep_changes=60)
+    change(changes="off", index=["b", "a"], sort_by_update=True)
+    job = list_jobs(database, name)[0].id
+    lines = [line for line in read_audit(database, name) if line.action != "job.ended"]
+    changed = [line.details for line in lines if line.action == "namespace.changed"]
+    assert changed == [
+        {
+            "changes": {"from": "off", "to": "values"},
+            "keepChanges": {"from": 604_800, "to": 60},
+        },
+        {
+            "changes": {"from": "values", "to": "off"},
+            "index": {"from": [], "to": ["a", "b"]},
+            "sortByUpdate": {"from": False, "to": True},
+        },
+    ]
+    assert {(line.action, line.subject, line.actor) for line in lines} == {
+        ("namespace.changed", "ns", "key:k"),
+        ("job.created", job, "key:k"),
+    }
+
+
+def test_changed_quotas_are_recorded_with_both_limits(database: Database, name: str) -> None:
+    quotas.set_quota(database, name, {"properties": 5, "requests": "1/second"})
+    quotas.set_quota(database, name, {"properties": 5})
+    quotas.set_quota(database, name, {"properties": 6}, "operator:ann")
+    quotas.clear_quota(database, name, "operator:ann")
+    lines = list(read_audit(database, name))
+    assert [(line.action, line.subject, line.actor) for line in lines] == [
+        ("quota.changed", name, "operator"),
+        ("quota.changed", name, "operator:ann"),
+        ("quota.changed", name, "operator:ann"),
+    ]
+    rate = {"from": None, "to": "1/second"}
+    assert [line.details for line in lines] == [
+        {"properties": {"from": None, "to": 5}, "requests": rate},
+        {"properties": {"from": 5, "to": 6}},
+        {"properties": {"from": 6, "to": None}, "requests": {"from": "1/second", "to": None}},
+    ]
 
 
 def test_an_action_that_fails_is_not_recorded(database: Database, name: str) -> None:

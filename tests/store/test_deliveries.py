@@ -11,6 +11,7 @@ from sqlalchemy import text
 from ccs_server.domain.change_log import Position
 from ccs_server.domain.webhooks import MAX_MESSAGE_BYTES
 from ccs_server.settings import Settings
+from ccs_server.store.audit import read_audit
 from ccs_server.store.changes import LOOK_LIMIT, read_heads
 from ccs_server.store.database import Database
 from ccs_server.store.deliveries import (
@@ -237,6 +238,11 @@ def test_a_webhook_is_paused_at_once_if_the_receiver_is_gone(hook: Hooked) -> No
     with pytest.raises(WebhookPaused):
         hook.fail(hook.begin(), pause=True)
     assert hook.state.is_paused
+    (line,) = [each for each in read_audit(hook.database, hook.account) if each.subject == hook.id][
+        1:
+    ]
+    assert (line.action, line.actor) == ("webhook.changed", "service")
+    assert line.details == {"state": "paused"}
 
 
 def test_a_webhook_that_was_paused_meanwhile_stays_so(hook: Hooked) -> None:

@@ -5,7 +5,14 @@ from datetime import UTC
 
 import click
 
-from ccs_server.cli.common import AccountName, account_argument, as_json_option, opened_store, say
+from ccs_server.cli.common import (
+    AccountName,
+    account_argument,
+    as_json_option,
+    opened_store,
+    operator,
+    say,
+)
 from ccs_server.domain.quotas import LARGEST
 from ccs_server.settings import read_rate
 from ccs_server.store import quotas as store
@@ -78,7 +85,7 @@ def set_quota(account: str, *, as_json: bool, **given: int | str | None) -> None
             "Give at least one of --properties, --bytes, --sessions, --requests."
         )
     with opened_store() as opened:
-        store.set_quota(opened.database, account, limits)
+        store.set_quota(opened.database, account, limits, operator())
         found = store.find_quota(opened.database, account)
     _say_all([found] if found else [], as_json=as_json)
 
@@ -103,7 +110,7 @@ def show_quotas(account: str | None, *, as_json: bool) -> None:
 def clear_quota(account: str, *, as_json: bool) -> None:
     """Remove every limit of an account."""
     with opened_store() as opened:
-        store.clear_quota(opened.database, account)
+        store.clear_quota(opened.database, account, operator())
     say({"account": account}, f"Account {account} has no quota now.", as_json=as_json)
 
 

@@ -1,4 +1,4 @@
-"""The audit log: who created, first used, rotated or revoked which credential, deleted which namespace, erased data.
+"""The audit log: who created, used first, rotated or revoked a credential, deleted or erased data, changed settings.
 
 A line is inserted in the same transaction as the change that it records, so that neither can exist without the other.
 Lines contain public names only, never secrets or values. They are never updated, and the purge deletes them once they
@@ -6,7 +6,7 @@ are older than `CCS_AUDIT_RETENTION`.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -32,7 +32,10 @@ _log = logging.getLogger("ccs.audit")
 
 
 class Action(StrEnum):
-    """What happened. The subject of a line is a key id, a user name, a namespace, or the id of a webhook or a job."""
+    """What happened.
+
+    The subject of a line is a key id, a user name, a namespace, the id of a webhook or a job, or the account.
+    """
 
     KEY_CREATED = "key.created"
     KEY_FIRST_USED = "key.first_used"
@@ -44,8 +47,11 @@ class Action(StrEnum):
     SIGNING_KEY_CREATED = "signing_key.created"
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_ENCRYPTED = "signing_key.encrypted"
+    NAMESPACE_CHANGED = "namespace.changed"
     NAMESPACE_DELETED = "namespace.deleted"
+    QUOTA_CHANGED = "quota.changed"
     WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_CHANGED = "webhook.changed"
     WEBHOOK_DELETED = "webhook.deleted"
     WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 - no secret
     JOB_CREATED = "job.created"
@@ -84,6 +90,15 @@ def record(
     lines = [line | {"subject": subject} for subject in subjects]
     if lines:
         connection.execute(insert(audit), lines)
+
+
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The details of a line about settings: of each that is not what it was, both values."""
+    return {
+        name: {"from": before[name], "to": value}
+        for name, value in after.items()
+        if before[name] != value
+    }
 
 
 def log(by: By, action: Action, subject: str) -> None:

@@ -118,13 +118,20 @@ DELIVERED = Statement.of(
 FAILED = Statement.of(
     "webhook_failed",
     """
-    UPDATE webhook SET failures = failures + 1, failing_since = coalesce(failing_since, now()), last_error = $6,
-        claimed_until = now(),
-        due_at = CASE WHEN due_at IS NOT NULL AND NOT $8::boolean
-                AND coalesce(failing_since, now()) > now() - $9::integer * interval '1 second'
-            THEN now() + ($7::float8[])[least(failures + 1, cardinality($7::float8[]))] * interval '1 second' END
-    WHERE account = $1 AND id = $2 AND claim = $3::bigint AND epoch = $4::bigint AND pos = $5::bigint
-    RETURNING due_at IS NULL AND ($8::boolean OR failing_since <= now() - $9::integer * interval '1 second')
+    WITH failed AS (
+        UPDATE webhook SET failures = failures + 1, failing_since = coalesce(failing_since, now()), last_error = $6,
+            claimed_until = now(),
+            due_at = CASE WHEN due_at IS NOT NULL AND NOT $8::boolean
+                    AND coalesce(failing_since, now()) > now() - $9::integer * interval '1 second'
+                THEN now() + ($7::float8[])[least(failures + 1, cardinality($7::float8[]))] * interval '1 second' END
+        WHERE account = $1 AND id = $2 AND claim = $3::bigint AND epoch = $4::bigint AND pos = $5::bigint
+        RETURNING due_at IS NULL AND ($8::boolean OR failing_since <= now() - $9::integer * interval '1 second')
+            AS is_paused
+    ), audited AS (
+        INSERT INTO audit (account, action, subject, actor, details)
+        SELECT $1, 'webhook.changed', $2, 'service', json_build_object('state', 'paused') FROM failed WHERE is_paused
+    )
+    SELECT is_paused FROM failed
     """,
 )
 

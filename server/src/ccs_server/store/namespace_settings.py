@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import decode, encode
@@ -10,6 +11,7 @@ from ccs_server.domain.change_log import LoggedChanges
 from ccs_server.domain.credentials import new_id
 from ccs_server.domain.errors import BUSY, Unavailable
 from ccs_server.domain.limits import KEEP_CHANGES_SECONDS
+from ccs_server.store import audit
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.features import Feature
@@ -45,6 +47,15 @@ class NamespaceSettings:
     sort_by_update: bool = False
     is_ready: bool = True
 
+    def as_in_api(self) -> dict[str, Any]:
+        """What can be set, by its names in the API."""
+        return {
+            "changes": self.changes,
+            "keepChanges": self.keep_changes,
+            "index": list(self.index),
+            "sortByUpdate": self.sort_by_update,
+        }
+
 
 class _Stored(Struct, omit_defaults=True):
     """The column `settings`: what was set."""
@@ -68,7 +79,7 @@ _LOCK = Statement.of(
 )
 
 # $3 the settings, $4 the features, $5 whether changes are logged, $6 the id of a job that fills the index, or NULL, $7
-# its request, $8 actor. The head of the log must be there before the first event is.
+# its request, $8 actor, $9 what has changed, or NULL. The head of the log must be there before the first event is.
 _CHANGE = Statement.of(
     "change_namespace_settings",
     """
@@ -79,6 +90,12 @@ _CHANGE = Statement.of(
     ), filling AS (
         INSERT INTO job (account, id, kind, actor, request)
         SELECT $1, $6, 'index', $8, $7::json WHERE $6::text IS NOT NULL
+    ), audited AS (
+        INSERT INTO audit (account, action, subject, actor, details)
+        SELECT $1, 'namespace.changed', $2, $8, $9::json WHERE $9::json IS NOT NULL
+        UNION ALL
+        SELECT $1, 'job.created', $6, $8, json_build_object('kind', 'index', 'reference', '', 'dry_run', false)
+        WHERE $6::text IS NOT NULL
     )
     UPDATE namespace SET settings = $3::json, features = $4::integer WHERE account = $1 AND name = $2
     """,
@@ -105,7 +122,7 @@ def change_settings(  # noqa: PLR0913 - every setting
     """Changes the settings that are not None, and creates the namespace if it does not exist.
 
     If this switches a log on, every write that began before has ended when it returns. A new index is filled by a job,
-    which `by` is the creator of.
+    which `by` is the creator of. What has changed is recorded in the audit.
 
     Raises:
         LimitReached: the namespace is new, and the account has the maximum number of namespaces.
@@ -121,6 +138,7 @@ def change_settings(  # noqa: PLR0913 - every setting
                 continue
             before = int(found.get_value(0, 1) or 0)
             stored = _stored(found.get_value(0, 0))
+            old = _settings(encode(stored))
             stored.changes = stored.changes if changes is None else changes
             stored.keepChanges = stored.keepChanges if keep_changes is None else keep_changes
             filling = _change_index(stored, namespace, index=index, sort_by_update=sort_by_update)
@@ -128,9 +146,12 @@ def change_settings(  # noqa: PLR0913 - every setting
             log = _FEATURES[settings.changes]
             features = log | _index_features(stored)
             job = (None, None) if filling is None else (new_id().encode(), encode(filling))
+            changed = audit.difference(old.as_in_api(), settings.as_in_api())
             values = encode(stored), b"%d" % features, flag(bool(log)), *job, by.encode()
-            connection.execute(_CHANGE, (*params, *values))
+            connection.execute(_CHANGE, (*params, *values, encode(changed) if changed else None))
         database.features.learn(account, namespace, has_any=bool(features))
+        if changed:
+            audit.log(audit.By(account, by), audit.Action.NAMESPACE_CHANGED, namespace)
         if log & ~before:
             await_writers(database)
         return settings

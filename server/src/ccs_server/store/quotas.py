@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from msgspec.json import Decoder
-from sqlalchemy import ColumnElement, Row, delete, func, null, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, null, select
 from sqlalchemy.dialects.postgresql import insert
 
 from ccs_server.domain.errors import NotFound
 from ccs_server.domain.quotas import Amounts, Quota
+from ccs_server.store import audit
+from ccs_server.store.audit import OPERATOR, Action, By
 from ccs_server.store.database import Database
 from ccs_server.store.tables import quota
 
@@ -41,7 +43,12 @@ class AccountQuota:
     counted_at: datetime | None
 
 
-def set_quota(database: Database, account: str, limits: Mapping[str, int | str | None]) -> None:
+def set_quota(
+    database: Database,
+    account: str,
+    limits: Mapping[str, int | str | None],
+    actor: str = OPERATOR,
+) -> None:
     """Sets the given limits, by their names in LIMITS; None removes a limit. Other limits are unchanged.
 
     When the last limit is removed, so is the quota.
@@ -56,11 +63,13 @@ def set_quota(database: Database, account: str, limits: Mapping[str, int | str |
     upsert = upsert.on_conflict_do_update(index_elements=[quota.c.account], set_=changed)
     is_empty = (quota.c.account == account, *(column.is_(null()) for column in _LIMIT_COLUMNS))
     with database.begin() as connection:
+        before = _limits(connection, account)
         connection.execute(upsert)
         connection.execute(delete(quota).where(*is_empty))
+        _record(connection, By(account, actor), before, before | limits)
 
 
-def clear_quota(database: Database, account: str) -> None:
+def clear_quota(database: Database, account: str, actor: str = OPERATOR) -> None:
     """Removes the quota of the account.
 
     Raises:
@@ -68,9 +77,28 @@ def clear_quota(database: Database, account: str) -> None:
         Unavailable: the database cannot be used now.
     """
     with database.begin() as connection:
+        before = _limits(connection, account)
         cleared = connection.execute(delete(quota).where(quota.c.account == account)).rowcount
+        _record(connection, By(account, actor), before, dict.fromkeys(LIMITS))
     if not cleared:
         raise NotFound(f"Account '{account}' has no quota.")
+
+
+def _limits(connection: Connection, account: str) -> dict[str, int | str | None]:
+    """The limits of the account, which no one else changes until the end of the transaction."""
+    found = select(*_LIMIT_COLUMNS).where(quota.c.account == account).with_for_update()
+    row = connection.execute(found).one_or_none()
+    return dict(zip(LIMITS, row or [None] * len(LIMITS), strict=True))
+
+
+def _record(
+    connection: Connection,
+    by: By,
+    before: Mapping[str, int | str | None],
+    after: Mapping[str, int | str | None],
+) -> None:
+    if changed := audit.difference(before, after):
+        audit.record(connection, by, Action.QUOTA_CHANGED, [by.account], changed)
 
 
 def find_quota(database: Database, account: str) -> AccountQuota | None:

@@ -167,15 +167,20 @@ def change_webhook(  # noqa: PLR0913, PLR0917 - whose webhook, by whom, and how
 
     def apply(connection: Connection) -> ChangedWebhook:
         # The row is locked, so that secrets are numbered one after the other.
-        if not connection.scalar(select(webhook.c.id).where(is_its).with_for_update()):
+        was = connection.execute(
+            select(webhook.c.due_at).where(is_its).with_for_update()
+        ).one_or_none()
+        if was is None:
             raise _none(id_)
         if values := _values(change):
             connection.execute(update(webhook).where(is_its).values(values))
+        if details := _changed(change, was_paused=was.due_at is None):
+            audit.record(connection, by, Action.WEBHOOK_CHANGED, [id_], details)
         secret = None
         if change.overlap is not None:
             secret = _rotate(database, connection, account, id_, change.overlap)
-            details = {"overlap": change.overlap}
-            audit.record(connection, by, Action.WEBHOOK_SECRET_ROTATED, [id_], details)
+            overlap = {"overlap": change.overlap}
+            audit.record(connection, by, Action.WEBHOOK_SECRET_ROTATED, [id_], overlap)
         return ChangedWebhook(_find(connection, account, id_), secret)
 
     return run_once(database, once, apply)
@@ -217,6 +222,16 @@ def encrypt_webhook_secrets(database: Database) -> list[str]:
                 connection.execute(again.values(secret=encryption.encrypt(secret)))
                 changed.add(row.webhook_id)
     return sorted(changed)
+
+
+def _changed(change: WebhookChange, *, was_paused: bool) -> dict[str, Any]:
+    """What the audit has of a change."""
+    details: dict[str, Any] = {}
+    if change.is_paused is not None and change.is_paused != was_paused:
+        details["state"] = "paused" if change.is_paused else "active"
+    if change.position is not None:
+        details["moved"] = True
+    return details
 
 
 def _values(change: WebhookChange) -> dict[str, Any]:
