@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -46,6 +47,36 @@ def test_a_request_is_repeated_by_what_was_copied(user: User, admin: Account) ->
     assert labels.count(ODD) == 3
     user.check_accessibility()
     user.check_width()
+
+
+def test_making_and_deleting_a_webhook_is_repeated_by_what_was_copied(
+    user: User, admin: Account
+) -> None:
+    def listed() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = admin.ext("GET", "/webhooks").json()["webhooks"]
+        return found
+
+    user.sign_in(admin, address="#/webhooks")
+    user.page.get_by_role("button", name="Make a webhook").click()
+    user.page.get_by_label("URL").fill("https://127.0.0.1/it's?a=$b")
+    user.page.get_by_label("Only of these namespaces").fill("airline")
+    user.page.get_by_label("erasure.done").check()
+    user.page.get_by_role("dialog").get_by_role("button", name="Make it").click()
+    expect(user.page.get_by_label("Secret")).to_be_visible()
+    made = copied(user, "As curl"), copied(user, "As Python")
+    [first] = listed()
+    user.page.get_by_role("button", name="Delete").click()
+    user.page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+    expect(user.page.get_by_text("There are no webhooks.")).to_be_visible()
+    for deletes, makes in zip(("As curl", "As Python"), made, strict=True):
+        command = ["sh"] if deletes == "As curl" else [sys.executable, "-"]
+        assert "whsec_" in run(admin, command, makes)
+        [again] = listed()
+        assert [again[name] for name in ("url", "ns", "types")] == [
+            first[name] for name in ("url", "ns", "types")
+        ]
+        run(admin, command, copied(user, deletes).replace(first["id"], again["id"]))
+        assert listed() == []
 
 
 def test_a_search_is_repeated_by_what_was_copied(user: User, account: Account) -> None:

@@ -9,6 +9,7 @@ from ccs_server.store.database import Database
 from ccs_server.store.sequencing import sequence
 from tests.console.user import User
 from tests.support.service import Account
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -74,6 +75,22 @@ def test_a_conversation_is_shown_by_what_was_done_at_once(
     expect(changed.get_by_role("heading")).to_have_text(["step", "intent"])
     expect(changed.get_by_role("deletion")).to_have_text(["1", "rebook"])
     expect(changed.get_by_role("insertion")).to_have_text(["2", "refund"])
+
+
+def test_an_erasure_of_other_sessions_is_no_part_of_a_history(
+    user: User, logged: Account, database: Database
+) -> None:
+    put(logged, "step", 1)
+    logged.v1("PATCH", "/airline/conv-2/properties", json={"who": "ann"})
+    erase = {"kind": "erase", "match": {"value": ["ann"]}, "ns": ["airline"]}
+    job = logged.ext("POST", "/jobs", json=erase).json()["id"]
+    wait_until(lambda: logged.ext("GET", f"/jobs/{job}").json()["state"] == "done")
+    sequence(database)
+    told = logged.ext("GET", "/changes?ns=airline&session=conv-1").json()["changes"]
+    assert [change["type"] for change in told] == ["property.set", "erasure.done"]
+    user.sign_in(logged, address=f"{CONVERSATION}/history")
+    expect(moments(user)).to_have_count(1)
+    expect(moments(user).get_by_role("heading")).to_have_text("step")
 
 
 def test_older_changes_are_read_page_by_page(

@@ -214,6 +214,12 @@ def test_history_is_the_newest_first(admin: ContextClient) -> None:
     assert [change.value for change in call.history("n")] == [3, 2, 1, 0]
     assert [change.value for change in airline.history("n")] == ["of the namespace"]
     assert call.history("absent") == []
+    # An erasure is told of in the log, but is no part of the history of what it was not about.
+    airline.session("conv-2").set("who", "ann")
+    admin.erase(value="ann", namespaces="airline").wait()
+    told = next(admin.changes(types="erasure.done", after="start", pause=0.01))
+    assert told.type == "erasure.done"
+    assert [change.value for change in call.history("n")] == [3, 2, 1, 0]
     for limit in (0, 1.5, True):
         with pytest.raises(InvalidArgumentError):
             call.history("n", limit=limit)  # type: ignore[arg-type]

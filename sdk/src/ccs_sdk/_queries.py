@@ -7,6 +7,15 @@ from ccs_sdk._names import Names, check_properties, check_text, check_texts
 from ccs_sdk._paths import filters
 from ccs_sdk.errors import InvalidArgumentError
 
+HISTORY_TYPES = (
+    "property.set",
+    "property.touched",
+    "property.deleted",
+    "property.expired",
+    "namespace.deleted",
+)
+"""What the history of a property consists of. The log also says when an erasure has ended, of whatever sessions."""
+
 
 def query(where: Mapping[str, JSON] | None, prefix: str) -> dict[str, JSON]:
     """Returns what the sessions must fulfil, or raises InvalidArgumentError."""

@@ -91,7 +91,7 @@ class _Handle(AsyncPropertiesHandle):
         """
         place = self._place
         selection = _queries.changes(
-            place.namespace, place.session_id or DEFAULT_SESSION, name, None
+            place.namespace, place.session_id or DEFAULT_SESSION, name, _queries.HISTORY_TYPES
         )
         checked = _queries.check_limit(limit, "limit")
         return await _changes.history(self._extension, selection, checked)

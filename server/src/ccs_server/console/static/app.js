@@ -1,9 +1,11 @@
 /** Starts the console: the account that is signed in, the view of the address, and the page around it. */
 
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
+import { isPassing, sleep } from "./api.js";
 import { LastRequest } from "./copy_as.js";
 import { address, match, read } from "./router.js";
 import { signIn } from "./sign_in.js";
+import { seen } from "./stream.js";
 import { activity } from "./views/activity.js";
 import { conversation } from "./views/conversation.js";
 import { conversationHistory } from "./views/history.js";
@@ -28,6 +30,14 @@ import { webhooks } from "./views/webhooks.js";
  * @property {string} title - The heading.
  * @property {[string, string][]} [trail] - What is above it: labels and addresses.
  * @property {() => unknown} render - What lit-html shows below the heading.
+ */
+
+/**
+ * What becomes of reading again and again.
+ * @typedef {object} Poll
+ * @property {string} refusal - Why the credential may not read; empty if it may.
+ * @property {boolean} isAway - Whether the service could not be reached the last time.
+ * @property {() => void} again - Reads again at once.
  */
 
 /** All views; the first one of the menu is shown first. @type {View[]} */
@@ -76,6 +86,33 @@ class Page {
     } finally {
       this.update();
     }
+  }
+
+  /**
+   * Reads now, and again and again while the view is looked at. After the first reading, what passes is tried again.
+   * @param {() => Promise<number | null>} read - Reads; returns the milliseconds until the next time, null for never.
+   * @returns {Poll}
+   */
+  poll(read) {
+    const poll = { refusal: "", isAway: false, again() {} };
+    this.run(async () => {
+      for (let wait; ; ) {
+        try {
+          wait = await read();
+          poll.isAway = false;
+        } catch (error) {
+          poll.refusal = error.status === 403 ? error.message : "";
+          if (poll.refusal) return;
+          if (wait === undefined || !isPassing(error)) throw error;
+          poll.isAway = true;
+        }
+        if (wait === null) return;
+        this.update();
+        await Promise.race([sleep(wait, this.signal), new Promise((resolve) => { poll.again = resolve; })]);
+        await seen(this.signal);
+      }
+    });
+    return poll;
   }
 
   /** Replaces the parameters of the address, and opens the view again. */

@@ -101,6 +101,9 @@ const METHODS = [
   })}).wait(progress=True)`],
   ["DELETE", `${EXT}/jobs/:id`, ({ id }) => `client.jobs.get(${literal(id)}).cancel()`],
   ["GET", `${EXT}/webhooks`, () => "print(client.webhooks.list())"],
+  ["POST", `${EXT}/webhooks`, ({ body }) =>
+    `print(client.webhooks.create(${[literal(body.url), options({ namespaces: body.ns, types: body.types })].filter(Boolean).join(", ")}).secret)`],
+  ["DELETE", `${EXT}/webhooks/:id`, ({ id }) => `client.webhooks.delete(${literal(id)})`],
   ["PATCH", `${EXT}/webhooks/:id`, ({ id, body }) =>
     body.state === "paused" ? `client.webhooks.pause(${literal(id)})` : `client.webhooks.resume(${literal(id)})`],
   ["GET", `${EXT}/export`, ({ query }) => `client.export("export.ndjson"${query.ns ? `, namespace=${literal(query.ns)}` : ""})`],

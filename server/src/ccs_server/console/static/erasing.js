@@ -2,6 +2,7 @@
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { number, several } from "./charts.js";
+import { namespacesIn } from "./fields.js";
 
 const MOST_STRINGS = 10;
 const PLACES = [["value", "in values, as strings or names of members"], ["sessionId", "as ids of sessions"], ["name", "as names of properties"]];
@@ -69,14 +70,13 @@ export class Erasing {
     event.preventDefault();
     const given = new FormData(event.target);
     const strings = given.get("strings").split("\n").map((line) => line.trim()).filter(Boolean);
-    const namespaces = given.get("ns").split(/[\s,]+/).filter(Boolean);
     this.#body = {
       kind: "erase",
       match: Object.fromEntries(given.getAll("places").map((place) => [place, strings])),
       contains: given.has("partly"),
       scope: given.get("scope"),
       reference: given.get("reference"),
-      ...(namespaces.length && { ns: namespaces }),
+      ns: namespacesIn(given),
     };
     this.#message = "";
     try {

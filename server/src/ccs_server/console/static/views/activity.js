@@ -2,10 +2,8 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
-import { isPassing, sleep } from "../api.js";
 import { Chart, counted, number, timeOfDay } from "../charts.js";
 import { address } from "../router.js";
-import { seen } from "../stream.js";
 import { timeToLive } from "../times.js";
 
 const EVERY = 10_000;
@@ -22,38 +20,17 @@ export const activity = {
     /** Namespaces of further pages. They are not read again. */
     let further = [];
     let next;
-    let refusal = "";
-    let isAway = false;
     const charts = Object.fromEntries(
       ["saves", "reads", "expiring"].map((name) => [name, new Chart(page.update)]),
     );
 
-    page.run(async () => {
-      try {
-        while (true) {
-          await read();
-          await sleep(EVERY, page.signal);
-          await seen(page.signal);
-        }
-      } catch (error) {
-        if (error.status !== 403) throw error;
-        refusal = error.message;
-      }
+    const poll = page.poll(async () => {
+      const answer = await api.send("GET", api.ext("activity"), { signal: page.signal, isQuiet: true });
+      const isFirst = found === null;
+      found = answer.json();
+      if (isFirst) next = found.next;
+      return EVERY;
     });
-
-    async function read() {
-      try {
-        const answer = await api.send("GET", api.ext("activity"), { signal: page.signal, isQuiet: true });
-        const isFirst = found === null;
-        found = answer.json();
-        if (isFirst) next = found.next;
-        isAway = false;
-      } catch (error) {
-        if (!found || !isPassing(error)) throw error;
-        isAway = true;
-      }
-      page.update();
-    }
 
     async function more() {
       const answer = await api.send("GET", api.ext("activity"), { query: { after: next }, signal: page.signal });
@@ -85,10 +62,10 @@ export const activity = {
     return {
       title: "Activity",
       render: () => {
-        if (refusal) return refused(api.token, refusal);
+        if (poll.refusal) return refused(api.token, poll.refusal);
         if (!found) return html`<p class="hint">Reading…</p>`;
         return [
-          html`<p class="mode ${isAway ? "away" : "live"}" role="status">${isAway
+          html`<p class="mode ${poll.isAway ? "away" : "live"}" role="status">${poll.isAway
             ? "The service cannot be reached. Trying again…" : "Read again every 10 seconds"}</p>`,
           figures(found),
           html`<div class="charts">

@@ -2,7 +2,6 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
-import { several } from "../charts.js";
 import { differences, valueAlone } from "../differences.js";
 import { address } from "../router.js";
 import { ago, at, duration } from "../times.js";
@@ -16,8 +15,10 @@ const WHAT = {
   "property.deleted": "deleted",
   "property.expired": "expired",
   "namespace.deleted": "The namespace was deleted, with all that was in it",
-  "erasure.done": "An erasure has ended",
 };
+
+/** The log also says when an erasure has ended, of whatever sessions: that is no part of the history of this one. */
+const TYPES = ["property.set", ...Object.keys(WHAT)];
 
 /** @type {import("../app.js").View} */
 export const conversationHistory = {
@@ -48,7 +49,7 @@ export const conversationHistory = {
         // A request that looked at many changes may have found few.
         for (let request = 0; request < MOST_REQUESTS; request += 1) {
           const answer = await api.send("GET", api.ext("changes"), {
-            query: { ns: namespace, session, ...(name && { name }), order: "desc", limit: PER_PAGE - changes.length + before, ...(next && { after: next }) },
+            query: { ns: namespace, session, ...(name && { name }), type: TYPES, order: "desc", limit: PER_PAGE - changes.length + before, ...(next && { after: next }) },
             signal: page.signal,
           });
           const part = answer.json();
@@ -90,11 +91,11 @@ export const conversationHistory = {
         <ul>${moment.map(part)}</ul></li>`;
     }
 
-    function part({ index, type, name: changed, value, expiresAt, time, counts }) {
+    function part({ index, type, name: changed, value, expiresAt, time }) {
       const lives = expiresAt ? `expires ${duration((Date.parse(expiresAt) - Date.parse(time)) / 1000)} later` : "does not expire";
       const is = type === "property.set" ? html`<span class="hint">${lives}</span>`
         : type === "property.touched" ? html`${WHAT[type]}, <span class="hint">${lives}</span>`
-        : html`${WHAT[type]}${counts ? `: ${several(counts.properties, "property", "properties")} of ${several(counts.sessions, "session", "sessions")}` : nothing}`;
+        : WHAT[type];
       return html`<li>${changed === undefined ? nothing : html`<h2><bdi>${changed}</bdi></h2>`} <p>${is}</p>
         ${type !== "property.set" ? nothing : value === undefined ? withoutValues : differencesOf(index)}</li>`;
     }

@@ -2,12 +2,10 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
-import { isPassing, sleep } from "../api.js";
 import { number } from "../charts.js";
 import { Dialog } from "../dialog.js";
 import { Erasing, progress, sum } from "../erasing.js";
 import { address } from "../router.js";
-import { seen } from "../stream.js";
 import { ago, at, duration } from "../times.js";
 import { writer } from "../writers.js";
 
@@ -27,46 +25,26 @@ export const jobs = {
     /** Jobs by their ids, the newest first; null until they are read. */
     let known = null;
     let next;
-    let refusal = "";
-    let wake = () => {};
 
     const erasing = new Erasing(page, dialog, (job) => {
       known = new Map([[job.id, job], ...known]);
-      wake();
+      poll.again();
     });
 
-    page.run(async () => {
-      try {
-        while (true) {
-          await read();
-          const isBusy = [...known.values()].some((job) => !job.finishedAt);
-          await Promise.race([sleep(isBusy ? OFTEN : SELDOM, page.signal), new Promise((resolve) => { wake = resolve; })]);
-          await seen(page.signal);
-        }
-      } catch (error) {
-        if (error.status !== 403) throw error;
-        refusal = error.message;
-      }
-    });
-
-    /** Reads the newest page, and again each job of others that has not ended. */
-    async function read() {
+    // The newest page is read, and each job of others that has not ended.
+    const poll = page.poll(async () => {
       const options = { signal: page.signal, isQuiet: true };
-      try {
-        const answer = (await api.send("GET", api.ext("jobs"), options)).json();
-        if (!known) next = answer.next;
-        const newest = new Map(answer.jobs.map((job) => [job.id, job]));
-        const older = [...(known ?? [])].filter(([id]) => !newest.has(id));
-        for (const pair of older.filter(([, job]) => !job.finishedAt)) {
-          pair[1] = (await api.send("GET", api.ext("jobs", pair[0]), options)).json();
-        }
-        known = new Map([...newest, ...older]);
-        erasing.see([...known.values()]);
-      } catch (error) {
-        if (!known || !isPassing(error)) throw error;
+      const answer = (await api.send("GET", api.ext("jobs"), options)).json();
+      if (!known) next = answer.next;
+      const newest = new Map(answer.jobs.map((job) => [job.id, job]));
+      const older = [...(known ?? [])].filter(([id]) => !newest.has(id));
+      for (const pair of older.filter(([, job]) => !job.finishedAt)) {
+        pair[1] = (await api.send("GET", api.ext("jobs", pair[0]), options)).json();
       }
-      page.update();
-    }
+      known = new Map([...newest, ...older]);
+      erasing.see([...known.values()]);
+      return [...known.values()].some((job) => !job.finishedAt) ? OFTEN : SELDOM;
+    });
 
     async function more() {
       const answer = await api.send("GET", api.ext("jobs"), { query: { after: next }, signal: page.signal });
@@ -86,7 +64,7 @@ export const jobs = {
     return {
       title: "Jobs",
       render: () => {
-        if (refusal) return html`<p class="empty">This credential does not see the jobs. ${refusal}</p>`;
+        if (poll.refusal) return html`<p class="empty">This credential does not see the jobs. ${poll.refusal}</p>`;
         if (!known) return html`<p class="hint">Reading…</p>`;
         return [
           erasing.render(),
@@ -115,19 +93,11 @@ export const job = {
     let labels = null;
     const open = { title: `Job ${id}`, trail: [["Jobs", address(["jobs"])]], render };
 
-    page.run(async () => {
-      labels = await api.keyLabels();
-      while (!found?.finishedAt) {
-        try {
-          found = (await api.send("GET", api.ext("jobs", id), { signal: page.signal, isQuiet: true })).json();
-          open.title = nameOf(found);
-        } catch (error) {
-          if (!found || !isPassing(error)) throw error;
-        }
-        page.update();
-        await sleep(OFTEN, page.signal);
-        await seen(page.signal);
-      }
+    const poll = page.poll(async () => {
+      labels ??= await api.keyLabels();
+      found = (await api.send("GET", api.ext("jobs", id), { signal: page.signal, isQuiet: true })).json();
+      open.title = nameOf(found);
+      return found.finishedAt ? null : OFTEN;
     });
 
     function cancel() {
@@ -144,6 +114,7 @@ export const job = {
     }
 
     function render() {
+      if (poll.refusal) return html`<p class="empty">This credential does not see the job. ${poll.refusal}</p>`;
       if (!found) return html`<p class="hint">Reading…</p>`;
       return [
         isWaiting(found) ? html`<div class="row">${progress(found)}

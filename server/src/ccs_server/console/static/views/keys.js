@@ -4,6 +4,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { copyable } from "../copying.js";
 import { Dialog } from "../dialog.js";
+import { choice, namespacesIn } from "../fields.js";
 import { ago, at } from "../times.js";
 
 const DAY = 86_400;
@@ -56,11 +57,10 @@ export const keys = {
         does: "Make it",
         body: fields,
         async act(given) {
-          const namespaces = given.get("ns").split(/[\s,]+/).filter(Boolean);
           await make(api.ext("keys"), {
             scope: given.get("scope"),
             label: given.get("label").trim(),
-            ...(namespaces.length && { ns: namespaces }),
+            ns: namespacesIn(given),
             ...(given.get("expiresIn") && { expiresIn: Number(given.get("expiresIn")) }),
           });
         },
@@ -148,8 +148,4 @@ function fields() {
     <p id="ns-hint" class="hint">Names with spaces between; a * at the end of one stands for anything. Empty: all. A key of
       the scope admin is never limited.</p>
     <label>It ends ${choice("expiresIn", LIVES)}</label>`;
-}
-
-function choice(name, options) {
-  return html`<select name=${name}>${options.map(([value, label]) => html`<option value=${value}>${label}</option>`)}</select>`;
 }
