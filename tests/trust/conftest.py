@@ -63,6 +63,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--write-table", action="store_true", help=f"write {DOCUMENT.name} if every test passes"
     )
     group.addoption(
+        "--update-table",
+        action="store_true",
+        help=f"replace only the rows of these tests in {DOCUMENT.name} if every one passes",
+    )
+    group.addoption(
         "--soak", action="store_true", help="run test_soak.py, and write its row if it passes"
     )
     group.addoption("--minutes", type=float, default=60, help="how long the soak lasts")
@@ -71,8 +76,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
-    if config.getoption("--soak", default=False):
-        config.pluginmanager.register(_SoakWriter())
+    if config.getoption("--soak", default=False) or config.getoption(
+        "--update-table", default=False
+    ):
+        config.pluginmanager.register(_RowWriter())
     elif config.getoption("--write-table", default=False):
         config.pluginmanager.register(_TableWriter())
 
@@ -107,13 +114,14 @@ class _TableWriter(_Writer):
             DOCUMENT.write_text(replace_table(document, table))
 
 
-class _SoakWriter(_Writer):
-    """Writes the row of the soak test, and keeps the others."""
+class _RowWriter(_Writer):
+    """Writes the rows of the tests that were run, and keeps the others."""
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if exitstatus == pytest.ExitCode.OK and self._rows:
             document = DOCUMENT.read_text()
-            others = [topic for topic in Topic if topic is not Topic.SOAK]
-            rows = [*rows_of(document, *others), *self._rows]
+            tests = {row.test for row in self._rows}
+            rows = [row for row in rows_of(document, *Topic) if row.test not in tests]
+            rows += self._rows
             table = render(rows, remark_of(document))
             DOCUMENT.write_text(replace_table(document, table))

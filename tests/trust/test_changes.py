@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from signal import SIGKILL
 from threading import Event
 from time import sleep
 from typing import Any
@@ -30,46 +29,17 @@ from ccs_server.store.database import Database
 from tests.support.change_log import Properties, replay
 from tests.support.event_streams import event_stream
 from tests.support.receivers import receiving
-from tests.support.service import Account, Server, environment, new_account, serving
+from tests.support.service import Account, new_account
 from tests.support.waiting import wait_until
 from tests.trust.conftest import Form, Record
+from tests.trust.instances import Instance
 from tests.trust.postgres import Cluster
-from tests.trust.processes import signal_tree
 from tests.trust.receivers import Hook
 from tests.trust.reliability import Topic
 
 SESSIONS, NAMES = ("s1", "s2"), ("a", "b", "c")
 EXPIRING = "SELECT 1 FROM property WHERE account = :account AND expires_at < 'infinity' LIMIT 1"
 STREAM_TYPES = ("property.set", "property.touched", "property.deleted", "property.expired")
-
-
-class Instance:
-    """A `ccs serve` that can be killed and comes back at the same port."""
-
-    def __init__(self, url: str, log: Path) -> None:
-        self._env = environment(
-            CCS_DATABASE_URL=url,
-            CCS_ACCESS_LOG="off",
-            CCS_PURGE_INTERVAL="0.5",
-            CCS_CONNECT_TIMEOUT="2",
-            CCS_WEBHOOK_ALLOW="127.0.0.1",
-        )
-        self._log = log.open("w")
-        self._running = ExitStack()
-        self.server = self._start("0")
-
-    def _start(self, port: str) -> Server:
-        started = serving("--port", port, "--workers", "1", env=self._env, log=self._log)
-        return self._running.enter_context(started)
-
-    def kill_and_start(self) -> None:
-        signal_tree(self.server.process.pid, SIGKILL)
-        self.server.process.wait()
-        self.server = self._start(str(self.server.port))
-
-    def close(self) -> None:
-        self._running.close()
-        self._log.close()
 
 
 @dataclass
