@@ -69,7 +69,7 @@ def test_a_webhook_is_made_and_its_secret_shown_once(
         assert user.page.evaluate("navigator.clipboard.readText()") == secret
         admin.v1("PATCH", "/airline/conv-1/properties", json={"step": 1})
         sequence(database)
-        wait_until(lambda: receiver.received)
+        wait_until(lambda: bool(receiver.received))
         receiver.received[0].verify(secret)
     user.page.get_by_role("link", name="Activity").click()
     user.page.get_by_role("link", name="Webhooks").click()

@@ -66,7 +66,7 @@ def set_quota(
         before = _limits(connection, account)
         connection.execute(upsert)
         connection.execute(delete(quota).where(*is_empty))
-        _record(connection, By(account, actor), before, before | limits)
+        _record(connection, By(account, actor), before, {**before, **limits})
 
 
 def clear_quota(database: Database, account: str, actor: str = OPERATOR) -> None:
