@@ -343,6 +343,22 @@ def test_what_is_remembered_of_an_index_never_changes_what_is_found(
     check_found()
 
 
+def test_a_namespace_of_the_same_name_has_an_index_of_its_own(
+    indexed: Database, elsewhere: Database, account: str
+) -> None:
+    fill(indexed, account, 3)
+    on(indexed, account)
+    assert ids(find_sessions(indexed, search(account, {"a": "1"}), limit=9)) == ["s1"]
+    delete_namespace(elsewhere, account, NAMESPACE, "key:k")
+    # Its generations are counted anew, so this has the number that is remembered of the other one.
+    change_settings(elsewhere, account, NAMESPACE, index=["b"])
+    carry_on(elsewhere)
+    fill(elsewhere, account, 9)
+    assert ids(find_sessions(indexed, search(account, {"a": "1"}), limit=9)) == ["s1", "s4", "s7"]
+    with pytest.raises(InvalidInput):
+        find_by_update(indexed, search(account), after=Place(), limit=9)
+
+
 def test_sorting_is_possible_as_soon_as_another_process_has_filled_the_index(
     indexed: Database, elsewhere: Database, account: str
 ) -> None:

@@ -35,13 +35,11 @@ class SearchIndex(NamedTuple):
     Attributes:
         names: the indexed names, once it is ready.
         is_sorted: whether sessions are sorted by update, or will be.
-        generation: which settings it is of.
         is_ready: whether it has all properties.
     """
 
     names: frozenset[str] = frozenset()
     is_sorted: bool = False
-    generation: int = 0
     is_ready: bool = True
 
 

@@ -164,37 +164,36 @@ FIND = _statement(
     **_BY_SESSION_ID,
 )
 
-# $11 the generation of the index: nothing is looked at (the third column is NULL) unless the namespace has it now.
-_IS_READY = """ AND (settings->>'generation')::integer = $11::integer
-            AND (settings->>'readyGeneration')::integer = $11::integer"""
+# Nothing is looked at (the third column is NULL) unless the namespace has the index now.
+_IS_READY = " AND (settings->>'generation')::integer = (settings->>'readyGeneration')::integer"
 
-# Looks at the sessions in which the property $12 has one of the values $13, a JSON array, and at those in which it may
+# Looks at the sessions in which the property $11 has one of the values $12, a JSON array, and at those in which it may
 # have had. They are judged as above; one in which the property has the value is there. That the key is equal is written
 # as a range, since the order by `key` then leaves no other index: in that of the primary key, the next session that has
 # a rare value may be thousands of rows away.
 FIND_BY_KEY = _statement(
     "find_sessions_by_key",
     more="""wanted AS MATERIALIZED (
-        SELECT DISTINCT ccs_search_key(value) COLLATE "C" AS key FROM json_array_elements($13) AS value
+        SELECT DISTINCT ccs_search_key(value) COLLATE "C" AS key FROM json_array_elements($12) AS value
     ), """,
     next="""
             SELECT found.session_id FROM wanted CROSS JOIN LATERAL (
                 SELECT e.session_id FROM search_entry e
-                WHERE e.account = $1 AND e.namespace_id = looked.namespace_id AND e.name = $12
+                WHERE e.account = $1 AND e.namespace_id = looked.namespace_id AND e.name = $11
                     AND (e.key, e.session_id) >= (wanted.key, greatest(looked.session_id, $4))
                     AND e.key <= wanted.key AND e.session_id > looked.session_id
                 ORDER BY e.key, e.session_id LIMIT 1
             ) AS found
             ORDER BY found.session_id LIMIT 1""",
-    is_ready=_IS_READY,
+    is_ready=_IS_READY + " AND (settings->'index')::jsonb ? $11",
     **_BY_SESSION_ID,
 )
 
-# Looks at properties by their last save, the latest first, from before that of the session $3, the time $12 and the
-# name $13. One that is not the latest of its session, or was saved again, does not match.
+# Looks at properties by their last save, the latest first, from before that of the session $3, the time $11 and the
+# name $12. One that is not the latest of its session, or was saved again, does not match.
 FIND_BY_UPDATE = _statement(
     "find_sessions_by_update",
-    first_place="""$12::timestamptz AS listed_at, $13::text COLLATE "C" AS name, """,
+    first_place="""$11::timestamptz AS listed_at, $12::text COLLATE "C" AS name, """,
     next_place="next.listed_at, next.name, ",
     next="""
             SELECT e.session_id, e.listed_at, e.name FROM search_entry e
@@ -213,7 +212,7 @@ FIND_BY_UPDATE = _statement(
     place="listed_at, name, ",
     cursor="""coalesce(nullif(to_char(listed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), ''), '-infinity')
         || E'\\n' || session_id || E'\\n' || name""",
-    is_ready=_IS_READY,
+    is_ready=_IS_READY + " AND (settings->>'sortByUpdate')::boolean",
 )
 
 
@@ -295,7 +294,7 @@ def find_sessions(database: Database, search: Search, *, after: str = "", limit:
         index = known_index(database, search.account, search.namespace)
         condition = _indexed(search.where.conditions, index.names)
         if condition is not None:
-            more = b"%d" % index.generation, condition.name.encode(), _values_of(condition)
+            more = condition.name.encode(), _values_of(condition)
             result = database.execute(FIND_BY_KEY, *params, *more)
             if _is_valid(result):
                 return page_of(result)
@@ -319,7 +318,7 @@ def find_by_update(database: Database, search: Search, *, after: Place, limit: i
     for index_of in (known_index, read_index):
         index = index_of(database, search.account, search.namespace)
         if index.is_sorted and index.is_ready:
-            result = database.execute(FIND_BY_UPDATE, *params, b"%d" % index.generation, *place)
+            result = database.execute(FIND_BY_UPDATE, *params, *place)
             if _is_valid(result):
                 return page_of(result)
     _check_sorted(index)

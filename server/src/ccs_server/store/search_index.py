@@ -90,7 +90,7 @@ MARK_READY = Statement.of(
 def known_index(database: Database, account: str, namespace: str) -> SearchIndex:
     """Returns the index of a namespace as it was at most two seconds ago.
 
-    So what uses the index must check in its own statement that the namespace has this generation now.
+    So what uses the index must check in its own statement that the namespace has it now.
     """
     index = database.indexes.get((account, namespace))
     return read_index(database, account, namespace) if index is None else index
@@ -107,4 +107,4 @@ def _index_of(found: PGresult) -> SearchIndex:
     names, is_sorted, generation, ready = (found.get_value(0, column) or b"" for column in range(4))
     is_ready = generation == ready
     indexed = decode(names, type=frozenset[str]) if is_ready else frozenset()
-    return SearchIndex(indexed, is_sorted == b"t", int(generation), is_ready)
+    return SearchIndex(indexed, is_sorted == b"t", is_ready)
