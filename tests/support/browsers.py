@@ -17,6 +17,24 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+# The popups of the address bar are pages themselves, and cost as much processor time as a page of a test.
+DISABLED = ["WebUIOmniboxPopup", "WebUIOmniboxAimPopup"]
+# Of several lists, Chromium takes the last, so this repeats what Playwright disables.
+DISABLED += [
+    "AimEnabled",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+]
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
     "--no-sandbox",  # its sandbox needs rights that a container does not give
@@ -26,6 +44,8 @@ ARGUMENTS = [
     "--disable-gpu",
     "--disable-sync",
     "--no-first-run",
+    f"--disable-features={','.join(DISABLED)}",
+    "--js-flags=--no-opt",  # no page of a test lives long enough for optimised code to pay
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 expect.set_options(timeout=20_000)  # what a busy machine needs; an idle one waits no longer for it
