@@ -28,8 +28,10 @@ class DocsPage:
         expect(self.page.locator(".opblock").first).to_be_visible()
 
     def authorise(self, scheme: str, *secrets: str) -> None:
-        """Fills in the dialog of the Authorize button."""
+        """Fills in the dialog of the Authorize button, with these credentials only."""
         self.page.locator(".scheme-container .authorize").click()
+        for button in self.page.get_by_role("button", name="Remove authorization").all():
+            button.click()
         form = self.page.locator(".auth-container", has_text=scheme).first
         for box, secret in zip(form.locator("input").all(), secrets, strict=True):
             box.fill(secret)
@@ -61,12 +63,18 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture
-def docs(browser: Browser, server: Server) -> Iterator[DocsPage]:
+@pytest.fixture(scope="module")
+def visitor(browser: Browser, server: Server) -> Iterator[Visitor]:
+    """The visitor of all tests, who has opened the page: it takes longest to load."""
     with Visitor(browser, server.url) as visitor:
-        docs = DocsPage(visitor.page, server)
-        docs.open()
-        yield docs
+        DocsPage(visitor.page, server).open()
+        yield visitor
+
+
+@pytest.fixture
+def docs(visitor: Visitor, server: Server) -> Iterator[DocsPage]:
+    yield DocsPage(visitor.page, server)
+    visitor.check_errors()
 
 
 def test_a_property_can_be_saved_and_read_on_the_page(docs: DocsPage, account: Account) -> None:
