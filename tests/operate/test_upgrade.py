@@ -23,6 +23,10 @@ from tests.trust.witnesses import Witnesses
 PAGES = DOCS / "operate"
 DRAIN_SECONDS = "3"
 
+# Of each client after a call. All of them together send some hundred requests a second, which a moment without an
+# instance to serve them would fail.
+PAUSE_SECONDS = 0.015
+
 
 @contextmanager
 def balanced(ports: list[int], directory: Path) -> Iterator[str]:
@@ -83,7 +87,11 @@ def test_no_request_fails_while_both_instances_are_replaced(
         servers = [stack.enter_context(instance(port, env)) for port in ports]
         url = stack.enter_context(balanced(ports, tmp_path))
         witnesses = Witnesses(
-            lambda: Client(url, key.account, key.key), stack, writers=3, readers=3
+            lambda: Client(url, key.account, key.key),
+            stack,
+            writers=3,
+            readers=3,
+            pause=PAUSE_SECONDS,
         )
         with witnesses.crowd:
             witnesses.await_writes(50)

@@ -20,17 +20,25 @@ _PAUSE_SECONDS = 0.005
 class Witnesses:
     """Threads that write and read the properties of one namespace, each with its own connection.
 
-    They run for the length of `with witnesses.crowd`. The owner of `clients` closes it afterwards.
+    They run for the length of `with witnesses.crowd`, and each waits for `pause` seconds after a call. The owner of
+    `clients` closes it afterwards.
     """
 
     def __init__(
-        self, connect: Callable[[], Client], clients: ExitStack, *, writers: int, readers: int
+        self,
+        connect: Callable[[], Client],
+        clients: ExitStack,
+        *,
+        writers: int,
+        readers: int,
+        pause: float = 0.0,
     ) -> None:
         self.notes = Notes()
         self.seed = random.SystemRandom().randrange(2**32)
         self.chance = random.Random(self.seed)
         self._connect = connect
         self._clients = clients
+        self._pause = pause
         self._namespace = f"witnessed-{token_hex(4)}"
         self._numbers = count()
         self._never = Event()
@@ -55,7 +63,7 @@ class Witnesses:
         witness = self._witness()
 
         def write() -> None:
-            self._pause_unless(witness.write(self._any_register(), f"v{next(self._numbers)}"))
+            self._pause_after(witness.write(self._any_register(), f"v{next(self._numbers)}"))
 
         return write
 
@@ -63,7 +71,7 @@ class Witnesses:
         witness = self._witness()
 
         def read() -> None:
-            self._pause_unless(witness.read(self._any_register()))
+            self._pause_after(witness.read(self._any_register()))
 
         return read
 
@@ -73,6 +81,6 @@ class Witnesses:
     def _any_register(self) -> str:
         return f"/{self._namespace}/{self.chance.choice(REGISTERS)}"
 
-    def _pause_unless(self, succeeded: bool) -> None:
-        if not succeeded:
-            self._never.wait(_PAUSE_SECONDS)
+    def _pause_after(self, succeeded: bool) -> None:
+        if pause := self._pause if succeeded else max(self._pause, _PAUSE_SECONDS):
+            self._never.wait(pause)
