@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -113,6 +114,7 @@ def loaded(account: Account) -> Iterator[None]:
                     headers={"Authorization": f"Bearer {token}"},
                     timeout=30,
                 )
+                stop.wait(0.1)
 
     token = account.token
     threads = [Thread(target=send, args=(number,)) for number in range(6)]
@@ -188,10 +190,11 @@ def test_promtool_notices_an_alert_that_does_not_fire(tmp_path: Path) -> None:
     rules = ALERTS.replace("> 0.01", "> 0.5", 1)
     assert rules != ALERTS
     (tmp_path / "alerts.yaml").write_text(rules)
-    tests = (HERE / "alerts_test.yaml").read_text()
-    (tmp_path / "test.yaml").write_text(
-        tests.replace("../../docs/operate/alerts.yaml", "alerts.yaml")
-    )
+    tests = yaml.safe_load((HERE / "alerts_test.yaml").read_text())
+    tests["rule_files"] = ["alerts.yaml"]
+    tests["tests"] = [each for each in tests["tests"] if "CcsErrors" in str(each)]
+    assert len(tests["tests"]) == 1
+    (tmp_path / "test.yaml").write_text(json.dumps(tests))
     ran = subprocess.run(
         [PROMTOOL, "test", "rules", str(tmp_path / "test.yaml")],
         capture_output=True, text=True, check=False,
@@ -278,7 +281,7 @@ def test_every_query_of_the_dashboard_returns_data(prometheus: Prometheus) -> No
         return not missing
 
     try:
-        wait_until(all_found, seconds=60)
+        wait_until(all_found, seconds=60, every=0.5)
     except AssertionError:
         pytest.fail(f"These queries return nothing: {missing}")
 
