@@ -6,6 +6,7 @@ import shlex
 import subprocess
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from secrets import token_hex
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ import requests
 
 from benchmarks.pages import DOCS, blocks
 from ccs_server.embedded import programs
+from tests.support.databases import Cluster, create_database
 from tests.support.service import CCS, TIMEOUT_SECONDS, Server, ccs, environment, serving
 from tests.support.waiting import wait_until
 
@@ -22,23 +24,27 @@ CACHE_SECONDS = "0.1"
 NONE: Mapping[str, str] = MappingProxyType({})
 
 
-@pytest.fixture
-def env(empty_database_url: str) -> dict[str, str]:
-    given = environment(
-        CCS_DATABASE_URL=empty_database_url,
+@pytest.fixture(scope="module")
+def env(cluster: Cluster) -> dict[str, str]:
+    env = _environment(create_database(cluster, f"rotated_{token_hex(6)}"))
+    assert ccs("migrate", env=env).returncode == 0
+    return env
+
+
+def _environment(database_url: str) -> dict[str, str]:
+    return environment(
+        CCS_DATABASE_URL=database_url,
         CCS_SECRET_KEY=new_secret(),
         CCS_CREDENTIAL_CACHE=CACHE_SECONDS,
         PATH=f"{programs()}:{os.defpath}",
     )
-    assert ccs("migrate", env=given).returncode == 0
-    return given
 
 
 def new_secret() -> str:
     return b64encode(os.urandom(32)).decode()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def service(env: dict[str, str]) -> Iterator[Server]:
     with serving("--workers", "1", env=env) as server:
         yield server
@@ -125,7 +131,8 @@ def test_signing_keys_are_replaced_without_and_with_the_end_of_their_tokens(
     wait_until(lambda: v2(service, log_in(service, user).json()["token"]) == 404)
 
 
-def test_the_secret_key_is_replaced_without_a_new_signing_key(env: dict[str, str]) -> None:
+def test_the_secret_key_is_replaced_without_a_new_signing_key(own_url: str) -> None:
+    env = _environment(own_url)
     old, new = env["CCS_SECRET_KEY"], new_secret()
     with serving("--workers", "1", env=env) as server:
         user = made(ccs("credentials", "create", "demo", "--json", env=env).stdout)
