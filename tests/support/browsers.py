@@ -35,7 +35,9 @@ DISABLED += [
     "ThirdPartyStoragePartitioning",
 ]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# The shell is the same Chromium without its windows, which take a fifth of the processor time.
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser")
+CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)
 ARGUMENTS = [
     "--no-sandbox",  # its sandbox needs rights that a container does not give
     "--disable-dev-shm-usage",
