@@ -73,12 +73,13 @@ class User(Visitor):
             self.page.emulate_media(color_scheme=scheme)
             # The colours in the middle of an animation are not those of the page.
             self.page.evaluate("document.getAnimations().forEach(animation => animation.cancel())")
-            found: dict[str, Any] = self.page.evaluate(
-                "options => axe.run(options)", {"runOnly": rules, "resultTypes": ["violations"]}
+            found: list[dict[str, Any]] = self.page.evaluate(
+                "options => axe.run(options).then(results => results.violations)",
+                {"runOnly": rules, "resultTypes": ["violations"]},
             )
             nodes = [
                 (rule["id"], node["html"], node["failureSummary"])
-                for rule in found["violations"]
+                for rule in found
                 for node in rule["nodes"]
             ]
             assert nodes == [], nodes
