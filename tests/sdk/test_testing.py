@@ -41,7 +41,12 @@ def _run(tests: Path, directory: Path, *, before: str = "pass") -> subprocess.Co
     return subprocess.run(
         [sys.executable, "-c", code],
         check=False, capture_output=True, text=True, cwd=tests.parent, timeout=300,
-        env=os.environ | {"CCS_TESTING_DIR": str(directory), "PYTEST_ADDOPTS": "-p no:cacheprovider"},
+        env=os.environ
+        | {
+            "CCS_TESTING_DIR": str(directory),
+            "PYTEST_ADDOPTS": "-p no:cacheprovider",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # the plugins of our own tests take a second to load
+        },
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 The source is out of reach of these programs.
 """
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -37,13 +38,18 @@ def _built(source: Path, directory: Path) -> Path:
 @pytest.fixture(scope="module")
 def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory of packages with the wheel and its dependencies only."""
-    return _installed(wheel, tmp_path_factory.mktemp("site"))
+    site = tmp_path_factory.mktemp("site")
+    _install([wheel], site, _required_by("ccs-sdk"))
+    return site
 
 
 @pytest.fixture(scope="module")
-def async_site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with the dependencies of the extra `async`."""
-    return _installed(wheel, tmp_path_factory.mktemp("async-site"), "async")
+def async_site(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of it with the dependencies of the extra `async` too."""
+    copy = tmp_path_factory.mktemp("async-site") / "site"
+    shutil.copytree(site, copy, symlinks=True)
+    _link(copy, _required_by("ccs-sdk", "async"))
+    return copy
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +63,15 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "bin" / "python"
 
 
-def _installed(wheel: Path, site: Path, extra: str = "") -> Path:
-    _install([wheel], site, _required_by("ccs-sdk", extra))
-    return site
-
-
 def _install(wheels: list[Path], site: Path, required: set[str]) -> None:
     """Installs wheels, and links the distributions that are installed here."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
     subprocess.run([*pip, "--target", site, *wheels], check=True)
+    _link(site, required)
+
+
+def _link(site: Path, required: set[str]) -> None:
+    """Links distributions that are installed here."""
     installed = Path(sysconfig.get_path("purelib"))
     for name in required:
         for top in {Path(file).parts[0] for file in distribution(name).files or ()} - {".."}:
