@@ -17,23 +17,15 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-# The popups of the address bar are pages themselves, and cost as much processor time as a page of a test.
-DISABLED = ["WebUIOmniboxPopup", "WebUIOmniboxAimPopup"]
-# Of several lists, Chromium takes the last, so this repeats what Playwright disables.
-DISABLED += [
-    "AimEnabled",
-    "AvoidUnnecessaryBeforeUnloadCheckSync",
-    "DestroyProfileOnBrowserClose",
-    "HttpsFirstBalancedModeAutoEnable",
-    "HttpsUpgrades",
-    "LensOverlay",
-    "MediaRouter",
-    "NetworkTimeServiceQuerying",
-    "OptimizationHints",
-    "PaintHolding",
-    "PreconnectToSearch",
+DISABLED = (
+    # The popups of the address bar are pages themselves, and cost as much processor time as a page of a test.
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup"),
+    # What Playwright disables: of several lists, Chromium takes the last.
+    *("AimEnabled", "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose"),
+    *("HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "LensOverlay", "MediaRouter"),
+    *("NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch"),
     "ThirdPartyStoragePartitioning",
-]
+)
 
 # The shell is the same Chromium without its windows, which take a fifth of the processor time.
 _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser")
