@@ -37,6 +37,13 @@ from ccs_server.store.jobs.work import carry_on
 carry_on(Database(sys.argv[1], Settings()))
 """
 
+# A connection to this database waits for a lock.
+WAITING = """
+    SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+LOCK = "SELECT FROM property WHERE account = 'a' AND session_id = :session FOR UPDATE"
+
 # Every tenth session is a hit.
 FILL = """
     INSERT INTO property (account, namespace_id, session_id, name, value, size, updated_at)
@@ -56,16 +63,24 @@ def test_an_erasure_is_carried_on_after_kills(
         connection.execute(text(FILL), {"sessions": sessions})
     job = new_erasure(database, "a", values=["+49301234567"], takes_sessions=True)
     hits = sessions // 10
+    in_order = sorted(f"s{session}" for session in range(10, sessions + 1, 10))
 
     def now() -> Job:
         return read_job(database, "a", job.id)
 
+    def is_waiting() -> bool:
+        with database.begin() as connection:
+            return connection.execute(text(WAITING)).first() is not None
+
     for kill in range(kills):
-        process = subprocess.Popen([sys.executable, "-c", CARRY_ON, own_url])
-        goal = hits * (kill + 1) // (kills + 1)
-        wait_until(lambda goal=goal: now().sessions >= goal)  # type: ignore[misc]
-        process.send_signal(SIGKILL)
-        process.wait()
+        with database.begin() as connection:
+            # However fast it is, it comes no further than to this session before it is killed.
+            session = in_order[hits * (kill + 1) // (kills + 1)]
+            connection.execute(text(LOCK), {"session": session})
+            process = subprocess.Popen([sys.executable, "-c", CARRY_ON, own_url])
+            wait_until(is_waiting)
+            process.send_signal(SIGKILL)
+            process.wait()
         assert now().state == "running"
         assert carry_on(database) == [], "another run took the job before its claim had ended"
         own_clock.advance(seconds=CLAIM_SECONDS + 1)
