@@ -22,6 +22,7 @@ from ccs_server.store import jobs, operations
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.purge import Purged
+from ccs_server.store.tables import metadata
 from tests.support import raw_http
 from tests.support.proxy import proxied
 from tests.support.service import (
@@ -250,7 +251,8 @@ def series(server: Server, name: str) -> dict[tuple[tuple[str, str], ...], float
 
 
 def store_statements() -> set[str]:
-    """The names of all statements of the store, and of their forms that log changes or are executed after waiting."""
+    """The names of all statements of the store, of their forms that log changes or are executed after waiting, and of
+    those of SQLAlchemy Core."""
     packages = [store, operations, jobs]
     modules = [
         import_module(f"{package.__name__}.{each.name}")
@@ -266,7 +268,8 @@ def store_statements() -> set[str]:
     }
     for form in ("after_waiting", "logged", "after_waiting"):
         names |= {f"{name}_{form}" for name in names}
-    return names
+    verbs = ("select", "insert", "update", "delete", "lock")
+    return names | {f"{verb}_{table}" for verb in verbs for table in metadata.tables}
 
 
 def test_the_series_are_bounded_whatever_clients_send(server: Server, account: Account) -> None:

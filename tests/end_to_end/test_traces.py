@@ -160,6 +160,25 @@ def test_spans_contain_no_value_no_name_and_no_credential(
         assert secret.encode() not in sent
 
 
+def test_statements_of_sqlalchemy_are_spans_too(
+    traced_server: Server, collector: Collector, database: Database
+) -> None:
+    collector.raw.clear()
+    with new_account(traced_server, database, scope="admin") as admin:
+        assert admin.ext("POST", "/keys", json={"scope": "read"}).status_code == 201
+    request = wait_for(spans_of(collector, "/ext/v1/<account>/keys"))
+    statements = {span.name: span for span in of_trace(collector, request) if span.kind == "CLIENT"}
+    assert statements.keys() >= {"begin", "insert_api_key", "insert_audit", "commit"}
+    inserted = statements["insert_api_key"]
+    assert inserted.attributes == {
+        "db.system.name": "postgresql",
+        "db.query.summary": "insert_api_key",
+    }
+    assert inserted.parent_id == request.span_id
+    assert statements["begin"].ended <= inserted.began <= inserted.ended
+    assert inserted.ended <= statements["commit"].began
+
+
 def test_a_traced_request_continues_the_callers_trace(
     traced_account: Account, collector: Collector
 ) -> None:

@@ -20,10 +20,10 @@ MOST_WAITING = 1000
 _PIPELINE = b"pipeline"
 """The label of round trips with several statements: clients of the extension choose which, so any may come together."""
 
-# A statement's name is a constant of the store, so the series are as many as its statements.
+# A statement's name is a constant of the store, or made of an SQL verb and a table, so the series are bounded.
 _executed = Counter(
     "ccs_statements_total",
-    "Statements sent to the database, by the names that they are prepared under.",
+    "Statements sent to the database, by name: that which they are prepared under, or their verb and table.",
     ["statement"],
 )
 _durations = Histogram(

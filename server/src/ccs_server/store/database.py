@@ -17,6 +17,7 @@ from ccs_server.domain.errors import ContextError, Unavailable
 from ccs_server.domain.ttl_cache import TTLCache
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store.connection import Args, LibpqConnection, Observer, Result, Statement, Step
+from ccs_server.store.core_statements import observe_core
 from ccs_server.store.faults import TIMED_OUT, UNREACHABLE, fault_from_driver
 from ccs_server.store.features import SECONDS, KnownFeatures, SearchIndex
 
@@ -82,7 +83,8 @@ class Database:
 
     Idle connections are kept, and the most recently used one is reused first. There are never more connections than
     were once in use at the same time. Checking one out or in is a single operation on a deque, which is atomic and
-    costs almost nothing; a check-out from SQLAlchemy's pool costs 10 µs. `observe` is told of each round trip.
+    costs almost nothing; a check-out from SQLAlchemy's pool costs 10 µs. `observe` is told of each round trip, those of
+    SQLAlchemy Core among them.
 
     Attributes:
         settings: the settings.
@@ -113,6 +115,8 @@ class Database:
         )
         event.listen(self.engine, "connect", self._attach_libpq)
         event.listen(self.engine, "close", self._close_libpq)
+        if observe is not None:
+            observe_core(self.engine, observe)
         self._idle: deque[_PooledConnection] = deque()
         self._is_down = False
         self._connecting = Lock()
