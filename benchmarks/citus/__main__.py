@@ -43,8 +43,11 @@ _TESTS = (
     "tests/api/test_v2_documents.py", "tests/api/test_v2_login.py", "tests/api/test_one_store.py",
     "tests/api/test_auth.py", "tests/api/test_conditions.py", "tests/api/test_operations.py",
     "tests/api/test_partial.py", "tests/api/test_leases.py", "tests/api/test_idempotency.py",
-    "tests/api/test_ext_find.py", "tests/api/test_ext_keys.py",
-    "tests/api/test_ext_transfer.py",
+    "tests/api/test_ext_find.py", "tests/api/test_ext_keys.py", "tests/api/test_ext_tokens.py",
+    "tests/api/test_ext_transfer.py", "tests/api/test_ext_changes.py", "tests/api/test_ext_streams.py",
+    "tests/api/test_ext_webhooks.py", "tests/api/test_ext_jobs.py", "tests/api/test_ext_activity.py",
+    "tests/store/test_search_index.py", "tests/store/test_webhooks.py", "tests/store/test_deliveries.py",
+    "tests/store/test_activity.py", "tests/store/jobs",
 )  # fmt: skip
 # It waits for a lock that it looks for on the node to which it is connected.
 _LOCAL = "not test_a_repetition_while_the_first_try_runs_is_409_at_once"

@@ -2,9 +2,19 @@
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import inspect
 
 from ccs_server.cli import main
+from ccs_server.store import schema
 from ccs_server.store.distribution import DistributionError, find_steps
+from ccs_server.store.tables import ACCOUNT_TABLES, REFERENCE_TABLES
+
+
+def test_every_table_of_the_schema_is_distributed_or_on_every_node(empty_database_url: str) -> None:
+    schema.migrate(empty_database_url)
+    with schema.transaction(empty_database_url) as connection:
+        tables = inspect(connection).get_table_names()
+    assert sorted(tables) == sorted((*ACCOUNT_TABLES, *REFERENCE_TABLES))
 
 
 def test_a_database_without_citus_is_refused_with_what_to_do(database_url: str) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import text
 from ccs_server.settings import Settings
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
+from ccs_server.store.distribution import FUNCTIONS
 from ccs_server.store.document import DocumentKey
 from ccs_server.store.namespaces import delete_namespace, register_namespace
 from ccs_server.store.operations.leases import Lease
@@ -192,6 +193,56 @@ def test_a_row_is_found_by_its_place_in_one_step() -> None:
         "put_off",
         "deleted",
     }
+
+
+def clauses(sql: str, begins: str, ends: str) -> Iterator[str]:
+    """Returns the clauses that begin and end so, or end with the parentheses that they are in."""
+    for found in re.finditer(begins, sql):
+        depth = 0
+        for token in re.finditer(rf"[()]|\b(?:{ends})\b", sql[found.end() :]):
+            depth += {"(": 1, ")": -1}.get(token[0], 0)
+            if depth < 0 or (depth == 0 and token[0] not in "()"):
+                yield sql[found.end() : found.end() + token.start()]
+                break
+        else:
+            yield sql[found.end() :]
+
+
+def called(sql: str) -> set[str]:
+    """Returns the names that are followed by a parenthesis: functions, and others that no function has."""
+    return set(re.findall(r"\b([a-z_]+)\s*\(", sql))
+
+
+@pytest.fixture(scope="module")
+def volatilities(database: Database) -> dict[str, set[str]]:
+    """The names of functions that are not immutable in a distributed database, by how volatile they are."""
+    declared = {function.partition("(")[0] for function in FUNCTIONS}
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    with database.begin() as connection:
+        for name, volatility in connection.execute(
+            text("SELECT proname, provolatile::text FROM pg_proc WHERE provolatile <> 'i'")
+        ):
+            if name not in declared:
+                found[volatility].add(name)
+    return found
+
+
+@pytest.mark.parametrize("name", OF_ACCOUNTS)
+def test_a_statement_calls_only_functions_that_citus_allows(
+    name: str, volatilities: dict[str, set[str]]
+) -> None:
+    """Citus refuses volatile functions in updates, and stable ones in their CASE and COALESCE and in RETURNING."""
+    sql = re.sub(r"--.*", "", PLANNED[name].sql.decode())
+    volatile, changing = volatilities["v"], volatilities["v"] | volatilities["s"]
+    for assigned in clauses(sql, r"\bUPDATE\s+\w+(?:\s+\w+)?\s+SET\b", "FROM|WHERE|RETURNING"):
+        assert not called(assigned) & volatile, assigned
+        for lazy in (
+            *clauses(assigned, r"\bcoalesce\b", ","),
+            *clauses(assigned, r"\bCASE\b", "END"),
+        ):
+            assert not called(lazy) & changing, lazy
+    for returned in clauses(sql, r"\bRETURNING\b", "$"):
+        assert not called(returned) & changing, returned
 
 
 def test_the_purge_deletes_what_is_old_of_each_account_and_nothing_else(

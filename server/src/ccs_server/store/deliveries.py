@@ -57,10 +57,13 @@ FIND_DUE = Statement.of(
 CLAIM = Statement.of(
     "webhook_claim",
     """
-    UPDATE webhook SET claim = claim + 1, claimed_until = now() + $3::integer * interval '1 second'
-    WHERE account = $1 AND id = $2
-        AND due_at <= now() AND (claimed_until IS NULL OR claimed_until <= now())
-    RETURNING claim, url, to_json(namespaces), to_json(types), epoch, pos, message_id, message_until
+    WITH claimed AS (
+        UPDATE webhook SET claim = claim + 1, claimed_until = now() + $3::integer * interval '1 second'
+        WHERE account = $1 AND id = $2
+            AND due_at <= now() AND (claimed_until IS NULL OR claimed_until <= now())
+        RETURNING claim, url, namespaces, types, epoch, pos, message_id, message_until
+    )
+    SELECT claim, url, to_json(namespaces), to_json(types), epoch, pos, message_id, message_until FROM claimed
     """,
 )
 
@@ -118,20 +121,27 @@ DELIVERED = Statement.of(
 FAILED = Statement.of(
     "webhook_failed",
     """
-    WITH failed AS (
-        UPDATE webhook SET failures = failures + 1, failing_since = coalesce(failing_since, now()), last_error = $6,
-            claimed_until = now(),
-            due_at = CASE WHEN due_at IS NOT NULL AND NOT $8::boolean
-                    AND coalesce(failing_since, now()) > now() - $9::integer * interval '1 second'
-                THEN now() + ($7::float8[])[least(failures + 1, cardinality($7::float8[]))] * interval '1 second' END
+    WITH failing AS MATERIALIZED (
+        SELECT id, failures + 1 AS failures, coalesce(failing_since, now()) AS since, due_at IS NOT NULL AS is_active
+        FROM webhook
         WHERE account = $1 AND id = $2 AND claim = $3::bigint AND epoch = $4::bigint AND pos = $5::bigint
-        RETURNING due_at IS NULL AND ($8::boolean OR failing_since <= now() - $9::integer * interval '1 second')
-            AS is_paused
+        FOR UPDATE
+    ), judged AS (
+        SELECT *, $8::boolean OR since <= now() - $9::integer * interval '1 second' AS is_over FROM failing
+    ), next AS (
+        SELECT *, CASE WHEN is_active AND NOT is_over
+            THEN now() + ($7::float8[])[least(failures, cardinality($7::float8[]))] * interval '1 second' END AS due_at
+        FROM judged
+    ), failed AS (
+        UPDATE webhook w SET failures = n.failures, failing_since = n.since, last_error = $6, claimed_until = now(),
+            due_at = n.due_at
+        FROM next n WHERE w.account = $1 AND w.id = n.id
+        RETURNING 1
     ), audited AS (
         INSERT INTO audit (account, action, subject, actor, details)
-        SELECT $1, 'webhook.changed', $2, 'service', json_build_object('state', 'paused') FROM failed WHERE is_paused
+        SELECT $1, 'webhook.changed', $2, 'service', json_build_object('state', 'paused') FROM next WHERE is_over
     )
-    SELECT is_paused FROM failed
+    SELECT is_over FROM next
     """,
 )
 

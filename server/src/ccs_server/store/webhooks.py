@@ -167,14 +167,14 @@ def change_webhook(  # noqa: PLR0913, PLR0917 - whose webhook, by whom, and how
 
     def apply(connection: Connection) -> ChangedWebhook:
         # The row is locked, so that secrets are numbered one after the other.
-        was = connection.execute(
-            select(webhook.c.due_at).where(is_its).with_for_update()
-        ).one_or_none()
+        locked = select(webhook.c.due_at).where(is_its).with_for_update()
+        was = connection.execute(locked).one_or_none()
         if was is None:
             raise _none(id_)
-        if values := _values(change):
+        was_paused = was.due_at is None
+        if values := _values(change, was_paused=was_paused):
             connection.execute(update(webhook).where(is_its).values(values))
-        if details := _changed(change, was_paused=was.due_at is None):
+        if details := _changed(change, was_paused=was_paused):
             audit.record(connection, by, Action.WEBHOOK_CHANGED, [id_], details)
         secret = None
         if change.overlap is not None:
@@ -234,14 +234,12 @@ def _changed(change: WebhookChange, *, was_paused: bool) -> dict[str, Any]:
     return details
 
 
-def _values(change: WebhookChange) -> dict[str, Any]:
+def _values(change: WebhookChange, *, was_paused: bool) -> dict[str, Any]:
     """The columns of a webhook that a change sets."""
-    columns = webhook.c
     values: dict[str, Any] = {}
-    if change.is_paused is not None:
-        values["due_at"] = None if change.is_paused else func.now()
-    elif change.position is not None:
-        values["due_at"] = case((columns.due_at.is_(None), None), else_=func.now())
+    is_paused = was_paused if change.is_paused is None else change.is_paused
+    if change.is_paused is not None or change.position is not None:
+        values["due_at"] = None if is_paused else func.now()
     if change.is_paused is False or change.position is not None:
         values |= {"failures": 0, "failing_since": None, "last_error": None}
     if change.position is not None:

@@ -39,8 +39,8 @@ END = Statement.of(
         FOR UPDATE
     ), ended AS (
         UPDATE job j
-        SET state = $3, finished_at = clock_timestamp(), request = NULL, position = NULL, holder = NULL, due_at = NULL,
-            purge_at = clock_timestamp() + interval '{KEEP_DAYS} days',
+        SET state = $3, finished_at = statement_timestamp(), request = NULL, position = NULL, holder = NULL,
+            due_at = NULL, purge_at = statement_timestamp() + interval '{KEEP_DAYS} days',
             total = CASE WHEN $3 = 'done' THEN j.examined ELSE j.total END
         WHERE j.account = $1 AND j.id = (SELECT id FROM ending)
         RETURNING j.*

@@ -17,7 +17,7 @@ from psycopg.pq.abc import PGresult
 
 from ccs_server.domain.errors import ContextError
 from ccs_server.store.connection import LibpqConnection, Statement
-from ccs_server.store.database import Database
+from ccs_server.store.database import BEGIN, COMMIT, Database
 
 CLAIM_SECONDS = 30
 """A job whose run has not saved anything for so long is carried on by another."""
@@ -39,16 +39,26 @@ FIND_DUE = Statement.of(
 CLAIM = Statement.of(
     "job_claim",
     f"""
-    UPDATE job j
-    SET holder = $3, due_at = now() + interval '{CLAIM_SECONDS} seconds', state = 'running',
-        started_at = coalesce(j.started_at, now())
-    WHERE j.account = $1 AND j.id = (
-        SELECT d.id FROM job d WHERE d.account = $1 AND d.id = $2 AND d.due_at <= now()
-        FOR UPDATE SKIP LOCKED
+    WITH claimed AS (
+        UPDATE job j
+        SET holder = $3, due_at = now() + interval '{CLAIM_SECONDS} seconds', state = 'running',
+            started_at = least(j.started_at, now())  -- now(), if it has not started
+        WHERE j.account = $1 AND j.id = (
+            SELECT d.id FROM job d WHERE d.account = $1 AND d.id = $2 AND d.due_at <= now()
+            FOR UPDATE SKIP LOCKED
+        )
+        RETURNING j.kind, j.request, j.position, j.is_dry_run, j.actor, j.started_at
     )
-    RETURNING j.kind, j.request, j.position, j.is_dry_run, j.actor,
-        to_char(j.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    SELECT kind, request, position, is_dry_run, actor,
+        to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    FROM claimed
     """,
+)
+
+# A node of Citus may execute a statement on its own data directly, and then accepts in this transaction only those that
+# it can execute in the same way; it cannot all that follow. So it does so by a connection to itself. Others ignore it.
+REMOTELY = Statement.of(
+    "job_remotely", "SELECT set_config('citus.enable_local_execution', 'off', true)"
 )
 
 # $1 account, $2 id, $3 the run. No row: the run has lost it. The commit of a step does not wait for the disk: a crash
@@ -69,7 +79,7 @@ SAVE = Statement.of(
     UPDATE job SET position = $4::json, examined = examined + $5::bigint, sessions = sessions + $6::bigint,
         properties = properties + $7::bigint, changes = changes + $8::bigint,
         total = greatest(coalesce($9::bigint, total), examined + $5::bigint),
-        due_at = clock_timestamp() + interval '{CLAIM_SECONDS} seconds'
+        due_at = statement_timestamp() + interval '{CLAIM_SECONDS} seconds'
     WHERE account = $1 AND id = $2 AND holder = $3
     """,
 )
@@ -128,10 +138,12 @@ class Claim(NamedTuple):
         Raises:
             Lost: the run has it no more.
         """
-        with self.database.transaction() as connection:
-            if not connection.execute(HOLD, self._key()).ntuples:
+        with self.database.pipelined_transaction() as connection:
+            *_, held = connection.pipeline((BEGIN, ()), (REMOTELY, ()), (HOLD, self._key()))
+            if not held.ntuples:
                 raise Lost("The job is carried on elsewhere, or was canceled.")
             yield connection
+            connection.execute(COMMIT)
 
     def save(
         self,
