@@ -1,7 +1,7 @@
 """The resources of a run: one PostgreSQL and the services on it, which are stopped at the end."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,11 +41,12 @@ class Lab:
         name: str,
         version: Installed | None = None,
         variables: Mapping[str, str] | None = None,
+        command: Sequence[str] = CCS,
     ) -> Instance:
         """Returns a running service with a database of this name, and creates both at the first call.
 
-        The service is the installed one of this environment, unless a version is given. `variables` are added to its
-        environment.
+        The service is the installed one of this environment, started by `command`, unless a version is given.
+        `variables` are added to its environment.
         """
         if name not in self._instances:
             url = self.postgres.create(name)
@@ -56,7 +57,9 @@ class Lab:
                 # The maximum number of connections, so that no request is refused if the disk stalls.
                 "CCS_QUEUE_LENGTH": "64",
             }
-            command, environment = (version.command, version.environment) if version else (CCS, {})
+            environment: Mapping[str, str] = {}
+            if version:
+                command, environment = version.command, version.environment
             self._instances[name] = Instance(
                 name,
                 self.directory,

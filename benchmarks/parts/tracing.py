@@ -1,6 +1,13 @@
-"""What traces cost: three services, of which one traces every request, one every twentieth, and one none."""
+"""What it costs to observe the service.
+
+One service traces every request, logs it, and has its metrics scraped; one traces every twentieth request, one none,
+and one does not even log or count.
+"""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import Any
 
 import requests
@@ -15,6 +22,9 @@ from benchmarks.stacks.service import Service
 
 _CONNECTIONS = 16
 _OPERATIONS = ("read_all", "patch_1")
+_SCRAPE_SECONDS = 15.0
+"""As often as Prometheus usually does; its default is a minute."""
+_UNOBSERVED = (sys.executable, "-m", "benchmarks.stacks.unobserved")
 _TRACED = {
     "all": ("every request traced", {"OTEL_TRACES_SAMPLER": "always_on"}),
     "twentieth": (
@@ -30,7 +40,12 @@ def run(lab: Lab) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.stacks.collector", str(port)]
     collector = start("collector", command, lab.directory, {"PYTHONPATH": str(ROOT)})
     wait_until(listening(port), collector)
-    services = {"none": Service(lab.instance("untraced"), lab.scale.sessions)}
+    quiet = {"PYTHONPATH": str(ROOT), "CCS_ACCESS_LOG": "off", "CCS_OPERATIONS_PORT": "off"}
+    unobserved = lab.instance("unobserved", variables=quiet, command=_UNOBSERVED)
+    services = {
+        "unobserved": Service(unobserved, lab.scale.sessions),
+        "none": Service(lab.instance("untraced"), lab.scale.sessions),
+    }
     operations: dict[str, int] = {}
     for name, (_, sampler) in _TRACED.items():
         operations[name] = free_port()
@@ -46,18 +61,19 @@ def run(lab: Lab) -> dict[str, Any]:
         service.check(*_OPERATIONS)
     rounds: dict[str, list[dict[str, Any]]] = {operation: [] for operation in _OPERATIONS}
     load = Load(_CONNECTIONS, lab.scale.seconds)
-    # The first round warms up caches; it is not counted.
-    for round_ in range(lab.scale.rounds + 1):
-        lab.postgres.checkpoint()
-        for operation in _OPERATIONS:
-            first = round_ % len(services)
-            order = [*list(services)[first:], *list(services)[:first]][:: 1 if round_ % 2 else -1]
-            figures = {
-                name: sample_figures(lab.sample(services[name], operation, load)) for name in order
-            }
-            if round_:
-                rounds[operation].append(figures)
-        print(f"  round {round_} of {lab.scale.rounds}", flush=True)
+    with _scraped(operations["all"]):
+        # The first round warms up caches; it is not counted.
+        for round_ in range(lab.scale.rounds + 1):
+            lab.postgres.checkpoint()
+            for operation in _OPERATIONS:
+                first = round_ % len(services)
+                figures = {
+                    name: sample_figures(lab.sample(services[name], operation, load))
+                    for name in (*list(services)[first:], *list(services)[:first])
+                }
+                if round_:
+                    rounds[operation].append(figures)
+            print(f"  round {round_} of {lab.scale.rounds}", flush=True)
     return {
         "titles": {name: title for name, (title, _) in _TRACED.items()},
         "connections": _CONNECTIONS,
@@ -66,9 +82,31 @@ def run(lab: Lab) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _scraped(port: int) -> Iterator[None]:
+    """Reads the metrics of a service again and again for the length of the block."""
+    end = Event()
+
+    def scrape() -> None:
+        while not end.wait(_SCRAPE_SECONDS):
+            _metrics(port)
+
+    scraper = Thread(target=scrape)
+    scraper.start()
+    try:
+        yield
+    finally:
+        end.set()
+        scraper.join()
+
+
+def _metrics(port: int) -> str:
+    return requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+
+
 def _spans(port: int) -> dict[str, float]:
     """The spans of a service by what became of them."""
-    page = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+    page = _metrics(port)
     return {
         sample.labels["outcome"]: sample.value
         for family in text_string_to_metric_families(page)

@@ -153,13 +153,32 @@ def _extension(figures: Mapping[str, Any]) -> Iterator[Target]:
 
 def _tracing(figures: Mapping[str, Any]) -> Iterator[Target]:
     for operation, rounds in figures["rounds"].items():
-        for traced, title in figures["titles"].items():
-            ratio = median(
-                round_[traced]["operations_per_second"] / round_["none"]["operations_per_second"]
-                for round_ in rounds
+
+        def ratios(here: str, there: str, what: str, rounds: Any = rounds) -> Iterator[Target]:  # noqa: ANN401 - JSON
+            speed, cpu = zip(
+                *(
+                    (
+                        round_[here]["operations_per_second"]
+                        / round_[there]["operations_per_second"],
+                        _cpu(round_[there]) / _cpu(round_[here]),
+                    )
+                    for round_ in rounds
+                ),
+                strict=True,
             )
-            what = f"{TITLES[operation]}, {title} against none"
-            yield Target(what, 0.9, ratio, "×")
+            yield Target(what, 0.9, median(speed), "×")
+            yield Target(f"{what}, by CPU", 0.9, median(cpu), "×")
+
+        title = TITLES[operation]
+        for traced, what in figures["titles"].items():
+            yield from ratios(traced, "none", f"{title}, {what} against none")
+        yield from ratios(
+            "all", "unobserved", f"{title}, with traces, metrics and logs against none of them"
+        )
+
+
+def _cpu(figures: Mapping[str, float]) -> float:
+    return figures["cpu_stack_us"] + figures["cpu_database_us"]
 
 
 def _transfer(figures: Mapping[str, Any]) -> Iterator[Target]:
