@@ -1,11 +1,11 @@
 """What it costs to observe the service.
 
-One service traces every request, logs it, and has its metrics scraped; one traces every twentieth request, one none,
-and one does not even log or count.
+One service traces every request, and one every twentieth; both log them, and their metrics are scraped. One traces
+none, and one does not even log or count.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
@@ -61,7 +61,7 @@ def run(lab: Lab) -> dict[str, Any]:
         service.check(*_OPERATIONS)
     rounds: dict[str, list[dict[str, Any]]] = {operation: [] for operation in _OPERATIONS}
     load = Load(_CONNECTIONS, lab.scale.seconds)
-    with _scraped(operations["all"]):
+    with _scraped(operations.values()):
         # The first round warms up caches; it is not counted.
         for round_ in range(lab.scale.rounds + 1):
             lab.postgres.checkpoint()
@@ -83,13 +83,14 @@ def run(lab: Lab) -> dict[str, Any]:
 
 
 @contextmanager
-def _scraped(port: int) -> Iterator[None]:
-    """Reads the metrics of a service again and again for the length of the block."""
+def _scraped(ports: Iterable[int]) -> Iterator[None]:
+    """Reads the metrics of services again and again for the length of the block."""
     end = Event()
 
     def scrape() -> None:
         while not end.wait(_SCRAPE_SECONDS):
-            _metrics(port)
+            for port in ports:
+                _metrics(port)
 
     scraper = Thread(target=scrape)
     scraper.start()

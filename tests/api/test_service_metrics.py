@@ -34,7 +34,7 @@ def services(database_url: str) -> Iterator[Services]:
 
 
 def test_connections_are_counted_by_their_use(services: Services) -> None:
-    metrics = ServiceMetrics(services)
+    metrics = ServiceMetrics(services, lambda: 3)
     opened = value("ccs_database_connections_opened_total")
     together = Barrier(3)
 
@@ -50,6 +50,7 @@ def test_connections_are_counted_by_their_use(services: Services) -> None:
     together.wait(30)
     metrics.update()
     assert connections() == (2, 0)
+    assert value("ccs_streams") == 3
     together.wait(30)
     for thread in threads:
         thread.join()
@@ -65,7 +66,7 @@ def test_failed_attempts_to_connect_are_counted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     nowhere = Database(f"postgresql://nobody@127.0.0.1:{port}/none", Settings())
-    metrics = ServiceMetrics(Services.of(Settings(), nowhere))
+    metrics = ServiceMetrics(Services.of(Settings(), nowhere), lambda: 0)
     before = value("ccs_database_connect_failures_total")
     with pytest.raises(Unavailable):
         nowhere.execute(ONE)
@@ -75,7 +76,7 @@ def test_failed_attempts_to_connect_are_counted() -> None:
 
 
 def test_look_ups_in_caches_are_counted(services: Services) -> None:
-    metrics = ServiceMetrics(services)
+    metrics = ServiceMetrics(services, lambda: 3)
     labels = {"cache": "signing_keys"}
     before = [
         value("ccs_cache_requests_total", result=result, **labels) for result in ("hit", "miss")

@@ -47,6 +47,8 @@ for _module in (
     "http.statements",
     "serving.deliveries",
     "serving.dispatcher",
+    "serving.jobs",
+    "serving.sequencer",
     "serving.upkeep",
     "serving.worker_metrics",
 ):

@@ -125,4 +125,5 @@ def create_service(settings: Settings) -> "tuple[Flask, RequestPolicy, Callable[
     """The application with the policy that `serving` asks before it, and what updates its metrics."""
     app = create_app(settings)
     services = services_of(app)
-    return app, RequestPolicy(app, services), ServiceMetrics(services).update
+    service_metrics = ServiceMetrics(services, ext.Streams.of(app).count)
+    return app, RequestPolicy(app, services), service_metrics.update

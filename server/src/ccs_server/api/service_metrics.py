@@ -1,5 +1,6 @@
-"""The metrics of an application's caches and of its connections to the database, for a worker's thread to update."""
+"""The metrics of an application's caches, connections to the database and event streams, for a thread to update."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter, Gauge
@@ -27,12 +28,14 @@ _failed = Counter(
     "ccs_database_connect_failures_total",
     "Attempts to connect to the database that failed.",
 )
+_streams = Gauge("ccs_streams", "Event streams that are open.", multiprocess_mode="livesum")
 
 
 class ServiceMetrics:
-    """Turns the counts that an application's caches and database keep into metrics."""
+    """Turns the counts that an application's caches, database and event streams keep into metrics."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, count_streams: Callable[[], int]) -> None:
+        self._count_streams = count_streams
         self._database = services.database
         caches: dict[str, TTLCache[Any]] = {
             "keys": services.accounts_of_keys,
@@ -52,6 +55,7 @@ class ServiceMetrics:
         """Sets the metrics. One thread at a time may call it."""
         for cache, result, total in self._cache_counts:
             total.reach(cache.hits if result == "hit" else cache.misses)
+        _streams.set(self._count_streams())
         usage = self._database.usage()
         _connections.labels("used").set(usage.used)
         _connections.labels("idle").set(usage.idle)

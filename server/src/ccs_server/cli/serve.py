@@ -31,7 +31,6 @@ from ccs_server.serving.listener import (
     listen,
 )
 from ccs_server.serving.metrics_directory import metrics_directory
-from ccs_server.serving.sequencer import Sequencer
 from ccs_server.settings import Settings
 from ccs_server.store import schema
 from ccs_server.store.credentials import ApiKey, create_first_key
@@ -156,6 +155,7 @@ def _run(
         from ccs_server.serving.deliveries import Deliveries  # noqa: PLC0415
         from ccs_server.serving.jobs import Jobs  # noqa: PLC0415
         from ccs_server.serving.operations import create_operations_app, serving  # noqa: PLC0415
+        from ccs_server.serving.sequencer import Sequencer  # noqa: PLC0415
         from ccs_server.serving.upkeep import Upkeep  # noqa: PLC0415
         from ccs_server.serving.workers import Workers  # noqa: PLC0415
 

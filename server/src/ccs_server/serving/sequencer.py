@@ -2,6 +2,8 @@
 
 from time import monotonic
 
+from prometheus_client import Counter
+
 from ccs_server.domain.errors import Unavailable
 from ccs_server.serving.background import Background
 from ccs_server.serving.ending import Ending
@@ -14,6 +16,10 @@ _IDLE_SECONDS = 2.0
 """How often it is looked whether the first account has begun to log changes."""
 
 _AFTER_FAILURE_SECONDS = 1.0
+
+_logged = Counter(
+    "ccs_changes_logged_total", "Changes that this instance has given their place in the log."
+)
 
 
 class Sequencer(Background):
@@ -32,7 +38,7 @@ class Sequencer(Background):
                 self._look_at = monotonic() + _IDLE_SECONDS
                 self._is_needed = is_needed(self._database)
             if self._is_needed:
-                sequence(self._database)
+                _logged.inc(sequence(self._database))
         except Unavailable:
             self._wait(_AFTER_FAILURE_SECONDS)
             raise

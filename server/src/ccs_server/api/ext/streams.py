@@ -175,9 +175,19 @@ class Streams:
         self._changed = Condition()
         self._thread: Thread | None = None
 
+    @staticmethod
+    def of(app: Flask) -> "Streams":
+        """The streams of an app."""
+        found: Streams = app.extensions[_NAME]
+        return found
+
+    def count(self) -> int:
+        """How many streams are open."""
+        return len(self._streams) + len(self._new)
+
     def check_room(self) -> None:
         """Raises Unavailable if the worker has as many streams as it may have."""
-        if len(self._streams) + len(self._new) >= self._limit:
+        if self.count() >= self._limit:
             raise Unavailable(BUSY, retry_after=5)
 
     def add(self, stream: Stream) -> None:
@@ -278,5 +288,4 @@ class Streams:
 def streams() -> Streams:
     """The streams of the app that handles the current request."""
     app: Any = current_app
-    found: Streams = app.extensions[_NAME]
-    return found
+    return Streams.of(app)
