@@ -22,7 +22,8 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 import psutil
 
@@ -252,6 +253,8 @@ class User:
 
     times: list[float] = field(default_factory=lambda: [time.monotonic()])
     failures: int = 0
+    by_standby: int = 0
+    """Responses that a standby has given."""
 
     def longest_wait(self, begin: float, end: float) -> float:
         """The longest time without a success, of those that ended between the two times."""
@@ -265,16 +268,30 @@ class User:
         )
 
 
+class _Answer(NamedTuple):
+    content: bytes
+    source: str | None
+    """Which database has been read, if the client has asked."""
+
+
 class Load:
-    """Clients that save new properties, each in a session of its own, and clients that read them."""
+    """Clients that save new properties, each in a session of its own, and two kinds of clients that read them.
+
+    Those of the second kind take what a standby has.
+    """
 
     def __init__(self, service: Service) -> None:
         self._port = service.port
         self._headers = {"maven-api-key": service.key, "Content-Type": "application/json"}
         self.writers = [User() for _ in range(_CLIENTS)]
         self.readers = [User() for _ in range(_CLIENTS)]
+        self.eventual_readers = [User() for _ in range(_CLIENTS)]
         self._acknowledged: list[set[str]] = [set() for _ in range(_CLIENTS)]
         self._is_over = threading.Event()
+
+    @property
+    def users(self) -> tuple[list[User], ...]:
+        return self.writers, self.readers, self.eventual_readers
 
     @property
     def acknowledged(self) -> int:
@@ -286,7 +303,7 @@ class Load:
         threads = [
             threading.Thread(target=work, args=[number])
             for number in range(_CLIENTS)
-            for work in (self._save, self._read)
+            for work in (self._save, self._read, self._read_eventually)
         ]
         for thread in threads:
             thread.start()
@@ -300,7 +317,7 @@ class Load:
     def await_successes(self, since: float, seconds: float = 240.0) -> None:
         """Waits until every client has succeeded after `since`."""
         deadline = time.monotonic() + seconds
-        while any(user.times[-1] <= since for user in (*self.writers, *self.readers)):
+        while any(user.times[-1] <= since for users in self.users for user in users):
             assert time.monotonic() < deadline, "the service does not come back"
             time.sleep(0.02)
 
@@ -310,7 +327,7 @@ class Load:
         for number, names in enumerate(self._acknowledged):
             answer = self._send(self._connect(), "GET", number)
             assert answer is not None, "the service does not answer"
-            stored = json.loads(answer)
+            stored = json.loads(answer.content)
             missing += sum(stored.get(name) != name for name in names)
         return missing
 
@@ -330,22 +347,36 @@ class Load:
             time.sleep(_PAUSE_SECONDS)
 
     def _read(self, number: int) -> None:
-        user, connection = self.readers[number], self._connect()
+        self._keep_reading(self.readers[number], number, {})
+
+    def _read_eventually(self, number: int) -> None:
+        eventual = {"Ccs-Consistency": "eventual"}
+        self._keep_reading(self.eventual_readers[number], number, eventual)
+
+    def _keep_reading(self, user: User, session: int, headers: Mapping[str, str]) -> None:
+        connection = self._connect()
         while not self._is_over.is_set():
-            if self._send(connection, "GET", number, "p0") is not None:
+            answer = self._send(connection, "GET", session, "p0", headers)
+            if answer is not None:
                 user.times.append(time.monotonic())
+                user.by_standby += answer.source == "standby"
             else:
                 user.failures += 1
             time.sleep(_PAUSE_SECONDS)
 
     def _send(
-        self, connection: HTTPConnection, method: str, session: int, name: str = ""
-    ) -> bytes | None:
-        """Sends a request. Returns the body of a success, None if the service could not be used."""
+        self,
+        connection: HTTPConnection,
+        method: str,
+        session: int,
+        name: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> _Answer | None:
+        """Sends a request. Returns the answer if it is a success, None if the service could not be used."""
         path = f"/v1/account/demo/failover/s{session}/properties{name and '/' + name}"
         body = json.dumps(name) if method == "PUT" else None
         try:
-            connection.request(method, path, body, self._headers)
+            connection.request(method, path, body, {**self._headers, **headers})
             response = connection.getresponse()
             content = response.read()
         except (OSError, HTTPException):
@@ -355,7 +386,7 @@ class Load:
             return None
         # A read may come before the first save.
         assert response.status in {200, 204, 404}, (response.status, content)
-        return content
+        return _Answer(content, response.getheader("Ccs-Source"))
 
 
 @dataclass(frozen=True)
@@ -365,6 +396,7 @@ class Step:
     what: str
     without_writes: float
     without_reads: float
+    without_eventual_reads: float
 
 
 class Drill:
@@ -383,10 +415,7 @@ class Drill:
         # A client that was answered just before the failure has not noticed it.
         self._load.await_successes(time.monotonic() + 1)
         end = time.monotonic()
-        waits = (
-            max(user.longest_wait(begin, end) for user in users)
-            for users in (self._load.writers, self._load.readers)
-        )
+        waits = (max(user.longest_wait(begin, end) for user in users) for users in self._load.users)
         self.steps.append(Step(what, *waits))
         print(f"  {self.steps[-1]}", flush=True)
 
@@ -465,11 +494,19 @@ def _fail_over(drill: Drill, cluster: Databases, service: Service) -> None:
 def _print(load: Load, steps: Sequence[Step], lost: int) -> None:
     print(f"\nload average {os.getloadavg()[0]:.1f}\n")
     print(f"acknowledged writes: {load.acknowledged:,}; lost: {lost}")
-    refused = [sum(user.failures for user in users) for users in (load.writers, load.readers)]
-    print(f"refused or unanswered: {refused[0]:,} writes, {refused[1]:,} reads\n")
-    print("| step | seconds without writes | without reads |\n|---|---|---|")
+    writes, reads, eventual = (sum(user.failures for user in users) for users in load.users)
+    print(f"refused or unanswered: {writes:,} writes, {reads:,} reads, {eventual:,} eventual reads")
+    served = sum(len(user.times) - 1 for user in load.eventual_readers)
+    by_standby = sum(user.by_standby for user in load.eventual_readers)
+    print(f"eventual reads: {served:,}, of which standbys served {by_standby:,}\n")
+    print(
+        "| step | seconds without writes | without reads | without eventual reads |\n|---|---|---|---|"
+    )
     for step in steps:
-        print(f"| {step.what} | {step.without_writes:.1f} | {step.without_reads:.1f} |")
+        print(
+            f"| {step.what} | {step.without_writes:.1f} | {step.without_reads:.1f}"
+            f" | {step.without_eventual_reads:.1f} |"
+        )
 
 
 def as_postgres() -> list[str]:

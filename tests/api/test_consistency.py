@@ -13,7 +13,9 @@ import requests
 from ccs_server.app import create_app
 from ccs_server.settings import SettingError, Settings
 from ccs_server.store import schema
+from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
+from ccs_server.store.standby import StandbyDatabase
 from tests.support.service import Account, Server, environment, new_account, serving
 from tests.support.waiting import wait_until
 from tests.trust.postgres import Cluster
@@ -21,6 +23,7 @@ from tests.trust.postgres import Cluster
 LAG = 1.0
 EVENTUAL = {"Ccs-Consistency": "eventual"}
 STANDBY, PRIMARY = "standby", "primary"
+ONE = Statement.of("test_consistency_one", "SELECT 1")
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,20 @@ def test_the_primary_responds_while_the_standby_is_dead_or_hangs(following: Pair
     finally:
         following.standby.start()
     following.await_source(STANDBY)
+
+
+def test_a_server_that_is_no_standby_any_more_is_left(
+    database: Database, database_url: str
+) -> None:
+    """After a failover, a connection that is kept leads to the new primary, and a new one to another standby."""
+    promoted = StandbyDatabase(database_url, Settings(standby_lag=0.5), database)
+    try:
+        assert promoted.execute(ONE).get_value(0, 0) == b"1"
+        assert not promoted.answered
+        wait_until(lambda: promoted.usage().opened >= 3)
+        assert promoted.usage().idle <= 1
+    finally:
+        promoted.release()
 
 
 def test_while_the_primary_is_away_the_standby_responds_for_as_long_as_it_may_be_behind(

@@ -135,5 +135,8 @@ class StandbyDatabase(Database):
     def _try(self) -> None:
         position = self._oldest_position()
         if position is not None:
+            # A kept connection may lead to a server that was promoted. A new one leads to the next standby, if the URL
+            # has several hosts.
+            super().release()
             found = super().execute(_HAS_REPLAYED, position)
             self._is_usable = found.get_value(0, 0) == b"t"
