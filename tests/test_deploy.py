@@ -84,8 +84,11 @@ def test_docker_compose_accepts_the_file_and_needs_every_secret() -> None:
     services = deployed.compose()["services"]
     for name in ("ccs1", "ccs2"):
         settings = Settings.from_environment(services[name]["environment"])
-        assert settings.transaction_pooler == "on"
+        assert settings.transaction_pooler == "prepared"
         assert _seconds(services[name]["stop_grace_period"]) >= _longest_end(settings)
+    pooler = services["pgbouncer"]["environment"]
+    assert pooler["POOL_MODE"] == "transaction"
+    assert int(pooler["MAX_PREPARED_STATEMENTS"]) == 500, "as in docs/operate/pgbouncer.ini"
 
 
 def test_haproxy_and_prometheus_ask_the_ports_that_the_image_serves() -> None:
