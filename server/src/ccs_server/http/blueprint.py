@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import flask_smorest
 from flask import Response
@@ -12,7 +13,9 @@ from marshmallow import Schema
 from msgspec import MsgspecError
 from msgspec.json import decode
 from webargs.flaskparser import FlaskParser
+from webargs.multidictproxy import MultiDictProxy
 from werkzeug import Request
+from werkzeug.datastructures import MultiDict
 
 from ccs_server.domain.errors import InvalidInput
 from ccs_server.http.body import MALFORMED, current_request, read_body
@@ -37,11 +40,22 @@ class Parser(FlaskParser):
         except (MsgspecError, UnicodeDecodeError, RecursionError):
             raise InvalidInput(MALFORMED, "body") from None
 
+    def load_querystring(self, req: Request, schema: Schema) -> MultiDictProxy:
+        """The query, as werkzeug reads it; its `args` would initialize the request for that (http/requests.py)."""
+        text = req.environ["QUERY_STRING"].encode("latin-1").decode()
+        query = parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote")
+        return MultiDictProxy(MultiDict(query), schema)
+
 
 class Blueprint(flask_smorest.Blueprint):
     """flask-smorest's Blueprint with that parser, and with documentation that costs a request nothing."""
 
     ARGUMENTS_PARSER = Parser()
+
+    def arguments(self, schema: type[Schema], **options: Any) -> Callable[[View], View]:  # noqa: ANN401
+        """As flask-smorest's, with one instance of the schema: making one takes longer than using it."""
+        decorate: Callable[[View], View] = super().arguments(schema(), **options)
+        return decorate
 
     @staticmethod
     def doc(**documentation: object) -> Callable[[View], View]:
