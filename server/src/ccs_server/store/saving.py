@@ -5,7 +5,7 @@ one round trip. If either has saved nothing, `_SAVE_LOCKED` tries again in a tra
 """
 
 from ccs_server.domain.errors import BUSY, TooLarge, Unavailable
-from ccs_server.store.connection import Statement, Step
+from ccs_server.store.connection import Params, Statement, Step
 from ccs_server.store.database import Database
 from ccs_server.store.document import LOCK, DocumentKey, document_lock
 from ccs_server.store.logged import logged
@@ -236,9 +236,8 @@ def save_document(  # noqa: PLR0913 - what to save, and how
     address = document.params()
     times = b"%d" % ttl, b"%d" % max_retention
     actor = by.encode()
-    stamp = logged(_STAMP).after_waiting(), (*address, *times, actor)
     if properties == _NOTHING:
-        database.pipeline((LOCK, address), stamp)
+        database.pipeline((LOCK, address), _stamp(address, times, actor))
         return
     # The lock is a separate statement, so that the save's snapshot includes everything that was saved before the lock
     # was granted. A property outside the snapshot would keep its old expiry.
@@ -253,7 +252,11 @@ def save_document(  # noqa: PLR0913 - what to save, and how
     if saved.ntuples:
         database.features.learn(account, namespace, has_any=saved.get_value(0, 0) == _LOGS)
     else:
-        _save_locked(database, document, properties, by, then=stamp)
+        _save_locked(database, document, properties, by, then=_stamp(address, times, actor))
+
+
+def _stamp(address: Params, times: Params, by: bytes) -> Step:
+    return logged(_STAMP).after_waiting(), (*address, *times, by)
 
 
 def _save_locked(

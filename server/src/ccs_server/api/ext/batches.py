@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from typing import TypedDict
 
 from msgspec import UNSET, Raw, UnsetType
 from msgspec.json import Decoder, encode
@@ -10,7 +9,7 @@ from msgspec.json import Decoder, encode
 from ccs_server.api.ext import schemas
 from ccs_server.api.ext.numbers import check_whole
 from ccs_server.api.types import Properties
-from ccs_server.domain.access import Access, Scope
+from ccs_server.domain.access import ALL_DATA, Access, Scope
 from ccs_server.domain.conditions import UNCONDITIONAL, Conditions, etag_of, read_tags
 from ccs_server.domain.errors import ContextError, InvalidInput
 from ccs_server.domain.limits import (
@@ -71,10 +70,11 @@ def _read(account: str, access: Access, text: bytes) -> Operation:
         account, check_namespace(given.ns, "ns"), check_session(given.session, "session")
     )
     operation = _operation_of(document, given)
-    access.require(Scope.READ if operation.is_read else Scope.WRITE)
-    # Only session tokens are limited to names, which a set of many has to be decoded for.
-    names = _names_of(given) if access.session else None
-    access.require_document(document.namespace, document.session_id, names)
+    if access is not ALL_DATA:  # which may do all of this
+        access.require(Scope.READ if operation.is_read else Scope.WRITE)
+        # Only session tokens are limited to names, which a set of many has to be decoded for.
+        names = _names_of(given) if access.session else None
+        access.require_document(document.namespace, document.session_id, names)
     return operation
 
 
@@ -88,6 +88,7 @@ def _names_of(given: schemas.AnyOperation) -> Sequence[str] | None:
     return None if names is UNSET else names
 
 
+# The arguments are written out: reading an operation takes twice as long with some of them in a dictionary (`**`).
 def _operation_of(  # noqa: PLR0911 - one for each kind
     document: DocumentKey, given: schemas.AnyOperation
 ) -> Operation:
@@ -98,20 +99,54 @@ def _operation_of(  # noqa: PLR0911 - one for each kind
             return _set(document, given)
         case schemas.DeleteOperation():
             name, names = _which(given)
-            return Delete(document=document, name=name, names=names, **_guards(given))
+            return Delete(
+                document=document,
+                name=name,
+                names=names,
+                conditions=_conditions(given),
+                fence=_fence(given.fence),
+            )
         case schemas.TouchOperation():
             name, names = _which(given)
-            ttl = _ttl(given.ttl)
-            return Touch(document=document, name=name, names=names, ttl=ttl, **_guards(given))
+            return Touch(
+                document=document,
+                name=name,
+                names=names,
+                ttl=_ttl(given.ttl),
+                conditions=_conditions(given),
+                fence=_fence(given.fence),
+            )
         case schemas.IncrementOperation():
             by = "1" if given.by is UNSET else _number(bytes(given.by))
-            return Increment(document=document, by=by, **_part(given))
+            return Increment(
+                document=document,
+                by=by,
+                name=check_property(given.name, "name"),
+                ttl=_ttl(given.ttl),
+                conditions=_conditions(given),
+                fence=_fence(given.fence),
+            )
         case schemas.AppendOperation():
             values = storable(encode(given.values), wrapping=1)
             keep = None if given.keep is UNSET else check_whole(given.keep, 1, MAX_KEPT, "keep")
-            return Append(document=document, values=values, keep=keep, **_part(given))
+            return Append(
+                document=document,
+                values=values,
+                keep=keep,
+                name=check_property(given.name, "name"),
+                ttl=_ttl(given.ttl),
+                conditions=_conditions(given),
+                fence=_fence(given.fence),
+            )
         case schemas.MergeOperation():
-            return Merge(document=document, patch=_patch(given.patch), **_part(given))
+            return Merge(
+                document=document,
+                patch=_patch(given.patch),
+                name=check_property(given.name, "name"),
+                ttl=_ttl(given.ttl),
+                conditions=_conditions(given),
+                fence=_fence(given.fence),
+            )
         case schemas.LeaseOperation():
             return Lease(
                 document=document,
@@ -145,7 +180,8 @@ def _set(document: DocumentKey, given: schemas.SetOperation) -> Set:
             count=1,
             etag=etag_of(value),
             ttl=ttl,
-            **_guards(given),
+            conditions=_conditions(given),
+            fence=_fence(given.fence),
         )
     if given.name is not UNSET or given.value is not UNSET or not isinstance(given.values, Raw):
         raise InvalidInput("A set needs either name and value, or values.", "values")
@@ -156,7 +192,8 @@ def _set(document: DocumentKey, given: schemas.SetOperation) -> Set:
         properties=encode(properties),
         count=len(properties),
         ttl=ttl,
-        **_guards(given),
+        conditions=_conditions(given),
+        fence=_fence(given.fence),
     )
 
 
@@ -174,21 +211,6 @@ def _which(
     return None, tuple(dict.fromkeys(given.names))
 
 
-class _Guards(TypedDict):
-    conditions: Conditions
-    fence: int | None
-
-
-class _Part(_Guards):
-    name: str
-    ttl: int | None
-
-
-def _guards(given: schemas.WriteOperation) -> _Guards:
-    """The conditions and the fence of a change."""
-    return {"conditions": _conditions(given), "fence": _fence(given.fence)}
-
-
 def _conditions(given: schemas.WriteOperation) -> Conditions:
     if given.ifMatch is UNSET and given.ifNoneMatch is UNSET:
         return UNCONDITIONAL
@@ -196,14 +218,6 @@ def _conditions(given: schemas.WriteOperation) -> Conditions:
         None if given.ifMatch is UNSET else read_tags(given.ifMatch, "ifMatch"),
         None if given.ifNoneMatch is UNSET else read_tags(given.ifNoneMatch, "ifNoneMatch"),
     )
-
-
-def _part(
-    given: schemas.IncrementOperation | schemas.AppendOperation | schemas.MergeOperation,
-) -> _Part:
-    """What the changes of a part of a value have in common."""
-    name = check_property(given.name, "name")
-    return {"name": name, "ttl": _ttl(given.ttl), **_guards(given)}
 
 
 def _number(text: bytes) -> str:

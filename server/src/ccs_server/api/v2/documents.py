@@ -132,17 +132,18 @@ def _save() -> Response:
     ttl = given.ttlSeconds
     if ttl < 0 or ttl != int(ttl):
         raise InvalidInput("ttlSeconds must be a whole number of seconds from 0.", "ttlSeconds")
+    account, known = current_account(), services()
     # Without properties it adds nothing.
     if given.payload:
-        current_account().check_quota()
-    longest = services().settings.max_retention
+        account.check_quota()
+    longest = known.settings.max_retention
     saving.save_document(
-        database(),
+        known.database,
         document,
         encode(given.payload),
         ttl=int(min(ttl, longest)),
         max_retention=longest,
-        by=actor(),
+        by=account.actor,
     )
     return json_response(encode(_success(given)), 201)
 
