@@ -70,6 +70,7 @@ def _run(scale: Scale, results: dict[str, Any], file: Path) -> None:
             results["parts"][part] = {
                 "scale": asdict(scale),
                 "commit": machine.commit(),
+                "system": machine.system(),
                 "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
                 "load_before": round(os.getloadavg()[0], 2),
                 "figures": PARTS[part](opened),

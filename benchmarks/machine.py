@@ -14,14 +14,18 @@ _ROOT = Path(__file__).parents[1]
 
 
 def machine() -> dict[str, object]:
-    """Returns the processor, cores, memory and operating system."""
+    """Returns the processor, cores, memory and version of Python."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
-        "system": platform.platform(terse=True),
         "python": platform.python_version(),
     }
+
+
+def system() -> str:
+    """Returns the operating system, whose kernel may be another one after the machine was started again."""
+    return platform.platform(terse=True)
 
 
 def versions() -> dict[str, str]:

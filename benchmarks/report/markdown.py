@@ -24,8 +24,10 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         " [benchmarks/README.md](../../benchmarks/README.md). All figures are in `results.json`."
     )
     yield ""
-    yield f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB,"
-    yield f"{machine['system']}, Python {machine['python']}."
+    yield (
+        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB,"
+        f" Python {machine['python']}."
+    )
     yield (
         "Versions: "
         + ", ".join(f"{name} {text}" for name, text in results["versions"].items())
@@ -34,11 +36,12 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     settings = results["postgresql"]
     yield "PostgreSQL: " + ", ".join(f"{name} {text}" for name, text in settings.items()) + "."
     yield ""
-    yield from _header("part", "started", "commit", "load average before", "scale")
+    yield from _header("part", "started", "commit", "system", "load average before", "scale")
     for name, part in results["parts"].items():
         scale = part["scale"]
         size = f"{scale['name']}: {scale['rounds']} rounds of {scale['seconds']:g} s"
-        yield _row(name, part["started"], part["commit"], str(part["load_before"]), size)
+        load = str(part["load_before"])
+        yield _row(name, part["started"], part["commit"], part["system"], load, size)
     for stack, reason in results["missing"].items():
         yield ""
         yield f"**Missing in this run: {stack}** ({reason})."
