@@ -36,7 +36,8 @@ def test_paths_are_logged_as_they_were_sent(database_url: str, tmp_path: Path) -
         for target in PATHS:
             requests.get(f"{server.url}{target}", timeout=TIMEOUT_SECONDS)
         assert server.stop() == 0
-    assert [line["path"] for line in lines(log)] == list(PATHS.values())
+    # On a busy machine there may be other lines, for example about a slow stop.
+    assert [line["path"] for line in lines(log) if "path" in line] == list(PATHS.values())
 
 
 def test_every_line_is_json(database_url: str, tmp_path: Path) -> None:

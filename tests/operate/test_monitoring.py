@@ -100,6 +100,8 @@ def loaded(account: Account) -> Iterator[None]:
         key = {"maven-api-key": account.key}
         place = f"{account.server_url}/v1/account/{account.id}/orders/s{number}/properties"
         with requests.Session() as http:
+            # Proxies are looked up in the environment, which pytest changes in its own thread.
+            http.trust_env = False
             while not stop.is_set():
                 http.put(f"{place}/p", json=number, headers=key, timeout=30)
                 http.get(place, headers=key, timeout=30)
