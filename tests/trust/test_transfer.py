@@ -78,7 +78,7 @@ def test_an_account_is_copied_exactly_whatever_is_killed(
     database = Database(own_url, Settings(statement_timeout=60))
     instance = Instance(own_url, tmp_path / "log")
     file = tmp_path / "account.ndjson"
-    # So that what is interrupted must be taken up again, by whoever has begun it.
+    # The SDK does not try again, so a kill interrupts a transfer, and the test resumes it.
     never = RetryPolicy(attempts=1)
     with (
         closing(instance),
