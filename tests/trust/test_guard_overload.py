@@ -14,7 +14,7 @@ import requests
 from sqlalchemy import text
 
 from ccs_server.embedded import EmbeddedPostgres
-from ccs_server.serving.dispatcher import SHARE
+from ccs_server.serving.dispatcher import SLOTS
 from ccs_server.settings import Settings
 from ccs_server.store.database import Database
 from tests.support import databases
@@ -33,7 +33,7 @@ LONGEST_MEDIAN_SECONDS = 0.5
 If nothing is refused, it waits far longer: at three times the sustainable rate the queue grows by 1.1 s of work a
 second, so half of the requests of even the short form would wait longer than 0.8 s."""
 WORKERS = 2
-CAPACITY = WORKERS * SHARE / STATEMENT_SECONDS
+CAPACITY = WORKERS * (SLOTS - 1) / STATEMENT_SECONDS
 """Requests per second if the service did nothing but wait for the database."""
 
 STUCK = 24
@@ -184,7 +184,7 @@ def _await_waiting(url: str) -> None:
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     with database.engine.connect() as connection:
-        wait_until(lambda: bool(connection.execute(waiting).scalar_one() >= WORKERS * SHARE))
+        wait_until(lambda: bool(connection.execute(waiting).scalar_one() >= WORKERS * (SLOTS - 1)))
 
 
 @pytest.mark.usefixtures("_slow")

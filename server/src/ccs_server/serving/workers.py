@@ -42,7 +42,7 @@ from granian.server.mp import MPServer, WorkerProcess
 from ccs_server.http.draining import Drainable
 from ccs_server.http.log import logging_of
 from ccs_server.serving.connections import keep_closing
-from ccs_server.serving.dispatcher import SLOTS, THREADS, Dispatcher, Policy
+from ccs_server.serving.dispatcher import SLOTS, SLOTS_WITH_POOLER, Dispatcher, Policy
 from ccs_server.serving.ending import Ending
 from ccs_server.serving.listener import BACKLOG, address_of, stop_accepting
 from ccs_server.serving.repeating import repeat
@@ -127,6 +127,7 @@ class Workers(MPServer):
         self._service = service
         self._listeners = listeners
         self._settings = settings
+        self._slots = SLOTS if settings.transaction_pooler == "off" else SLOTS_WITH_POOLER
         self._ending = ending
         self._lifeline = os.pipe()
 
@@ -150,7 +151,8 @@ class Workers(MPServer):
 
     def _spawn_worker(self, idx: int, *args: Any, **options: Any) -> WorkerProcess:  # noqa: ANN401 - granian's own
         # Granian allows ASGI one thread, since an event loop would have no use for more; we have.
-        self.blocking_threads = THREADS
+        # While all slots are taken, one thread takes in what arrives, to queue it.
+        self.blocking_threads = self._slots + 1
         self._shd = self._handles[idx % len(self._handles)]
         return super()._spawn_worker(idx, *args, **options)
 
@@ -174,12 +176,13 @@ class Workers(MPServer):
         dispatcher = Dispatcher(
             drainable,
             policy,
+            slots=self._slots,
             queue_length=settings.queue_length,
             queue_time=settings.queue_time,
             request_time=settings.request_time,
             header_limit=settings.header_limit,
         )
-        occupancy = OccupancyMetrics(SLOTS, dispatcher.look)
+        occupancy = OccupancyMetrics(self._slots, dispatcher.look)
 
         def update() -> None:
             occupancy.update()
