@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Lock, Thread
 from time import monotonic, sleep
-from typing import NamedTuple, Self, TypeVar, TypeVarTuple, cast
+from typing import NamedTuple, Self, TypeVar
 from weakref import WeakSet
 
 from psycopg import OperationalError
@@ -75,8 +75,7 @@ Observer = Callable[[Sequence[bytes], float, str | None], None]
 It must be quick.
 """
 
-Args = TypeVarTuple("Args")
-Result = TypeVar("Result")
+Error = TypeVar("Error", bound=BaseException)
 
 
 def _ignore(_statements: Sequence[bytes], _began: float, _error: str | None) -> None:
@@ -125,12 +124,27 @@ class LibpqConnection:
             InvalidInput: the database cannot store a value.
             StoreFault: the database refused the statement.
         """
+        names = (statement.name,)
+        self._used_at = monotonic()
+        self._is_waiting = True
         try:
-            result = self._checked(self._run_bounded(self._execute, statement, params))
+            if self._prepare:
+                if statement.name not in self._prepared:
+                    self._prepare_now(statement)
+                # psycopg's annotation omits None, although None means NULL here as it does in exec_params.
+                result = self._pgconn.exec_prepared(statement.name, params)  # type: ignore[arg-type]
+            else:
+                result = self._pgconn.exec_params(statement.sql, params)
+        except OperationalError as error:
+            raise self._failed(names, self._lost()) from error
         except BaseException as error:
-            self._observe((statement.name,), self._used_at, type(error).__name__)
+            self._failed(names, error)
             raise
-        self._observe((statement.name,), self._used_at, None)
+        finally:
+            self._is_waiting = False
+        if result.status == _REFUSED:
+            raise self._failed(names, self._fault(result))
+        self._observe(names, self._used_at, None)
         return result
 
     def pipeline(self, *steps: Step) -> list[PGresult]:
@@ -144,46 +158,37 @@ class LibpqConnection:
             StoreFault: the database refused a statement; no statement took effect.
         """
         names = [statement.name for statement, _ in steps]
-        try:
-            results = self._run_bounded(self._pipeline, *steps)
-            self._checked(results[-1])
-        except BaseException as error:
-            self._observe(names, self._used_at, type(error).__name__)
-            raise
-        self._observe(names, self._used_at, None)
-        return results
-
-    def _run_bounded(self, run: Callable[[*Args], Result], *args: *Args) -> Result:
-        """Calls `run` within the timeout."""
         self._used_at = monotonic()
         self._is_waiting = True
         try:
-            return run(*args)
+            results = self._pipeline(steps)
         except OperationalError as error:
-            raise Unavailable(TIMED_OUT if self.has_timed_out else UNREACHABLE) from error
+            raise self._failed(names, self._lost()) from error
+        except BaseException as error:
+            self._failed(names, error)
+            raise
         finally:
             self._is_waiting = False
+        if results[-1].status == _REFUSED:
+            raise self._failed(names, self._fault(results[-1]))
+        self._observe(names, self._used_at, None)
+        return results
 
-    def _checked(self, result: PGresult) -> PGresult:
-        """Returns the result, or raises the error that it describes."""
-        if result.status == _REFUSED:
-            raise self._fault(result)
-        return result
+    def _failed(self, names: Sequence[bytes], error: Error) -> Error:
+        """Tells the observer of a round trip that failed; returns its error."""
+        self._observe(names, self._used_at, type(error).__name__)
+        return error
 
-    def _execute(self, statement: Statement, params: Params) -> PGresult:
-        if not self._prepare:
-            return self._pgconn.exec_params(statement.sql, params)
-        if refused := self._ensure_prepared(statement):
-            return refused
-        # psycopg's annotation omits None, although None means NULL here as it does in exec_params.
-        return self._pgconn.exec_prepared(statement.name, cast("Sequence[bytes]", params))
+    def _lost(self) -> Unavailable:
+        """The error of a connection that cannot be used any more."""
+        return Unavailable(TIMED_OUT if self.has_timed_out else UNREACHABLE)
 
-    def _pipeline(self, *steps: Step) -> list[PGresult]:
+    def _pipeline(self, steps: Sequence[Step]) -> list[PGresult]:
         pgconn = self._pgconn
         if self._prepare:
             for statement, _ in steps:
-                if refused := self._ensure_prepared(statement):
-                    return [refused]
+                if statement.name not in self._prepared:
+                    self._prepare_now(statement)
         pgconn.enter_pipeline_mode()
         for statement, params in steps:
             if self._prepare:
@@ -196,14 +201,12 @@ class LibpqConnection:
         pgconn.exit_pipeline_mode()
         return results
 
-    def _ensure_prepared(self, statement: Statement) -> PGresult | None:
-        """Prepares the statement if this connection has not yet; returns the result if the server refuses it."""
-        if statement.name not in self._prepared:
-            result = self._pgconn.prepare(statement.name, statement.sql)
-            if result.status == _REFUSED:
-                return result
-            self._prepared.add(statement.name)
-        return None
+    def _prepare_now(self, statement: Statement) -> None:
+        """Prepares the statement on this connection."""
+        result = self._pgconn.prepare(statement.name, statement.sql)
+        if result.status == _REFUSED:
+            raise self._fault(result)
+        self._prepared.add(statement.name)
 
     def _flush(self) -> None:
         """Sends the rest of libpq's buffer, and reads meanwhile so that neither side blocks the other."""

@@ -1,7 +1,7 @@
 """Access to the database: a single statement, a pipeline of statements, a transaction, or SQLAlchemy Core."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from ccs_server.domain.errors import ContextError, Unavailable
 from ccs_server.domain.ttl_cache import TTLCache
 from ccs_server.settings import SettingError, Settings
-from ccs_server.store.connection import Args, LibpqConnection, Observer, Result, Statement, Step
+from ccs_server.store.connection import LibpqConnection, Observer, Statement, Step
 from ccs_server.store.core_statements import observe_core
 from ccs_server.store.faults import TIMED_OUT, UNREACHABLE, fault_from_driver
 from ccs_server.store.features import SECONDS, KnownFeatures, SearchIndex
@@ -132,7 +132,14 @@ class Database:
             Unavailable: the database cannot be used now. A write may or may not have been committed.
             InvalidInput: a value cannot be stored.
         """
-        return self._run(LibpqConnection.execute, statement, params)
+        connection = self._check_out()
+        try:
+            result = connection.libpq.execute(statement, params)
+        except BaseException as error:
+            self._check_in_failed(connection, error)
+            raise
+        self._idle.append(connection)
+        return result
 
     def pipeline(self, *steps: Step) -> list[PGresult]:
         """Runs statements as one transaction in one round trip, and returns their results.
@@ -144,7 +151,14 @@ class Database:
             Unavailable: the database cannot be used now. A write may or may not have been committed.
             InvalidInput: a value cannot be stored.
         """
-        return self._run(LibpqConnection.pipeline, *steps)
+        connection = self._check_out()
+        try:
+            results = connection.libpq.pipeline(*steps)
+        except BaseException as error:
+            self._check_in_failed(connection, error)
+            raise
+        self._idle.append(connection)
+        return results
 
     @contextmanager
     def transaction(self) -> Iterator[LibpqConnection]:
@@ -209,20 +223,6 @@ class Database:
         finally:
             self._check_in(connection, broken=broken)
 
-    def _run(self, run: Callable[[LibpqConnection, *Args], Result], *args: *Args) -> Result:
-        """Calls `run` with a connection that is checked out for the length of the call."""
-        connection = self._check_out()
-        try:
-            result = run(connection.libpq, *args)
-        except ContextError as error:
-            self._check_in(connection, broken=isinstance(error, Unavailable))
-            raise
-        except BaseException:
-            self._check_in(connection, broken=True)
-            raise
-        self._idle.append(connection)
-        return result
-
     def usage(self) -> Usage:
         """The connections of now."""
         with self._counting:
@@ -254,6 +254,11 @@ class Database:
             _close(connection)
         else:
             self._idle.append(connection)
+
+    def _check_in_failed(self, connection: _PooledConnection, error: BaseException) -> None:
+        """Checks a connection in after the error of a single round trip; it is kept if it is in a known state."""
+        is_known = isinstance(error, ContextError) and not isinstance(error, Unavailable)
+        self._check_in(connection, broken=not is_known)
 
     def _connect(self) -> _PooledConnection:
         """Opens a connection, unless the database is down and another thread is already trying to connect.
