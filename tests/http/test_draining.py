@@ -1,10 +1,10 @@
 """An application that is about to end asks its clients to go elsewhere."""
 
 from collections.abc import Iterable
-from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from wsgiref.util import setup_testing_defaults
 
-from ccs_server.http.draining import DRAINING, Drainable
+from ccs_server.http.draining import DRAINING, Draining
 
 Headers = list[tuple[str, str]]
 
@@ -15,7 +15,7 @@ def _application(environ: WSGIEnvironment, start_response: StartResponse) -> Ite
     return [b"draining" if DRAINING in environ else b"serving"]
 
 
-def _ask(app: Drainable) -> tuple[Headers, bytes]:
+def _ask(app: WSGIApplication) -> tuple[Headers, bytes]:
     environ: WSGIEnvironment = {}
     setup_testing_defaults(environ)
     started: list[Headers] = []
@@ -29,14 +29,6 @@ def _ask(app: Drainable) -> tuple[Headers, bytes]:
     return headers, body
 
 
-def test_requests_pass_unchanged_until_it_drains() -> None:
-    app = Drainable(_application)
-    assert _ask(app) == ([("X-Own", "1")], b"serving")
-    app.drain()
-    assert _ask(app) == ([("X-Own", "1"), ("Connection", "close")], b"draining")
-
-
-def test_it_takes_what_a_signal_handler_is_given() -> None:
-    app = Drainable(_application)
-    app.drain(23, None)
-    assert _ask(app)[1] == b"draining"
+def test_responses_ask_clients_to_close_their_connections() -> None:
+    assert _ask(_application) == ([("X-Own", "1")], b"serving")
+    assert _ask(Draining(_application)) == ([("X-Own", "1"), ("Connection", "close")], b"draining")

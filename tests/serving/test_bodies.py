@@ -74,7 +74,7 @@ class Told:
         self.refused: list[Exchange] = []
         self.slow: list[Exchange] = []
 
-    def complete(self, exchange: Exchange) -> None:
+    def take_turn(self, exchange: Exchange) -> None:
         self.completed.append(exchange)
 
     def too_many(self, exchange: Exchange) -> None:

@@ -121,9 +121,11 @@ def _exchanges(
     return Exchanges(*consumers, otlp.Spans(sender).record, at_end=end)
 
 
-def create_service(settings: Settings) -> "tuple[Flask, RequestPolicy, Callable[[], None]]":
+def create_service(
+    settings: Settings,
+) -> "tuple[WSGIApplication, RequestPolicy, Callable[[], None]]":
     """The application with the policy that `serving` asks before it, and what updates its metrics."""
     app = create_app(settings)
     services = services_of(app)
     service_metrics = ServiceMetrics(services, ext.Streams.of(app).count)
-    return app, RequestPolicy(app, services), service_metrics.update
+    return app.wsgi_app, RequestPolicy(app, services), service_metrics.update

@@ -11,27 +11,20 @@ DRAINING = "ccs.draining"
 """A key in the WSGI environment of requests that arrive while the service drains."""
 
 
-class Drainable:
-    """Wraps an application; after `drain` its responses ask clients to close their connections."""
+class Draining:
+    """An application of a service that drains: its responses ask clients to close their connections."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
-        self._draining = False
 
     def __call__(  # noqa: D102 - a WSGI application
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        if not self._draining:
-            return self._app(environ, start_response)
         environ[DRAINING] = True
 
-        def start_last(
+        def start(
             status: str, headers: list[tuple[str, str]], exc_info: "OptExcInfo | None" = None
         ) -> Callable[[bytes], object]:
             return start_response(status, [*headers, ("Connection", "close")], exc_info)
 
-        return self._app(environ, start_last)
-
-    def drain(self, *_: object) -> None:
-        """Starts to drain. It can be a signal handler."""
-        self._draining = True
+        return self._app(environ, start)

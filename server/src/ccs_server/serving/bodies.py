@@ -60,7 +60,7 @@ class Truncated(BytesIO):
 class Outcome(Protocol):
     """Callbacks for the outcome of a body."""
 
-    def complete(self, exchange: Exchange) -> None:
+    def take_turn(self, exchange: Exchange) -> None:
         """The body is in `wsgi.input`, or a `Truncated`."""
 
     def too_many(self, exchange: Exchange) -> None:
@@ -222,7 +222,7 @@ class Bodies:
             return False
         if self._close(body):
             body.exchange.environ["wsgi.input"] = stream
-            self._outcome.complete(body.exchange)
+            self._outcome.take_turn(body.exchange)
         return True
 
     def _drop(self, message: dict[str, object], body: _Body) -> bool:

@@ -18,6 +18,7 @@ from prometheus_client import Counter
 from ccs_server.domain.errors import BUSY
 from ccs_server.domain.limits import MAX_BODY_BYTES
 from ccs_server.http.body import UNREAD, is_readable
+from ccs_server.http.draining import Draining
 from ccs_server.http.errors import FAILED, plain_response
 from ccs_server.http.request_id import request_id_of
 from ccs_server.http.streaming import STREAM
@@ -128,11 +129,7 @@ class Dispatcher:
             environ[UNREAD] = True
         environ["wsgi.input"] = BytesIO()
         exchange.account = self._policy.turn_of(environ)
-        self._take_turn(exchange)
-
-    def complete(self, exchange: Exchange) -> None:
-        """The exchange's body has come."""
-        self._take_turn(exchange)
+        self.take_turn(exchange)
 
     def too_many(self, exchange: Exchange) -> None:
         """There is no room for the exchange's body."""
@@ -145,7 +142,8 @@ class Dispatcher:
         )
         self._refuse(exchange, refusal, "slow body")
 
-    def _take_turn(self, exchange: Exchange) -> None:
+    def take_turn(self, exchange: Exchange) -> None:
+        """Runs the request now or when it is its turn; its body, if it has one, has come."""
         if exchange.environ["PATH_INFO"] == _NEVER_QUEUED:
             self._run(exchange)
             return
@@ -173,10 +171,6 @@ class Dispatcher:
                     Exchange(environ, exchange.channel, account, exchange.is_listing)
                 )
                 return
-        self._respond(exchange)
-
-    def _respond(self, exchange: Exchange) -> None:
-        environ = exchange.environ
         start = _Start()
         try:
             body = joined(self._app(environ, start))
@@ -194,6 +188,12 @@ class Dispatcher:
         else:
             exchange.begin(start.status, start.headers)
             stream(ChannelSink(exchange.channel, self._streams_end))
+
+    def drain(self) -> None:
+        """From now on responses ask clients to close their connections, and those that go on end."""
+        if not isinstance(self._app, Draining):
+            self._app = Draining(self._app)
+        self.end_streams()
 
     def end_streams(self) -> None:
         """Asks the responses that go on to end."""

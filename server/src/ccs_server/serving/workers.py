@@ -39,7 +39,6 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer, WorkerProcess
 
-from ccs_server.http.draining import Drainable
 from ccs_server.http.log import logging_of
 from ccs_server.serving.connections import keep_closing
 from ccs_server.serving.dispatcher import SLOTS, SLOTS_WITH_POOLER, Dispatcher, Policy
@@ -172,9 +171,8 @@ class Workers(MPServer):
             watcher=ConnectionMetrics(settings.connection_limit),
         )
         app, policy, update_metrics = self._service
-        drainable = Drainable(app)
         dispatcher = Dispatcher(
-            drainable,
+            app,
             policy,
             slots=self._slots,
             queue_length=settings.queue_length,
@@ -190,11 +188,7 @@ class Workers(MPServer):
 
         repeat(update, seconds=INTERVAL_SECONDS, stop=Event(), name="worker-metrics")
 
-        def drain(*_: object) -> None:
-            drainable.drain()
-            dispatcher.end_streams()
-
-        signal.signal(_DRAIN_SIGNAL, drain)
+        signal.signal(_DRAIN_SIGNAL, lambda *_: dispatcher.drain())
         return dispatcher
 
     def _init_shared_socket(self) -> None:
