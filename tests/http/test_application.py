@@ -5,6 +5,7 @@ from the second one on; what was called, and with what, and the responses, must 
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, NamedTuple
 
 import pytest
@@ -22,6 +23,16 @@ from flask import (
 from werkzeug.exceptions import NotFound
 
 from ccs_server.http.application import Application
+from ccs_server.http.blueprint import Resource
+
+
+class _Thing(Resource):
+    def get(self) -> str:
+        return "got"
+
+    def put(self) -> str:
+        return "put"
+
 
 Log = list[object]
 Feature = Callable[[Flask, Blueprint, Log], None]
@@ -260,6 +271,37 @@ def test_nothing_is_registered_after_the_first_request() -> None:
     app.test_client().get("/a")
     with pytest.raises(AssertionError, match="before_request"):
         app.before_request(lambda: None)
+
+
+def test_a_resource_has_a_view_for_each_method() -> None:
+    app = _ours()
+    app.add_url_rule("/a", view_func=_Thing.as_view("thing"))
+    client = app.test_client()
+    for _ in range(2):
+        assert client.get("/a").data == b"got"
+        assert client.put("/a").data == b"put"
+        assert client.head("/a").status_code == 200
+        assert client.post("/a").status_code == 405
+
+
+def _replacing(view: Callable[..., str]) -> Callable[..., str]:
+    @wraps(view)
+    def instead(**arguments: str) -> str:
+        return f"instead of {view(**arguments)}"
+
+    return instead
+
+
+def test_a_decorator_around_a_resource_is_called() -> None:
+    class Decorated(_Thing):
+        decorators = [_replacing]  # noqa: RUF012 - as Flask has it
+
+    app = _ours()
+    app.add_url_rule("/within", view_func=Decorated.as_view("within"))
+    app.add_url_rule("/around", view_func=_replacing(_Thing.as_view("around")))
+    client = app.test_client()
+    for path in ("/within", "/around", "/within", "/around"):
+        assert client.get(path).data == b"instead of got"
 
 
 def test_trusted_hosts_are_heeded() -> None:

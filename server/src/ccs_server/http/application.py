@@ -22,7 +22,7 @@ from flask.signals import (
 from werkzeug.routing import MapAdapter
 
 from ccs_server.http.requests import LazyRequest
-from ccs_server.http.routing import Adapter, RouteTable, read_path
+from ccs_server.http.routing import METHODS, Adapter, RouteTable, read_path
 
 if TYPE_CHECKING:
     from flask.ctx import AppContext
@@ -44,10 +44,10 @@ def _current_context() -> Any:  # noqa: ANN401
 
 
 class _Steps(NamedTuple):
-    """The steps of a request to an endpoint: the functions that are called before the view, and the view."""
+    """The steps of a request to an endpoint: the functions that are called before the view, and the views by method."""
 
     before: tuple[Callable[[], Any], ...]
-    view: Callable[..., Any]
+    views: Mapping[str, Callable[..., Any]]
 
 
 class Application(Flask):
@@ -98,11 +98,12 @@ class Application(Flask):
         """From a request to its response: the functions before the view, the view, whatever error they raise."""
         current: Any = context[0] if context else _current_context()
         request = current.request
+        method = request.environ["REQUEST_METHOD"]
         rule = request.url_rule
         steps = self._steps.get(rule.endpoint) if rule is not None else None
         if (
             steps is None
-            or request.environ["REQUEST_METHOD"] == "OPTIONS"
+            or method == "OPTIONS"
             or request_started.receivers
             or request_finished.receivers
         ):
@@ -118,7 +119,7 @@ class Application(Flask):
                 if value is not None:
                     break
             else:
-                value = steps.view(**request.view_args)
+                value = steps.views[method](**request.view_args)
         except Exception as error:  # noqa: BLE001 - Flask handles it, and raises it again if nothing does
             value = self.handle_user_exception(*context, error)  # type: ignore[call-arg, arg-type]
         response = value if isinstance(value, FlaskResponse) else self.make_response(value)
@@ -148,4 +149,5 @@ class Application(Flask):
         ]
         if any(map(iscoroutinefunction, (view, *before))):
             return None
-        return _Steps(tuple(before), view)
+        of_view, views = getattr(view, "by_method", (None, {}))
+        return _Steps(tuple(before), views if of_view is view else dict.fromkeys(METHODS, view))

@@ -78,6 +78,8 @@ class Resource(MethodView):
     def as_view(cls, name: str, *class_args: Any, **class_kwargs: Any) -> Callable[..., Any]:  # noqa: ANN401
         """As Flask's, with the method looked up once and not at each request."""
         described = super().as_view(name, *class_args, **class_kwargs)
+        if cls.decorators:
+            return described
         resource = cls(*class_args, **class_kwargs)
         views: dict[str, Callable[..., Response]] = {
             method: getattr(resource, method.lower()) for method in cls.methods or ()
@@ -89,4 +91,6 @@ class Resource(MethodView):
         def view(**arguments: str) -> Response:
             return views[current_request().environ["REQUEST_METHOD"]](**arguments)
 
+        # For `Application`, which knows the method. A decorator's copy of this attribute must not count as its own.
+        view.by_method = view, views  # type: ignore[attr-defined]
         return view
