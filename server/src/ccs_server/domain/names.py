@@ -46,7 +46,9 @@ def check_namespace(namespace: str, field: str = "namespace") -> str:
         raise InvalidInput(
             "A namespace must be 1 to 128 characters of A-Z, a-z, 0-9, '_' and '-'.", field
         )
-    return _check_not_reserved(namespace, field)
+    if namespace in RESERVED_NAMESPACES:
+        raise _reserved(namespace, field)
+    return namespace
 
 
 def check_namespace_pattern(pattern: str, field: str) -> str:
@@ -67,13 +69,13 @@ def check_namespace_v2(namespace: str) -> str:
         raise InvalidInput(
             "A nameSpace must be 1 to 128 characters of A-Z, a-z, 0-9 and '_'.", "nameSpace"
         )
-    return _check_not_reserved(namespace, "nameSpace")
-
-
-def _check_not_reserved(namespace: str, field: str) -> str:
     if namespace in RESERVED_NAMESPACES:
-        raise InvalidInput(f"The namespace '{namespace}' is reserved; use another one.", field)
+        raise _reserved(namespace, "nameSpace")
     return namespace
+
+
+def _reserved(namespace: str, field: str) -> InvalidInput:
+    return InvalidInput(f"The namespace '{namespace}' is reserved; use another one.", field)
 
 
 def check_session(session_id: str, field: str = "sessionId") -> str:

@@ -86,7 +86,7 @@ def read_body(media_type: str = JSON) -> bytes:
         Unavailable: the server has not received it.
     """
     environ = current_request().environ
-    if has_body(environ) and not is_of_type(environ, media_type):
+    if not is_of_type(environ, media_type) and has_body(environ):
         raise UnsupportedMediaType(f"Send the body with the header Content-Type: {media_type}.")
     length = _announced_length(environ)
     if length is not None and length > MAX_BODY_BYTES:
@@ -189,15 +189,6 @@ def storable(body: bytes, wrapping: int) -> bytes:
     Raises:
         InvalidInput: it is nested too deep, not UTF-8, or holds what cannot be stored.
     """
-    try:
-        return _storable(body, wrapping)
-    except DecodeError:
-        raise InvalidInput(MALFORMED, "body") from None
-    except RecursionError:
-        raise InvalidInput(_TOO_DEEP, "body") from None
-
-
-def _storable(body: bytes, wrapping: int) -> bytes:
     if not body.isascii():
         _decoded(body)
     objects = body.count(b"{")
@@ -205,8 +196,13 @@ def _storable(body: bytes, wrapping: int) -> bytes:
         raise InvalidInput(_TOO_DEEP, "body")
     if objects > wrapping or _NUL_ESCAPE in body:
         return _rewritten(body)
-    # White space between tokens is part of no value: it is neither stored nor counted.
-    return compact(body, indent=-1)
+    try:
+        # White space between tokens is part of no value: it is neither stored nor counted.
+        return compact(body, indent=-1)
+    except DecodeError:
+        raise InvalidInput(MALFORMED, "body") from None
+    except RecursionError:
+        raise InvalidInput(_TOO_DEEP, "body") from None
 
 
 def _depth(body: bytes) -> int:

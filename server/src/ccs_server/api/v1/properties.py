@@ -1,14 +1,15 @@
 """Rows 4–15 of the contract: the properties of a namespace, and of a session in it."""
 
 from typing import Any
+from wsgiref.types import WSGIEnvironment
 
-from flask import Response, request
+from flask import Response
 from msgspec.json import encode
 from werkzeug.datastructures import MIMEAccept
 
 from ccs_server.api import conditions
 from ccs_server.api import openapi as docs
-from ccs_server.api.accounts import current_account, current_request
+from ccs_server.api.accounts import current_request
 from ccs_server.api.conditions import read_conditions, read_write_options
 from ccs_server.api.consistency import CONSISTENCY, reads
 from ccs_server.api.services import actor, database
@@ -16,7 +17,7 @@ from ccs_server.api.types import Properties, Value
 from ccs_server.api.v1.blueprint import ACCOUNT, NAME, NAMESPACE, SESSION, blueprint
 from ccs_server.api.v1.bodies import property_object, read_properties, read_value
 from ccs_server.api.v1.queries import WHOLE, read_query
-from ccs_server.domain.conditions import etag_of
+from ccs_server.domain.conditions import UNCONDITIONAL, etag_of
 from ccs_server.domain.errors import NotFound
 from ccs_server.domain.names import DEFAULT_SESSION, check_namespace, check_property, check_session
 from ccs_server.domain.pointers import resolve
@@ -205,9 +206,10 @@ def _document(account: str, namespace: str, session: str = DEFAULT_SESSION) -> D
 
 
 def _save_all(document: DocumentKey) -> Response:
-    account = current_account()
+    request = current_request()
+    account = request.account
     properties, count = read_properties(account.access)
-    options = read_write_options(current_request().environ, takes_ttl=True)
+    options = read_write_options(request.environ, takes_ttl=True)
     if count:
         account.check_quota()
     if options:
@@ -233,8 +235,9 @@ def _save_one(document: DocumentKey, name: str) -> Response:
     value = read_value()
     etag = etag_of(value)
     properties = property_object(name, value)
-    options = read_write_options(current_request().environ, takes_ttl=True)
-    account = current_account()
+    request = current_request()
+    options = read_write_options(request.environ, takes_ttl=True)
+    account = request.account
     account.check_quota()
     if options:
         run(
@@ -268,7 +271,7 @@ def _read_all(document: DocumentKey) -> Response:
         )
     etag = etag_of(properties)
     wanted = read_conditions(environ)
-    if wanted:
+    if wanted is not UNCONDITIONAL:
         present = properties != reading.NOTHING
         if not wanted.matches(etag, present=present):
             raise document_mismatch(etag)
@@ -288,9 +291,9 @@ def _read_one(document: DocumentKey, name: str) -> Response:
         if value is None:
             raise NotFound(ABSENT)
         etag = etag_of(value)
-        if not wanted.differs(etag, present=True):
+        if wanted is not UNCONDITIONAL and not wanted.differs(etag, present=True):
             return not_modified(etag)
-        return _value_response(value, etag)
+        return _value_response(environ, value, etag)
     found = reading.read_one_described(reads(), document, name)
     if found is None:
         raise NotFound(ABSENT)
@@ -301,26 +304,27 @@ def _read_one(document: DocumentKey, name: str) -> Response:
     part = resolve(found.value, query.pointer)
     if part is None:
         raise NotFound(NO_PART)
-    return _value_response(encode(found.members(part)) if query.meta else part, found.etag)
+    body = encode(found.members(part)) if query.meta else part
+    return _value_response(environ, body, found.etag)
 
 
-def _value_response(value: bytes, etag: str) -> Response:
+def _value_response(environ: WSGIEnvironment, value: bytes, etag: str) -> Response:
     """A value, as JSON with its entity tag.
 
     A string comes bare to a client that would rather have text, as the vendor's documentation prints it.
     """
-    if value.startswith(b'"') and _prefers_text():
+    if value.startswith(b'"') and _prefers_text(environ):
         return text_response(value)
     return json_response(value, etag=etag)
 
 
-def _prefers_text() -> bool:
-    accepted = request.environ.get("HTTP_ACCEPT", "")
-    if "text/" not in accepted:
+def _prefers_text(environ: WSGIEnvironment) -> bool:
+    if "text/" not in environ.get("HTTP_ACCEPT", ""):
         return False
     # Its parameters, a charset say, are none that we could serve otherwise.
     plain = MIMEAccept(
-        (media.partition(";")[0].strip(), quality) for media, quality in request.accept_mimetypes
+        (media.partition(";")[0].strip(), quality)
+        for media, quality in current_request().accept_mimetypes
     )
     return plain.best_match(["application/json", "text/plain"]) == "text/plain"
 
