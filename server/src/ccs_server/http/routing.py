@@ -8,7 +8,7 @@ Where a contract gives such paths, the parameter's converter lists the words tha
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from wsgiref.types import WSGIEnvironment
 
@@ -97,42 +97,82 @@ class _Route(NamedTuple):
     rule: Rule
     segments: tuple[_Segment, ...]
 
-    def pattern(self, *, may_clash: bool) -> str:
-        """A regular expression for its paths, with a group for each parameter."""
-        parts = []
+    def patterns(self, *, may_clash: bool) -> list[str]:
+        """Regular expressions for the segments of its paths; those of parameters end with a group."""
+        patterns = []
         for segment in self.segments:
             if isinstance(segment, str):
-                parts.append("/" + re.escape(segment))
+                patterns.append("/" + re.escape(segment))
             elif segment.takes_rest:
-                parts.append("/(.+)")
+                patterns.append("/(.+)")
             elif segment.clashes and not may_clash:
                 words = "|".join(map(re.escape, sorted(segment.clashes)))
-                parts.append(f"/(?!(?:{words})(?:/|\\Z))([^/]+)")
+                patterns.append(f"/(?!(?:{words})(?:/|\\Z))([^/]+)")
             else:
-                parts.append("/([^/]+)")
-        return "".join(parts) + ("" if parts[-1] == "/(.+)" else "/?")
+                patterns.append("/([^/]+)")
+        return patterns
+
+    @property
+    def parameters(self) -> list[_Parameter]:
+        return [each for each in self.segments if isinstance(each, _Parameter)]
+
+
+class _Node:
+    """Where routes part that begin alike: the segments that may follow, by pattern, and the route that ends here."""
+
+    def __init__(self) -> None:
+        self.following: dict[str, _Node] = {}
+        self.route: _Route | None = None
+
+
+def _tree(routes: Iterable[_Route], *, may_clash: bool) -> _Node:
+    root = _Node()
+    for route in routes:
+        node = root
+        for pattern in route.patterns(may_clash=may_clash):
+            node = node.following.setdefault(pattern, _Node())
+        node.route = route
+    return root
 
 
 class _Routes:
-    """The routes of one method, as one regular expression: no two of them take the same path."""
+    """The routes of one method, as one regular expression: no two of them take the same path.
+
+    Routes that begin alike share that part of the expression, so it is matched once.
+    """
 
     def __init__(self, routes: Sequence[_Route]) -> None:
         # By the group that ends a route's pattern: the rule, its parameters, and their groups.
-        self._found: dict[int, tuple[Rule, tuple[str, ...], range]] = {}
-        patterns: list[str] = []
-        groups = 0
+        self._found: dict[int, tuple[Rule, tuple[str, ...], tuple[int, ...]]] = {}
+        self._groups = 0
+        clashing = [route for route in routes if any(each.clashes for each in route.parameters)]
         # Where no other route takes the path, parameters take the words of other routes too.
-        for may_clash in (False, True):
-            for route in routes:
-                parameters = [each for each in route.segments if isinstance(each, _Parameter)]
-                if may_clash and not any(each.clashes for each in parameters):
-                    continue
-                # The empty group at the end tells which route has matched.
-                patterns.append(route.pattern(may_clash=may_clash) + "()")
-                first, groups = groups + 1, groups + len(parameters) + 1
-                names = tuple(each.name for each in parameters)
-                self._found[groups] = route.rule, names, range(first, groups + 1)
+        patterns = [
+            self._pattern(_tree(those, may_clash=may_clash), ())
+            for those, may_clash in ((routes, False), (clashing, True))
+            if those
+        ]
         self._match = re.compile("|".join(patterns), re.DOTALL).fullmatch
+
+    def _pattern(self, node: _Node, groups: tuple[int, ...]) -> str:
+        """The expression for what follows a node, given the groups of the parameters before it."""
+        patterns = []
+        if node.route is not None:
+            # The empty group at the end tells which route has matched.
+            end = self._next_group()
+            parameters = node.route.parameters
+            names = tuple(each.name for each in parameters)
+            self._found[end] = node.route.rule, names, (*groups, end)
+            takes_rest = bool(parameters) and parameters[-1].takes_rest
+            patterns.append("()" if takes_rest else "/?()")
+        for pattern, following in node.following.items():
+            own = (self._next_group(),) if pattern.endswith("+)") else ()
+            patterns.append(pattern + self._pattern(following, groups + own))
+        return f"(?:{'|'.join(patterns)})"
+
+    def _next_group(self) -> int:
+        self._groups += 1
+        return self._groups
 
     def find(self, path: str) -> tuple[Rule, Arguments] | None:
         match = self._match(path)
