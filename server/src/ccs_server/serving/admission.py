@@ -120,7 +120,7 @@ class Admission(Generic[R]):
             ):
                 self._start(account, request)
                 return True
-            if not account:
+            if not account.ordinary and not account.listings:
                 self._turns.append(account)
             queue.append(Waiting(request, now))
             return False
@@ -143,15 +143,11 @@ class Admission(Generic[R]):
             account.running -= 1
             account.listings_running -= request.is_listing
             self._running -= 1
-            if not self._turns:
-                if not account.running:
-                    del self._accounts[request.account]
-                return None, ()
-            found, refused = self._next(now)
-            for name in {request.account, *(each.account for each in refused)}:
-                idle = self._accounts.get(name)
-                if idle is not None and not idle and not idle.running:
-                    del self._accounts[name]
+            found, refused = self._next(now) if self._turns else (None, [])
+            if not account.running:
+                self._forget_if_idle(request.account)
+            for each in refused:
+                self._forget_if_idle(each.account)
             return found, refused
 
     def _next(self, now: float) -> tuple[R | None, list[R]]:
@@ -165,12 +161,15 @@ class Admission(Generic[R]):
                 and (queue := account.runnable()) is not None
             ):
                 waiting = queue.popleft()
-                if self._is_too_late(account, now - waiting.since, now):
+                waited = now - waiting.since
+                if waited <= self._queue_time:
+                    account.slow_since = inf
+                elif self._is_overloaded(account, now):
                     refused.append(waiting.request)
-                else:
-                    found = waiting.request
-                    self._waits.append(now - waiting.since)
-            if account:
+                    continue
+                found = waiting.request
+                self._waits.append(waited)
+            if account.ordinary or account.listings:
                 self._turns.append(account)
             if found is not None:
                 self._start(account, found)
@@ -182,10 +181,12 @@ class Admission(Generic[R]):
         account.listings_running += request.is_listing
         self._running += 1
 
-    def _is_too_late(self, account: _Account[R], waited: float, now: float) -> bool:
-        if waited <= self._queue_time:
-            account.slow_since = inf
-            return False
+    def _forget_if_idle(self, name: str) -> None:
+        account = self._accounts.get(name)
+        if account is not None and not account.running and not account:
+            del self._accounts[name]
+
+    def _is_overloaded(self, account: _Account[R], now: float) -> bool:
+        """Whether a request that has just left the account's queue, after more than `queue_time`, is refused."""
         account.slow_since = min(account.slow_since, now)
-        # The request itself has just left its queue.
         return len(account) + 1 > self._queue_length and now - account.slow_since > STANDING_SECONDS
