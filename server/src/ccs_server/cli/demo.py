@@ -8,6 +8,9 @@ import click
 from ccs_server.cli.common import AccountName, as_json_option, opened_store, operator, say
 from ccs_server.cli.serve import FIRST_ACCOUNT
 
+# A signal that comes just before the process falls asleep does not wake it.
+_LONGEST_SLEEP_SECONDS = 0.5
+
 
 @click.command()
 @click.argument("account", type=AccountName(), default=FIRST_ACCOUNT)
@@ -37,7 +40,14 @@ def demo(account: str, *, once: bool, as_json: bool) -> None:
         )
         try:
             say(said, text, as_json=as_json)
-            while not once:
-                time.sleep(conversations.advance(time.monotonic() - began))
+            if once:
+                return
+            # An exception that a signal raises may be lost, in a callback of a library for example.
+            asked_to_end: list[int] = []
+            for each in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(each, lambda number, _: asked_to_end.append(number))
+            while not asked_to_end:
+                pause = conversations.advance(time.monotonic() - began)
+                time.sleep(min(pause, _LONGEST_SLEEP_SECONDS))
         except KeyboardInterrupt:
             return
