@@ -9,7 +9,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from operator import itemgetter
+from operator import attrgetter
 from threading import Event, Lock, Thread
 from time import time
 
@@ -38,7 +38,7 @@ _OF_THE_EXTENSION = frozenset(
 
 _log = logging.getLogger("ccs.activity")
 
-_kind = itemgetter(*map(Exchange._fields.index, ("account", "method", "rule", "status")))
+_kind = attrgetter("account", "method", "rule", "status")
 
 
 class Activity:

@@ -7,9 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock, Thread, main_thread
 from time import perf_counter, time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import ref
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from msgspec import Struct
 
 from ccs_server.http import log
 from ccs_server.http.headers import API_HEADERS, Headers
@@ -33,7 +35,8 @@ ACCOUNT = "ccs.account"
 """The key of the environment under which the application puts for whom it handles the request, once it knows."""
 
 
-class Exchange(NamedTuple):
+# It is made in a third of the time of a named tuple, and its fields are read in two thirds.
+class Exchange(Struct, frozen=True, gc=False):
     """A request and its response."""
 
     request_id: str
