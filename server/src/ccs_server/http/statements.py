@@ -64,15 +64,19 @@ class Statements:
 
     def count(self, _exchanges: Sequence[Exchange] = ()) -> None:
         """Counts the round trips that wait: those of the exchanges, which have ended, are among them."""
-        counts: Tally[bytes] = Tally()
-        durations: defaultdict[bytes, list[float]] = defaultdict(list)
         with self._counting:
             batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        alike: defaultdict[tuple[bytes, ...], list[float]] = defaultdict(list)
         for names, began, ended, error in batch:
-            counts.update(names)
-            durations[names[0] if len(names) == 1 else _PIPELINE].append(ended - began)
+            alike[tuple(names)].append(ended - began)
             if error is not None:
                 _failures.labels(error).inc()
+        counts: Tally[bytes] = Tally()
+        durations: defaultdict[bytes, list[float]] = defaultdict(list)
+        for names, those in alike.items():
+            for name in names:
+                counts[name] += len(those)
+            durations[names[0] if len(names) == 1 else _PIPELINE] += those
         for name, number in counts.items():
             _executed.labels(name.decode()).inc(number)
         for name, those in durations.items():
