@@ -4,13 +4,16 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from threading import Thread
 from time import monotonic
 from typing import IO, Any, ClassVar
 
 import pytest
+from msgspec.structs import replace
 
 from ccs_server.http.log import (
+    AccessLine,
     AccessRecord,
     JsonFormatter,
     LineWriter,
@@ -20,15 +23,18 @@ from ccs_server.http.log import (
 )
 from tests.support.waiting import wait_until
 
-ACCESS: dict[str, Any] = {
-    "process": 7,
-    "created": 0.25,
-    "request_id": "id-1",
-    "method": "GET",
-    "path": "/v1/account/café\x1b[2J",
-    "status": 404,
-    "duration": 0.0015,
-}
+ACCESS = AccessLine(
+    time=datetime.fromtimestamp(0.25, UTC),
+    request_id="id-1",
+    method="GET",
+    path="/v1/account/café\x1b[2J",
+    status=404,
+    ms=1.5,
+)
+
+
+def requests_for(*paths: str) -> list[AccessLine]:
+    return [replace(ACCESS, path=path) for path in paths]
 
 
 class Log:
@@ -91,7 +97,7 @@ def test_a_traceback_is_in_its_line(log: Log) -> None:
 
 
 def test_a_request_is_a_line_of_json() -> None:
-    assert json.loads(JsonFormatter().format(AccessRecord(**ACCESS))) == {
+    assert json.loads(JsonFormatter().format(AccessRecord(ACCESS, process=7))) == {
         "time": "1970-01-01T00:00:00.250000Z",
         "request_id": "id-1",
         "method": "GET",
@@ -103,20 +109,22 @@ def test_a_request_is_a_line_of_json() -> None:
 
 def test_a_request_is_a_record_for_other_handlers() -> None:
     formatter = logging.Formatter("%(levelname)s %(name)s %(process)d %(message)s")
-    line = formatter.format(AccessRecord(**ACCESS | {"path": "/a"}))
-    assert line == "INFO ccs.access 7 GET /a 404 1.50 ms id-1"
+    record = AccessRecord(replace(ACCESS, path="/a"), process=7)
+    assert formatter.format(record) == "INFO ccs.access 7 GET /a 404 1.50 ms id-1"
+    assert (record.created, record.duration) == (0.25, 0.0015)
 
 
-def test_records_that_are_handled_together_are_those_that_are_handled_alone(log: Log) -> None:
-    records = [AccessRecord(**ACCESS | {"path": path}) for path in ("/a", "/b")]
-    handle_all(log.logger, records)
+def test_requests_that_are_logged_together_have_the_lines_of_their_records(log: Log) -> None:
+    # Some lines are longer than what is written in one piece, and so are all of them together.
+    lines = requests_for("/a", "/é\n", "/" + "x" * 10_000, *("/b" * 500 for _ in range(20)), "/c")
+    handle_all(log.logger, lines)
     log.writer.flush()
     together = log.read()
-    for record in records:
-        log.logger.handle(record)
+    for line in lines:
+        log.logger.handle(AccessRecord(line, process=7))
     log.writer.flush()
     assert log.read() == together
-    assert [line["path"] for line in together] == ["/a", "/b"]
+    assert [line["path"] for line in together] == [line.path for line in lines]
 
 
 def test_other_handlers_and_filters_get_each_record(log: Log) -> None:
@@ -127,24 +135,30 @@ def test_other_handlers_and_filters_get_each_record(log: Log) -> None:
             assert isinstance(record, AccessRecord)
             self.paths.append(record.path)
 
-    records = [AccessRecord(**ACCESS | {"path": path}) for path in ("/a", "/b", "/c")]
+    lines = requests_for("/a", "/b", "/c")
     log.logger.addFilter(lambda record: " /b " not in record.getMessage())
     log.logger.addHandler(Other())
-    handle_all(log.logger, records)
+    handle_all(log.logger, lines)
     log.writer.flush()
     assert [line["path"] for line in log.read()] == Other.paths == ["/a", "/c"]
     log.logger.handlers.pop()
-    handle_all(log.logger, records)
+    handle_all(log.logger, lines)
     log.writer.flush()
     assert [line["path"] for line in log.read()] == ["/a", "/c"]
     log.logger.disabled = True
-    handle_all(log.logger, records)
+    handle_all(log.logger, lines)
     assert not log.writer._size
+
+
+def test_lines_that_are_dropped_together_are_counted_each(log: Log) -> None:
+    log.reader.close()
+    handle_all(log.logger, requests_for(*("/a" * 100 for _ in range(64))))
+    wait_until(lambda: log.dropped == 64)
 
 
 def test_a_terminal_gets_no_control_characters_of_clients() -> None:
     formatter = TerminalFormatter()
-    line = formatter.format(AccessRecord(**ACCESS))
+    line = formatter.format(AccessRecord(ACCESS, process=7))
     assert "\x1b[33m404\x1b[0m GET /v1/account/café\\x1b[2J " in line
     record = logging.LogRecord("a", logging.ERROR, "", 0, "one\x1b[2J\ntwo", (), None)
     assert formatter.format(record).endswith("one\\x1b[2J\ntwo")

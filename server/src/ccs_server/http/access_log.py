@@ -1,14 +1,14 @@
-"""The access log: a record for each request, on the logger `ccs.access`.
+"""The access log: a line for each request, on the logger `ccs.access`.
 
 It names paths, never queries, headers or bodies: secrets and values are in those.
 """
 
 import logging
-import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from ccs_server.http.exchanges import Exchange
-from ccs_server.http.log import AccessRecord, handle_all
+from ccs_server.http.log import AccessLine, handle_all
 
 logger = logging.getLogger("ccs.access")
 # CCS_ACCESS_LOG switches it, whatever CCS_LOG_LEVEL says of all else.
@@ -20,21 +20,19 @@ _PROBES = {"/healthz", "/readyz"}
 
 def write(exchanges: Sequence[Exchange]) -> None:
     """Logs the exchanges, but for those of probes."""
-    process = os.getpid()
-    records = [
-        AccessRecord(
-            process=process,
-            created=exchange.ended,
-            request_id=exchange.request_id,
-            method=exchange.method,
-            path=_decoded(exchange.path),
-            status=exchange.status,
-            duration=exchange.duration,
+    lines = [
+        AccessLine(
+            datetime.fromtimestamp(exchange.ended, UTC),
+            exchange.request_id,
+            exchange.method,
+            _decoded(exchange.path),
+            exchange.status,
+            round(exchange.duration * 1e5) / 100,
         )
         for exchange in exchanges
         if exchange.path not in _PROBES
     ]
-    handle_all(logger, records)
+    handle_all(logger, lines)
 
 
 def _decoded(path: str) -> str:

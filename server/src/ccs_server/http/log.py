@@ -14,13 +14,14 @@ import select
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from threading import Condition, Lock, Thread, main_thread
 from time import sleep
 from typing import Any
 
-from msgspec.json import encode
+from msgspec import Struct
+from msgspec.json import Encoder, encode
 
 from ccs_server.settings import LogLevel
 
@@ -40,6 +41,19 @@ _RETRY_SECONDS = 1.0
 _log = logging.getLogger("ccs.log")
 
 
+class AccessLine(Struct, gc=False):
+    """A request as a line of JSON has it."""
+
+    time: datetime
+    request_id: str
+    method: str
+    path: str
+    status: int
+    ms: float
+
+
+_encode_lines = Encoder().encode_lines
+
 _ACCESS = vars(logging.makeLogRecord({"name": "ccs.access"}))
 _ACCESS |= {"levelno": logging.INFO, "levelname": "INFO"}
 
@@ -50,36 +64,21 @@ class AccessRecord(logging.LogRecord):
     It is made without what `LogRecord` finds out about the thread and the caller: that takes ten times as long.
     """
 
-    request_id: str
-    method: str
-    path: str
-    status: int
-    duration: float
-    """In seconds."""
-
-    def __init__(  # noqa: PLR0913 - the fields of a line
-        self,
-        *,
-        process: int,
-        created: float,
-        request_id: str,
-        method: str,
-        path: str,
-        status: int,
-        duration: float,
-    ) -> None:
+    def __init__(self, line: AccessLine, process: int) -> None:
         self.__dict__ = _ACCESS.copy()
         self.process = process
-        self.created = created
-        self.request_id = request_id
-        self.method = method
-        self.path = path
-        self.status = status
-        self.duration = duration
+        self.created = line.time.timestamp()
+        self.line = line
+        self.request_id = line.request_id
+        self.method = line.method
+        self.path = line.path
+        self.status = line.status
+        self.duration = line.ms / 1000
+        """In seconds."""
 
     def getMessage(self) -> str:  # noqa: N802 - logging's name
         """The line that formatters other than ours show."""
-        return f"{self.method} {self.path} {self.status} {self.duration * 1000:.2f} ms {self.request_id}"
+        return f"{self.method} {self.path} {self.status} {self.line.ms:.2f} ms {self.request_id}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -87,20 +86,10 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
-        time = datetime.fromtimestamp(record.created, UTC)
         if isinstance(record, AccessRecord):
-            return encode(
-                {
-                    "time": time,
-                    "request_id": record.request_id,
-                    "method": record.method,
-                    "path": record.path,
-                    "status": record.status,
-                    "ms": round(record.duration * 1000, 2),
-                }
-            ).decode()
+            return encode(record.line).decode()
         fields = {
-            "time": time,
+            "time": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname,
             "logger": record.name,
             "process": record.process,
@@ -123,7 +112,7 @@ class TerminalFormatter(logging.Formatter):
             colour = {2: self._GREEN, 5: self._RED}.get(record.status // 100, self._YELLOW)
             status = self._coloured(colour, str(record.status))
             path = _visible(record.path)
-            tail = self._coloured(self._DIM, f"{record.duration * 1000:.2f} ms {record.request_id}")
+            tail = self._coloured(self._DIM, f"{record.line.ms:.2f} ms {record.request_id}")
             return f"{time} {status} {_visible(record.method)} {path} {tail}"
         colours = {"INFO": self._GREEN, "DEBUG": self._DIM, "WARNING": self._YELLOW}
         level = self._coloured(colours.get(record.levelname, self._RED), record.levelname)
@@ -166,7 +155,7 @@ class LineWriter:
         )
 
     def _forget(self) -> None:
-        self._lines: deque[bytes] = deque()
+        self._waiting: deque[bytes] = deque()
         self._size = 0
         self._dropped = 0
         self._is_stuck = False
@@ -178,23 +167,23 @@ class LineWriter:
         self._forget()
         self._lock.release()
 
-    def put(self, *lines: bytes, even_if_full: bool = False) -> None:
-        """Leaves lines to be written; drops those for which there is no room."""
+    def put(self, lines: bytes, *, even_if_full: bool = False) -> None:
+        """Leaves whole lines to be written; drops those for which there is no room."""
         with self._lock:
-            for line in lines:
-                self._put(line, even_if_full=even_if_full)
+            for piece in _pieces(lines):
+                self._put(piece, even_if_full=even_if_full)
 
-    def _put(self, line: bytes, *, even_if_full: bool) -> None:
-        if self._size + len(line) > _BUFFER_BYTES and not even_if_full:
-            self._drop(1)
+    def _put(self, piece: bytes, *, even_if_full: bool) -> None:
+        if self._size + len(piece) > _BUFFER_BYTES and not even_if_full:
+            self._drop(piece)
             return
         if self._writer is None and not self._start():
-            self._drop(1)
+            self._drop(piece)
             return
-        if not self._lines:
+        if not self._waiting:
             self._changed.notify_all()
-        self._lines.append(line)
-        self._size += len(line)
+        self._waiting.append(piece)
+        self._size += len(piece)
 
     def flush(self) -> None:
         """Returns when what was put has been written, or after half a second if it cannot be."""
@@ -219,40 +208,37 @@ class LineWriter:
         main_thread().join()
         self.flush()
 
-    def _drop(self, count: int) -> None:
+    def _drop(self, lines: bytes) -> None:
         # With the lock, so that a fork finds the counter at rest.
+        count = lines.count(b"\n")
         self._dropped += count
         self.on_drop(count)
 
     def _run(self) -> None:
         while True:
             with self._lock:
-                self._changed.wait_for(lambda: self._lines)
+                self._changed.wait_for(lambda: self._waiting)
             sleep(_GATHER_SECONDS)
             while piece := self._take():
                 self._write(piece)
 
-    def _take(self) -> list[bytes]:
+    def _take(self) -> bytes:
         """The next lines, as many as can be written in one piece; one at least if there is one."""
         with self._lock:
-            piece: list[bytes] = []
-            size = 0
-            while self._lines and (not piece or size + len(self._lines[0]) <= _PIECE_BYTES):
-                line = self._lines.popleft()
-                piece.append(line)
-                size += len(line)
+            piece = self._waiting.popleft() if self._waiting else b""
+            while self._waiting and len(piece) + len(self._waiting[0]) <= _PIECE_BYTES:
+                piece += self._waiting.popleft()
             return piece
 
-    def _write(self, lines: list[bytes]) -> None:
-        data = memoryview(b"".join(lines))
-        size = len(data)
+    def _write(self, lines: bytes) -> None:
+        data = memoryview(lines)
         try:
             while data:
                 data = data[self._write_some(data) :]
         except OSError:
             # Its reader is gone or its disk full. There is nowhere else to say so.
             with self._lock:
-                self._drop(len(lines))
+                self._drop(lines)
                 dropped = 0
         else:
             with self._lock:
@@ -261,7 +247,7 @@ class LineWriter:
         if dropped:
             _log.warning("%d lines of the log were dropped: it could not be written.", dropped)
         with self._lock:
-            self._size -= size
+            self._size -= len(lines)
             if not self._size:
                 self._changed.notify_all()
 
@@ -272,6 +258,17 @@ class LineWriter:
             # Another program that shares it has made it non-blocking.
             select.select([], [self._file], [], _RETRY_SECONDS)
             return 0
+
+
+def _pieces(lines: bytes) -> Iterator[bytes]:
+    """Whole lines in parts that can be written in one piece each; a longer line is a part of its own."""
+    start = 0
+    while start < len(lines):
+        end = start + _PIECE_BYTES
+        if end < len(lines):
+            end = lines.rfind(b"\n", start, end) + 1 or lines.index(b"\n", start) + 1
+        yield lines[start:end]
+        start = end
 
 
 class LogHandler(logging.Handler):
@@ -285,9 +282,9 @@ class LogHandler(logging.Handler):
         """Leaves the record's line to be written."""
         self._writer.put(self._line(record), even_if_full=record.name == _log.name)
 
-    def emit_all(self, records: Iterable[logging.LogRecord]) -> None:
-        """Leaves the records' lines to be written."""
-        self._writer.put(*map(self._line, records))
+    def emit_lines(self, lines: bytes) -> None:
+        """Leaves lines to be written that need no formatter any more."""
+        self._writer.put(lines)
 
     def _line(self, record: logging.LogRecord) -> bytes:
         try:
@@ -321,15 +318,20 @@ class LogHandler(logging.Handler):
 _stderr = LineWriter(2)
 
 
-def handle_all(logger: logging.Logger, records: Sequence[logging.LogRecord]) -> None:
-    """Does what `logger.handle` does with each record; where our handler is the only one, in less time."""
+def handle_all(logger: logging.Logger, lines: Sequence[AccessLine]) -> None:
+    """Does what `logger.handle` does with the record of each line; where only our handler writes JSON, without them."""
     handlers = _handlers_of(logger)
     ours = handlers[0] if len(handlers) == 1 else None
-    if isinstance(ours, LogHandler) and not (logger.disabled or logger.filters or ours.filters):
-        ours.emit_all(records)
+    if (
+        isinstance(ours, LogHandler)
+        and type(ours.formatter) is JsonFormatter
+        and not (logger.disabled or logger.filters or ours.filters)
+    ):
+        ours.emit_lines(_encode_lines(lines))
         return
-    for record in records:
-        logger.handle(record)
+    process = os.getpid()
+    for line in lines:
+        logger.handle(AccessRecord(line, process))
 
 
 def _handlers_of(logger: logging.Logger) -> list[logging.Handler]:
