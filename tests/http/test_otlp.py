@@ -60,7 +60,8 @@ def sender(sent: Sent, *, queue_size: int = 1000, delay: float = 600) -> Sender:
 def test_a_request_is_encoded_as_the_sdk_encodes_it(
     sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(otlp, "_new_id", iter([b"\1" * 8, b"\2" * 8]).__next__)
+    ids = iter((b"\1" * 8, b"\2" * 8))
+    monkeypatch.setattr(otlp, "getrandbits", lambda _bits: int.from_bytes(next(ids)))
     trace = Trace(b"\x0a" * 16, b"\x0b" * 8)
     trace.round_trips.append(([b"lock", b"save"], trace.began, trace.began + 0.1, "Unavailable"))
     sending = sender(sent)

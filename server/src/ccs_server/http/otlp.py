@@ -1,7 +1,7 @@
 """Exports traces as OTLP over HTTP, by OpenTelemetry's exporter. Nothing imports this module unless traces are on.
 
 Most of a span is the same for every request with the same route and status, and for every round trip with the same
-statements. That part is encoded once, by protobuf, and kept; only ids and times are added to it for each span. Spans
+statements. That part is encoded once, by protobuf, and kept; only ids and times follow it in each span. Spans
 name routes and statements, but no path, no name and no value: those may be secrets.
 
 The exporter takes spans of OpenTelemetry's SDK alone, so this module uses its client, which is not documented.
@@ -11,7 +11,7 @@ The exporter takes spans of OpenTelemetry's SDK alone, so this module uses its c
 import logging
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from random import getrandbits
 from threading import Condition, Thread
@@ -38,7 +38,7 @@ from prometheus_client import Counter
 
 from ccs_server.http.exchanges import Exchange
 from ccs_server.http.routing import METHODS
-from ccs_server.http.tracing import Trace
+from ccs_server.http.tracing import RoundTrip, Trace
 from ccs_server.settings import SettingError
 
 REQUEST_ID = "ccs.request_id"
@@ -67,9 +67,15 @@ for _outcome in ("exported", "refused", "dropped"):
 _TRACE_ID = b"\x0a\x10"
 _SPAN_ID = b"\x12\x08"
 _PARENT_ID = b"\x22\x08"
-_TIMES = struct.Struct("<BQBQ")
-_START_TAG, _END_TAG = 7 << 3 | 1, 8 << 3 | 1
+_BEGAN, _ENDED = 7 << 3 | 1, 8 << 3 | 1
 _ATTRIBUTES_TAG = b"\x4a"
+
+# All of them but for the request's id, each after its tag: of a request, whose parent may follow, and of a round trip.
+_request_fields = struct.Struct("<2s16s 2sQ BQBQ")
+_statement_fields = struct.Struct("<2s16s 2sQ 2sQ BQBQ")
+
+_SPANS_TAG = b"\x12"
+"""Of a span in the message ScopeSpans."""
 
 
 class Spans:
@@ -82,74 +88,78 @@ class Spans:
         """Encodes the spans of those exchanges that are traced."""
         # Statements are timed by the monotonic clock, which all times of a batch are converted from alike.
         epoch = time() - monotonic()
-        spans = [
-            span
-            for exchange in exchanges
-            if exchange.trace is not None
-            for span in self._spans_of(exchange, exchange.trace, epoch)
-        ]
+        spans: list[bytes] = []
+        for exchange in exchanges:
+            trace = exchange.trace
+            if trace is not None:
+                span_id = getrandbits(64)
+                spans.append(_of_request(exchange, trace, span_id, epoch))
+                # A list of its own for each request would take 0.3 µs more.
+                for each in trace.round_trips:
+                    spans.append(_of_round_trip(each, trace.trace_id, span_id, epoch))  # noqa: PERF401
         if spans:
             self._sender.put(spans)
 
-    def _spans_of(self, exchange: Exchange, trace: Trace, epoch: float) -> Iterator[bytes]:
-        trace_id = _TRACE_ID + trace.trace_id
-        span_id = _new_id()
-        parent_id = trace.parent_id
-        yield _delimited(
-            _server_span(exchange.method, exchange.rule, exchange.status, is_remote=bool(parent_id))
-            + trace_id
-            + _SPAN_ID
-            + span_id
-            + (_PARENT_ID + parent_id if parent_id else b"")
-            + _times(epoch + trace.began, epoch + trace.began + exchange.duration)
-            + _request_id(exchange.request_id)
-        )
-        for names, began, ended, error in trace.round_trips:
-            yield _delimited(
-                _statement_span(tuple(names), error)
-                + trace_id
-                + _SPAN_ID
-                + _new_id()
-                + _PARENT_ID
-                + span_id
-                + _times(epoch + began, epoch + ended)
-            )
+
+def _of_request(exchange: Exchange, trace: Trace, span_id: int, epoch: float) -> bytes:
+    request_id = exchange.request_id.encode()
+    parent_id = trace.parent_id
+    began = epoch + trace.began
+    head = _request_head(
+        exchange.method, exchange.rule, exchange.status, len(request_id), len(parent_id)
+    )
+    fields = _request_fields.pack(
+        _TRACE_ID, trace.trace_id, _SPAN_ID, span_id,
+        _BEGAN, int(began * 1e9), _ENDED, int((began + exchange.duration) * 1e9),
+    )  # fmt: skip
+    span = head + request_id + fields
+    return span + _PARENT_ID + parent_id if parent_id else span
 
 
-def _new_id() -> bytes:
-    return getrandbits(64).to_bytes(8, "big")
+def _of_round_trip(round_trip: RoundTrip, trace_id: bytes, parent_id: int, epoch: float) -> bytes:
+    names, began, ended, error = round_trip
+    return _statement_head(tuple(names), error) + _statement_fields.pack(
+        _TRACE_ID, trace_id, _SPAN_ID, getrandbits(64), _PARENT_ID, parent_id,
+        _BEGAN, int((epoch + began) * 1e9), _ENDED, int((epoch + ended) * 1e9),
+    )  # fmt: skip
 
 
-def _times(began: float, ended: float) -> bytes:
-    return _TIMES.pack(_START_TAG, int(began * 1e9), _END_TAG, int(ended * 1e9))
-
-
-def _request_id(request_id: str) -> bytes:
-    # KeyValue {key, AnyValue {string_value}}
-    text = request_id.encode()
-    value = b"\x12" + _delimited(b"\x0a" + _delimited(text))
-    return _ATTRIBUTES_TAG + _delimited(_REQUEST_ID_KEY + value)
-
-
-def _delimited(message: bytes) -> bytes:
-    """The message after its length, as a varint."""
-    size = len(message)
-    if size < 0x80:  # noqa: PLR2004 - seven bits
-        return bytes((size,)) + message
-    if size < 0x4000:  # noqa: PLR2004 - fourteen bits
-        return bytes((size & 0x7F | 0x80, size >> 7)) + message
+def _length(size: int) -> bytes:
+    """What precedes a message of this size: a varint."""
     length = bytearray()
-    while size >= 0x80:  # noqa: PLR2004
+    while size >= 0x80:  # noqa: PLR2004 - seven bits
         length.append(size & 0x7F | 0x80)
         size >>= 7
     length.append(size)
-    return bytes(length) + message
+    return bytes(length)
 
 
-_REQUEST_ID_KEY = b"\x0a" + _delimited(REQUEST_ID.encode())
+def _delimited(message: bytes) -> bytes:
+    return _length(len(message)) + message
 
 
 @lru_cache(_MOST_KINDS)
+def _request_head(method: str, rule: str, status: int, id_size: int, parent_size: int) -> bytes:
+    """What the spans of such requests begin with, up to the request's id; an id that is missing has no size."""
+    common = _server_span(method, rule, status, is_remote=bool(parent_size))
+    # KeyValue {key, AnyValue {string_value}}
+    text = b"\x0a" + _length(id_size)
+    value = b"\x12" + _length(len(text) + id_size) + text
+    key = b"\x0a" + _delimited(REQUEST_ID.encode())
+    attribute = _ATTRIBUTES_TAG + _length(len(key) + len(value) + id_size) + key + value
+    size = len(common) + len(attribute) + id_size + _request_fields.size
+    if parent_size:
+        size += len(_PARENT_ID) + parent_size
+    return _SPANS_TAG + _length(size) + common + attribute
+
+
+@lru_cache(_MOST_KINDS)
+def _statement_head(names: tuple[bytes, ...], error: str | None) -> bytes:
+    """What the spans of such round trips begin with."""
+    common = _statement_span(names, error)
+    return _SPANS_TAG + _length(len(common) + _statement_fields.size) + common
+
+
 def _server_span(method: str, rule: str, status: int, *, is_remote: bool) -> bytes:
     """What the spans of such requests have in common."""
     known = method if method in METHODS else "_OTHER"
@@ -171,7 +181,6 @@ def _server_span(method: str, rule: str, status: int, *, is_remote: bool) -> byt
     )
 
 
-@lru_cache(_MOST_KINDS)
 def _statement_span(names: tuple[bytes, ...], error: str | None) -> bytes:
     """What the spans of such round trips have in common."""
     distinct = [name.decode() for name in dict.fromkeys(names)]
@@ -253,7 +262,7 @@ class Sender:
         self._scope = b"\x0a" + _delimited(scope.SerializeToString())
 
     def put(self, spans: Sequence[bytes]) -> None:
-        """Leaves spans to be sent, each after its length."""
+        """Leaves spans to be sent, each after its tag and length."""
         with self._changed:
             room = max(0, self._queue_size - len(self._waiting))
             self._waiting.extend(spans[:room])
@@ -298,8 +307,10 @@ class Sender:
 
     def _request(self, spans: Sequence[bytes]) -> bytes:
         """ExportTraceServiceRequest {ResourceSpans {resource, ScopeSpans {scope, spans}}}."""
-        scope_spans = self._scope + b"".join([b"\x12" + span for span in spans])
-        return b"\x0a" + _delimited(self._resource + b"\x12" + _delimited(scope_spans))
+        size = sum(map(len, spans))
+        scope = b"\x12" + _length(len(self._scope) + size) + self._scope
+        head = self._resource + scope
+        return b"".join((b"\x0a", _length(len(head) + size), head, *spans))
 
 
 def sender_of(environment: Mapping[str, str], version: str) -> Sender:
