@@ -86,8 +86,10 @@ class Statements:
 class TracedStatements(Statements):
     """The same, which also adds each round trip to the trace of the request that waits for it."""
 
-    def _keep(self, round_trip: RoundTrip) -> None:
-        super()._keep(round_trip)
+    def add(self, statements: Sequence[bytes], began: float, error: str | None) -> None:
+        """Adds a round trip that has just come to its end."""
+        round_trip = statements, began, monotonic(), error
+        self._keep(round_trip)
         trace = current.trace
         if trace is not None:
             trace.round_trips.append(round_trip)
