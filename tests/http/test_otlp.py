@@ -150,6 +150,15 @@ def test_spans_are_sent_in_batches_and_the_rest_after_the_delay(sent: Sent) -> N
     assert [len(list(decoded(each))) for each in sent.requests] == [100, 100, 50]
 
 
+def test_spans_over_a_batch_wait_for_more(sent: Sent) -> None:
+    sending = sender(sent)
+    for number in (150, 50):
+        Spans(sending).record([exchange(Trace(b"\x0a" * 16, b"")) for _ in range(number)])
+        wait_until(lambda: len(sent.spans()) >= 100)
+    wait_until(lambda: len(sent.spans()) == 200)
+    assert [len(list(decoded(each))) for each in sent.requests] == [100, 100]
+
+
 def test_spans_over_the_limit_are_dropped_and_counted(sent: Sent) -> None:
     before = counted("dropped")
     sending = sender(sent, queue_size=150)

@@ -287,10 +287,12 @@ class Sender:
         while True:
             with self._changed:
                 self._changed.wait_for(self._is_due, self._delay)
-                is_last = self._is_ending
-                batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            for start in range(0, len(batch), self._batch_size):
-                self._export(batch[start : start + self._batch_size])
+                # What is over a batch waits for more: an export costs the same for one span as for thousands.
+                size = min(len(self._waiting), self._batch_size)
+                batch = [self._waiting.popleft() for _ in range(size)]
+                is_last = self._is_ending and not self._waiting
+            if batch:
+                self._export(batch)
             if is_last:
                 return
 
