@@ -337,6 +337,6 @@ def sender_of(environment: Mapping[str, str], version: str) -> Sender:
         lambda request: client.export(request).success,
         version,
         queue_size=natural("OTEL_BSP_MAX_QUEUE_SIZE", 8192),
-        batch_size=natural("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 2048),
+        batch_size=natural("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 4096),
         delay=natural("OTEL_BSP_SCHEDULE_DELAY", 5000) / 1000,
     )
