@@ -22,7 +22,7 @@ from ccs_server.http.tracing import TRACE, Trace
 if TYPE_CHECKING:
     from _typeshed import OptExcInfo
 
-_BATCH = 64
+_BATCH = 128
 """Half a millisecond's work."""
 
 _LATEST_SECONDS = 0.08
