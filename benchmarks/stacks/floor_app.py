@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from msgspec import Raw
+from msgspec.json import Decoder
 from psycopg.pq import ExecStatus, PGconn
 from psycopg.pq.abc import PGresult
 
@@ -16,11 +18,12 @@ from ccs_server.store.connection import Statement
 from ccs_server.store.deleting import DELETE_ALL
 from ccs_server.store.document import LOCK
 from ccs_server.store.reading import READ_ALL, READ_ONE
-from ccs_server.store.saving import SAVE
+from ccs_server.store.saving import SAVE, SAVE_ONE
 from ccs_server.store.sessions import DELETE_TTL, LIST_IDS
 
 _CONNECTION = os.environ["FLOOR_DATABASE"].encode()
 _NO_LENGTH: list[tuple[str, str]] = []
+_object = Decoder(dict[str, Raw])
 _thread = threading.local()
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
@@ -62,11 +65,17 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
             one = (account, namespace, session, name)
             content = connection.execute(READ_ONE, one).get_value(0, 0)
         case "PATCH", [namespace, session, b"properties"]:
-            save(connection, account, namespace, session, environ["wsgi.input"].read())
+            body = environ["wsgi.input"].read()
+            match [*_object.decode(body).items()]:
+                case [(name, value)]:
+                    params = (account, namespace, session, name.encode(), bytes(value))
+                    save(connection, SAVE_ONE, params)
+                case _:
+                    save(connection, SAVE, (account, namespace, session, body))
             content = None
         case "PUT", [namespace, session, b"properties", name]:
-            body = b'{"%b":%b}' % (name, environ["wsgi.input"].read())
-            save(connection, account, namespace, session, body)
+            value = environ["wsgi.input"].read()
+            save(connection, SAVE_ONE, (account, namespace, session, name, value))
             content = None
         case "DELETE", [b"namespace", namespace, b"session", session]:
             delete_session(connection, (account, namespace, session))
@@ -79,10 +88,8 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
     return [content]
 
 
-def save(
-    connection: Connection, account: bytes, namespace: bytes, session: bytes, body: bytes
-) -> None:
-    result = connection.execute(SAVE, (account, namespace, session, body))
+def save(connection: Connection, statement: Statement, params: Sequence[bytes]) -> None:
+    result = connection.execute(statement, params)
     assert result.command_tuples, "not saved"
 
 

@@ -16,7 +16,7 @@ from benchmarks.stacks.floor import connection_options
 from benchmarks.stacks.service import ACCOUNT, NAMESPACE
 from ccs_server.store.connection import Statement
 from ccs_server.store.reading import READ_ALL, READ_ONE
-from ccs_server.store.saving import SAVE
+from ccs_server.store.saving import SAVE, SAVE_ONE
 
 _THREADS = 2
 _LOGGED = 0.1  # the fraction of transactions whose latency is logged
@@ -32,13 +32,13 @@ class Pgbench(Stack):
         super().__init__(sessions)
         self._database_url = database_url
         self._options = connection_options(database_url)
-        one, ten = compact({ONE: ONE_VALUE}), compact(DOCUMENT)
+        one = (ONE, compact(ONE_VALUE))
         self._statements: dict[str, tuple[Statement, tuple[str, ...]]] = {
             "read_all": (READ_ALL, ()),
             "read_one": (READ_ONE, (ONE,)),
-            "patch_1": (SAVE, (one,)),
-            "put_1": (SAVE, (one,)),
-            "patch_10": (SAVE, (ten,)),
+            "patch_1": (SAVE_ONE, one),
+            "put_1": (SAVE_ONE, one),
+            "patch_10": (SAVE, (compact(DOCUMENT),)),
         }
         self.operations = {name: Operation.of(Request("SQL", name)) for name in self._statements}
 

@@ -289,7 +289,7 @@ def test_the_series_are_bounded_whatever_clients_send(server: Server, account: A
 
     for number in range(7):
         send(number)
-    wait_until(lambda: 'ccs_statements_total{statement="save"}' in metrics(server))
+    wait_until(lambda: 'ccs_statements_total{statement="save_one"}' in metrics(server))
     lines = len(metrics(server).splitlines())
     for number in range(7, 40):
         send(number)

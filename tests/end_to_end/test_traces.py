@@ -136,7 +136,7 @@ def test_a_call_of_the_sdk_its_request_and_its_statement_are_one_trace(
         assert statement.attributes["db.query.summary"] == statement.name
         assert request.began <= statement.began <= statement.ended <= request.ended
     assert call.began <= request.began <= request.ended <= call.ended
-    assert "save" in {statement.name for statement in statements}
+    assert "save_one" in {statement.name for statement in statements}
 
 
 def test_spans_contain_no_value_no_name_and_no_credential(

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.json import encode
 
 from ccs_server.api.v1.bodies import read_properties, read_value
 from ccs_server.domain.access import ALL_DATA
@@ -45,7 +46,8 @@ def _written(value: Any) -> str:
 
 def _read(body: bytes, content_type: str = "application/json") -> tuple[bytes, int]:
     with _app.test_request_context(method="PATCH", data=body, content_type=content_type):
-        return read_properties(ALL_DATA)
+        members = read_properties(ALL_DATA)
+        return encode(members), len(members)
 
 
 def _exactly(text: bytes | str) -> Any:

@@ -75,6 +75,10 @@ CHANGES: dict[str, tuple[Callable[[Place], object], Told]] = {
         lambda p: saving.save(p.database, p.document, b'{"a": 1.10, "n": null}', BY),
         [("set", "a", "1.10"), ("set", "n", None)],
     ),
+    "save of one": (
+        lambda p: saving.save_one(p.database, p.document, "a", b"1.10", BY),
+        [("set", "a", "1.10")],
+    ),
     "a large save": (
         lambda p: saving.save(p.database, p.document, b'{"a": "%b"}' % (b"x" * 20_000), BY),
         [("set", "a", "x" * 20_000)],
@@ -270,16 +274,19 @@ def test_every_statement_that_changes_properties_can_log() -> None:
         changes = re.findall(r"(?:INSERT INTO|UPDATE|DELETE FROM) property\b", sql)
         assert sql.count("INSERT INTO change_new") == len(changes), statement.name
         assert "n.features = 0" not in sql
-    assert {b"save", b"delete_one", b"save_full", b"increment"} <= {
+    assert {b"save", b"save_one", b"delete_one", b"save_full", b"increment"} <= {
         each.name for each in STATEMENTS if is_guarded(each)
     }
 
 
 def test_a_guarded_statement_does_nothing_where_changes_are_logged(place: Place) -> None:
-    params = *place.document.params(), b'{"a": 1}'
-    assert place.database.execute(saving.SAVE, *params).command_tuples == 0
+    save = saving.SAVE, *place.document.params(), b'{"a": 1}'
+    save_one = saving.SAVE_ONE, *place.document.params(), b"a", b"1"
+    assert place.database.execute(*save).command_tuples == 0
+    assert place.database.execute(*save_one).command_tuples == 0
     change_settings(place.database, place.document.account, "ns", changes="off")
-    assert place.database.execute(saving.SAVE, *params).command_tuples == 1
+    assert place.database.execute(*save).command_tuples == 1
+    assert place.database.execute(*save_one).command_tuples == 1
 
 
 def test_a_namespace_that_does_not_log_has_no_events(database: Database) -> None:

@@ -16,6 +16,7 @@ from ccs_server.settings import Settings
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.logged import changes_properties, logged
+from ccs_server.store.saving import SAVE_ONE
 from tests.support.databases import Cluster, create_migrated_database
 
 # For each table, the leading columns that an index condition must compare with `=`.
@@ -228,6 +229,21 @@ def test_functions_of_one_expression_cost_no_call(full_database: Database, name:
     plan = json.dumps(plan_of(full_database, PLANNED[name], ", VERBOSE"))
     assert "ccs_has_expired" not in plan
     assert "ccs_etag" not in plan
+
+
+def test_a_save_of_one_property_takes_the_lock_once_and_before_the_size_is_checked(
+    full_database: Database,
+) -> None:
+    insert = plan_of(full_database, SAVE_ONE)
+    [checking, *conflict] = insert["Plans"]
+    [locking, *subqueries] = checking["Plans"]
+    assert not conflict
+    assert insert["Node Type"] == "ModifyTable"
+    assert checking["Node Type"] == "Subquery Scan"
+    assert "800000" in checking["Filter"]
+    assert locking["Node Type"] == "Index Scan"
+    assert "pg_try_advisory_xact_lock_shared" in locking["Filter"]
+    assert all(each["Parent Relationship"] == "SubPlan" for each in subqueries)
 
 
 def test_there_are_statements_to_check() -> None:

@@ -6,6 +6,8 @@ from functools import partial
 from secrets import token_hex
 
 import pytest
+from msgspec import Raw
+from msgspec.json import encode
 
 from ccs_server.domain.errors import BUSY, Unavailable
 from ccs_server.store import deleting, namespaces, reading, saving
@@ -61,6 +63,36 @@ def test_a_save_fails_if_the_namespace_is_deleted_at_each_attempt(
         saving.save(database, document, b'{"a": 1}')
     with pytest.raises(Unavailable, match=BUSY):
         saving.save_document(database, document, b'{"a": 1}', ttl=0, max_retention=60)
+
+
+STORED = Statement.of(
+    "test_stored",
+    """SELECT value, size, expires_at, purge_at, updated_at IS NOT NULL
+    FROM property WHERE account = $1 AND session_id = $2 ORDER BY name""",
+)
+
+
+@pytest.mark.parametrize("ttl", [None, 60])
+def test_one_property_is_saved_as_in_an_object(database: Database, ttl: int | None) -> None:
+    account = f"test-{token_hex(6)}"
+    alone, together = (DocumentKey(account, "ns", session) for session in ("alone", "together"))
+    namespaces.register_namespace(database, account, "ns", ttl)
+    values = {
+        "a": b"1.10",
+        'quote" and back\\slash': b'"\\" \\n \\u00e4"',
+        "ä 日本 😀": '["ä 日本 😀",null]'.encode(),
+    }
+    for name, value in values.items():
+        saving.save_one(database, alone, name, value)
+    saving.save(database, together, encode({name: Raw(value) for name, value in values.items()}))
+    assert reading.read_all(database, alone) == reading.read_all(database, together)
+    for session in ("alone", "together"):
+        stored = database.execute(STORED, account.encode(), session.encode())
+        for row, (name, value) in enumerate(values.items()):
+            assert stored.get_value(row, 1) == b"%d" % len(encode({name: Raw(value)}).decode()[:-1])
+            has_expiry = stored.get_value(row, 2) != b"infinity"
+            assert has_expiry == bool(ttl)
+            assert stored.get_value(row, 3) == (stored.get_value(row, 2) if ttl else None)
 
 
 SAVES = {

@@ -103,6 +103,8 @@ def logged(statement: Statement) -> Statement:
         command, *_ = _RETURNING.split(sql[last.end() :].rstrip())
         head = sql[: last.start()].rstrip()
         head = f"{head}, " if head else "\n    WITH "
+        # Indented, because the end of a CTE is found by its indentation.
+        command = command.replace("\n", "\n    ")
         head += f"changed AS (\n        {command}\n    )"
         tail = "SELECT (SELECT count(*) FROM log) FROM changed"
     for cte in ("changed", "stamped"):

@@ -1,7 +1,7 @@
 """The bodies of v1 that hold properties."""
 
 from msgspec import Raw
-from msgspec.json import Decoder, encode
+from msgspec.json import Decoder
 
 from ccs_server.api.types import Properties, Value
 from ccs_server.domain.access import Access
@@ -12,8 +12,8 @@ _object = Decoder(Properties)
 _value: Decoder[Raw] = Decoder(Value)
 
 
-def read_properties(access: Access) -> tuple[bytes, int]:
-    """The request's body as a JSON object of properties, ready to be stored, and how many they are.
+def read_properties(access: Access) -> Properties:
+    """The request's body as properties whose values are JSON, ready to be stored.
 
     Args:
         access: the rights of the request's credential.
@@ -25,7 +25,7 @@ def read_properties(access: Access) -> tuple[bytes, int]:
     members = read_json(_object, wrapping=1)
     check_properties(members)
     access.require_names(members)
-    return encode(members), len(members)
+    return members
 
 
 def read_value() -> bytes:
@@ -35,8 +35,3 @@ def read_value() -> bytes:
         InvalidInput: it is not JSON, or cannot be stored.
     """
     return bytes(read_json(_value, wrapping=0))
-
-
-def property_object(name: str, value: bytes) -> bytes:
-    """A JSON object of one property."""
-    return encode({name: Raw(value)})

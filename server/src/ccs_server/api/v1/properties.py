@@ -4,6 +4,7 @@ from typing import Any
 from wsgiref.types import WSGIEnvironment
 
 from flask import Response
+from msgspec import Raw
 from msgspec.json import encode
 from werkzeug.datastructures import MIMEAccept
 
@@ -15,7 +16,7 @@ from ccs_server.api.consistency import CONSISTENCY, reads
 from ccs_server.api.services import actor, database
 from ccs_server.api.types import Properties, Value
 from ccs_server.api.v1.blueprint import ACCOUNT, NAME, NAMESPACE, SESSION, blueprint
-from ccs_server.api.v1.bodies import property_object, read_properties, read_value
+from ccs_server.api.v1.bodies import read_properties, read_value
 from ccs_server.api.v1.queries import WHOLE, read_query
 from ccs_server.domain.conditions import UNCONDITIONAL, etag_of
 from ccs_server.domain.errors import NotFound
@@ -208,25 +209,28 @@ def _document(account: str, namespace: str, session: str = DEFAULT_SESSION) -> D
 def _save_all(document: DocumentKey) -> Response:
     request = current_request()
     account = request.account
-    properties, count = read_properties(account.access)
+    properties = read_properties(account.access)
     options = read_write_options(request.environ, takes_ttl=True)
-    if count:
+    if properties:
         account.check_quota()
     if options:
         run(
             database(),
             Set(
                 document=document,
-                properties=properties,
-                count=count,
+                properties=encode(properties),
+                count=len(properties),
                 ttl=options.ttl,
                 conditions=options.conditions,
                 fence=options.fence,
             ),
             account.actor,
         )
-    elif count:
-        saving.save(database(), document, properties, account.actor)
+    elif len(properties) == 1:
+        [(name, value)] = properties.items()
+        saving.save_one(database(), document, name, bytes(value), account.actor)
+    elif properties:
+        saving.save(database(), document, encode(properties), account.actor)
     return no_content()
 
 
@@ -234,7 +238,6 @@ def _save_one(document: DocumentKey, name: str) -> Response:
     check_property(name)
     value = read_value()
     etag = etag_of(value)
-    properties = property_object(name, value)
     request = current_request()
     options = read_write_options(request.environ, takes_ttl=True)
     account = request.account
@@ -245,7 +248,7 @@ def _save_one(document: DocumentKey, name: str) -> Response:
             Set(
                 document=document,
                 name=name,
-                properties=properties,
+                properties=encode({name: Raw(value)}),
                 count=1,
                 ttl=options.ttl,
                 conditions=options.conditions,
@@ -254,7 +257,7 @@ def _save_one(document: DocumentKey, name: str) -> Response:
             account.actor,
         )
     else:
-        saving.save(database(), document, properties, account.actor)
+        saving.save_one(database(), document, name, value, account.actor)
     return no_content(etag)
 
 
