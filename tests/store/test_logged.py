@@ -89,6 +89,12 @@ CHANGES: dict[str, tuple[Callable[[Place], object], Told]] = {
         ),
         [("set", "n", 2), ("touched", "list", None)],
     ),
+    "save of one of v2": (
+        lambda p: saving.save_document_one(
+            p.database, p.document, "n", b"2", ttl=60, max_retention=100, by=BY
+        ),
+        [("set", "n", 2), ("touched", "list", None)],
+    ),
     "a large save of v2": (
         lambda p: saving.save_document(
             p.database,

@@ -1,8 +1,8 @@
 """Saves properties. Each request is saved as a whole or not at all.
 
 A v1 save usually takes one statement, `SAVE` or `SAVE_ONE`. A v2 save takes the document's lock and then executes
-`SAVE_DOCUMENT`, in one round trip. If one of them has saved nothing, `_SAVE_LOCKED` tries again in a transaction of
-several round trips.
+`SAVE_DOCUMENT` or `SAVE_DOCUMENT_ONE`, in one round trip. If one of these has saved nothing, `_SAVE_LOCKED` tries again
+in a transaction of several round trips.
 """
 
 from msgspec import Raw
@@ -189,8 +189,45 @@ SAVE_DOCUMENT = Statement.of(
     """,
 )
 
+# Saves one property as `SAVE_DOCUMENT` does, and for the reason of `SAVE_ONE`: $4 is its name, $5 its value, $6 the
+# requested TTL and $7 the maximum retention.
+SAVE_DOCUMENT_ONE = Statement.of(
+    "save_document_one",
+    """
+    WITH place AS MATERIALIZED (
+        SELECT n.id, char_length(to_json($4::text)::text) + char_length($5::json::text) + 2 AS size,
+            statement_timestamp() + interval '1 second' * least($7::bigint,
+                coalesce(nullif($6::bigint, 0), nullif(coalesce((
+                    SELECT s.ttl_seconds FROM session_ttl s
+                    WHERE s.account = $1 AND s.namespace_id = n.id AND s.session_id = $3
+                ), n.ttl_seconds), 0), $7::bigint)) AS expires_at
+        FROM namespace n
+        WHERE n.account = $1 AND n.name = $2 AND n.features = 0
+            AND char_length(to_json($4::text)::text) + char_length($5::json::text) + 2 + (
+                SELECT coalesce(sum(p.size), 0) FROM property p
+                WHERE p.account = $1 AND p.namespace_id = n.id AND p.session_id = $3
+                    AND p.expires_at > statement_timestamp()
+            ) < 800000
+    ), stamped AS (
+        UPDATE property p
+        SET expires_at = place.expires_at, purge_at = least(p.purge_at, place.expires_at)
+        FROM place
+        WHERE p.account = $1 AND p.namespace_id = place.id AND p.session_id = $3
+            AND p.expires_at > statement_timestamp() AND p.name <> $4
+    )
+    INSERT INTO property
+        (account, namespace_id, session_id, name, value, size, expires_at, purge_at, updated_at)
+    SELECT $1, place.id, $3, $4, $5, size, expires_at, expires_at, statement_timestamp()
+    FROM place
+    ON CONFLICT (account, namespace_id, session_id, name) DO UPDATE
+    SET value = excluded.value, size = excluded.size, expires_at = excluded.expires_at,
+        purge_at = least(property.purge_at, excluded.purge_at), updated_at = excluded.updated_at
+    """,
+)
+
 # Updates the expiry of all live properties, as v2's save does. It is used if the request has no properties, and after
-# _SAVE_LOCKED if SAVE_DOCUMENT has saved nothing. $4 is the requested TTL and $5 the maximum retention, in seconds.
+# _SAVE_LOCKED if the statements above have saved nothing. $4 is the requested TTL and $5 the maximum retention, in
+# seconds.
 _STAMP = Statement.of(
     "stamp_document",
     """
@@ -309,28 +346,74 @@ def save_document(  # noqa: PLR0913 - what to save, and how
     """
     address = document.params()
     times = b"%d" % ttl, b"%d" % max_retention
-    actor = by.encode()
     if properties == _NOTHING:
-        database.pipeline((LOCK, address), _stamp(address, times, actor))
+        database.pipeline((LOCK, address), _stamp(address, times, by))
         return
-    # The lock is a separate statement, so that the save's snapshot includes everything that was saved before the lock
-    # was granted. A property outside the snapshot would keep its old expiry.
-    params = *address, properties, *times
+    step = SAVE_DOCUMENT, (*address, properties, *times)
+    if not _save_under_lock(database, document, step, by):
+        _save_locked(database, document, properties, by, then=_stamp(address, times, by))
+
+
+def save_document_one(  # noqa: PLR0913 - what to save, and how
+    database: Database,
+    document: DocumentKey,
+    name: str,
+    value: bytes,
+    *,
+    ttl: int,
+    max_retention: int,
+    by: str = "",
+) -> None:
+    """Upserts one property, and gives all properties of the document the same new expiry, as `save_document` does.
+
+    Args:
+        database: the database to save to.
+        document: the document to update.
+        name: the property.
+        value: its value, compact JSON.
+        ttl: seconds until the expiry; 0 for the TTL in force or, if that is forever, `max_retention`.
+        max_retention: the maximum of `ttl`, in seconds.
+        by: the credential that saves it, for the change log.
+
+    Raises:
+        TooLarge: the document would exceed its limit; nothing is saved.
+        LimitReached: the namespace is new, and the account has the maximum number of namespaces.
+    """
+    if _ESCAPE in value:
+        properties = _object(name, value)
+        save_document(database, document, properties, ttl=ttl, max_retention=max_retention, by=by)
+        return
+    address = document.params()
+    times = b"%d" % ttl, b"%d" % max_retention
+    step = SAVE_DOCUMENT_ONE, (*address, name.encode(), value, *times)
+    if not _save_under_lock(database, document, step, by):
+        stamp = _stamp(address, times, by)
+        _save_locked(database, document, _object(name, value), by, then=stamp)
+
+
+def _save_under_lock(database: Database, document: DocumentKey, step: Step, by: str) -> bool:
+    """Waits for the document's lock and saves by a statement, in one round trip. Returns whether it has saved.
+
+    The lock is a separate statement, so that the save's snapshot includes everything that was saved before the lock was
+    granted. A property outside the snapshot would keep its old expiry.
+    """
+    statement, params = step
     account, namespace, _ = document
-    if not database.features.has_any(account, namespace):
-        _, saved = database.pipeline((LOCK, address), (SAVE_DOCUMENT, params))
+    lock = LOCK, params[:3]
+    features = database.features
+    if not features.has_any(account, namespace):
+        _, saved = database.pipeline(lock, step)
         if saved.command_tuples:
-            return
-    save = logged(SAVE_DOCUMENT).after_waiting(), (*params, actor)
-    _, saved = database.pipeline((LOCK, address), save)
-    if saved.ntuples:
-        database.features.learn(account, namespace, has_any=saved.get_value(0, 0) == _LOGS)
-    else:
-        _save_locked(database, document, properties, by, then=_stamp(address, times, actor))
+            return True
+    _, saved = database.pipeline(lock, (logged(statement).after_waiting(), (*params, by.encode())))
+    if not saved.ntuples:
+        return False
+    features.learn(account, namespace, has_any=saved.get_value(0, 0) == _LOGS)
+    return True
 
 
-def _stamp(address: Params, times: Params, by: bytes) -> Step:
-    return logged(_STAMP).after_waiting(), (*address, *times, by)
+def _stamp(address: Params, times: Params, by: str) -> Step:
+    return logged(_STAMP).after_waiting(), (*address, *times, by.encode())
 
 
 def _save_locked(

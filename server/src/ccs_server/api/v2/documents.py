@@ -137,14 +137,17 @@ def _save() -> Response:
     if given.payload:
         account.check_quota()
     longest = known.settings.max_retention
-    saving.save_document(
-        known.database,
-        document,
-        encode(given.payload),
-        ttl=int(min(ttl, longest)),
-        max_retention=longest,
-        by=account.actor,
-    )
+    ttl = int(min(ttl, longest))
+    store, by = known.database, account.actor
+    if len(given.payload) == 1:
+        [(name, value)] = given.payload.items()
+        saving.save_document_one(
+            store, document, name, bytes(value), ttl=ttl, max_retention=longest, by=by
+        )
+    else:
+        saving.save_document(
+            store, document, encode(given.payload), ttl=ttl, max_retention=longest, by=by
+        )
     return json_response(encode(_success(given)), 201)
 
 
