@@ -227,7 +227,7 @@ def _save_all(document: DocumentKey) -> Response:
             account.actor,
         )
     elif len(properties) == 1:
-        [(name, value)] = properties.items()
+        name, value = properties.popitem()
         saving.save_one(database(), document, name, bytes(value), account.actor)
     elif properties:
         saving.save(database(), document, encode(properties), account.actor)

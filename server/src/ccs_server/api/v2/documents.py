@@ -140,7 +140,7 @@ def _save() -> Response:
     ttl = int(min(ttl, longest))
     store, by = known.database, account.actor
     if len(given.payload) == 1:
-        [(name, value)] = given.payload.items()
+        name, value = given.payload.popitem()
         saving.save_document_one(
             store, document, name, bytes(value), ttl=ttl, max_retention=longest, by=by
         )
