@@ -16,6 +16,7 @@ from ccs_server.settings import Settings
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.logged import changes_properties, logged
+from ccs_server.store.operations.base import unfenced
 from ccs_server.store.saving import SAVE_ONE
 from tests.support.databases import Cluster, create_migrated_database
 
@@ -105,6 +106,9 @@ def statements() -> Iterator[Statement]:
                 yield value
                 if changes_properties(value) and not logs_by_itself(value):
                     yield logged(value)
+                if b", fence AS" in value.sql:
+                    yield unfenced(value)
+                    yield logged(unfenced(value))
 
 
 PLANNED = {

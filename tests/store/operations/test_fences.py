@@ -14,11 +14,11 @@ from ccs_server.store import reading, saving
 from ccs_server.store.connection import Statement
 from ccs_server.store.database import Database
 from ccs_server.store.document import DocumentKey
-from ccs_server.store.operations.base import KEEP_TTL, Operation, Outcome
+from ccs_server.store.operations.base import KEEP_TTL, Operation, Outcome, unfenced
 from ccs_server.store.operations.leases import Lease
-from ccs_server.store.operations.partial import Append, Increment, Merge
+from ccs_server.store.operations.partial import APPEND, INCREMENT, MERGE, Append, Increment, Merge
 from ccs_server.store.operations.run import run, run_atomic
-from ccs_server.store.operations.writes import Delete, Set, Touch
+from ccs_server.store.operations.writes import SAVE_FULL, SWAP, Delete, Set, Touch
 from tests.support.waiting import wait_until
 
 WAITING = Statement.of(
@@ -69,6 +69,17 @@ def document(database: Database) -> DocumentKey:
     document = DocumentKey(f"fence-{token_hex(6)}", "n", "s")
     saving.save(database, document, json.dumps(BEFORE).encode())
     return document
+
+
+def test_a_statement_for_requests_without_a_fence_knows_no_leases(
+    database: Database, document: DocumentKey
+) -> None:
+    for statement in (SAVE_FULL, SWAP, INCREMENT, APPEND, MERGE):
+        assert b"lease" in statement.sql
+        assert b"lease" not in unfenced(statement).sql
+    add = *document.params(), b"number", b"1", None
+    assert database.execute(unfenced(INCREMENT), *add, None, b"f").ntuples == 1
+    assert database.execute(unfenced(INCREMENT), *add, b"1", b"f").ntuples == 0
 
 
 @pytest.fixture

@@ -291,13 +291,16 @@ def save_one(
         TooLarge: the document would exceed its limit; nothing is saved.
         LimitReached: the namespace is new, and the account has the maximum number of namespaces.
     """
+    if not _save_at_once(database, document, step_of_one(document, name, value), by):
+        _save_locked(database, document, _object(name, value), by)
+
+
+def step_of_one(document: DocumentKey, name: str, value: bytes) -> Step:
+    """The statement by which one property is saved without waiting for the document's lock, and its parameters."""
     # PostgreSQL refuses half a surrogate pair when it takes an object apart, but not in a value.
     if _ESCAPE in value:
-        save(database, document, _object(name, value), by)
-        return
-    step = SAVE_ONE, (*document.params(), name.encode(), value)
-    if not _save_at_once(database, document, step, by):
-        _save_locked(database, document, _object(name, value), by)
+        return SAVE, (*document.params(), _object(name, value))
+    return SAVE_ONE, (*document.params(), name.encode(), value)
 
 
 def _object(name: str, value: bytes) -> bytes:

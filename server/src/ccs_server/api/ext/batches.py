@@ -178,6 +178,7 @@ def _set(document: DocumentKey, given: schemas.SetOperation) -> Set:
             name=given.name,
             properties=encode({given.name: Raw(value)}),
             count=1,
+            value=value,
             etag=etag_of(value),
             ttl=ttl,
             conditions=_conditions(given),

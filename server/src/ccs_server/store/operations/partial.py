@@ -19,6 +19,7 @@ from ccs_server.store.operations.base import (
     check_size,
     flag,
     number,
+    unfenced,
 )
 
 # The statements below have these parameters: $1 account, $2 namespace, $3 session id, $4 the name, $5 what is added, $6
@@ -231,7 +232,10 @@ class _Partial(Write, frozen=True, kw_only=True):
         return True
 
     def alone(self) -> Sequence[Step]:
-        return () if self.conditions else [self._step(is_locked=False)]
+        if self.conditions:
+            return ()
+        statement, params = self._step(is_locked=False)
+        return [(unfenced(statement) if self.fence is None else statement, params)]
 
     def outcome_alone(self, results: Sequence[PGresult]) -> Outcome | None:
         return self._outcome(results[0]) if results[0].ntuples else None
