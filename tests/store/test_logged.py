@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from secrets import token_hex
 from typing import NamedTuple
 
@@ -30,8 +31,23 @@ from ccs_server.store.reading import read_all
 from tests.store.test_plans import PLANNED, logs_by_itself
 from tests.support.change_log import logged_events, replay, told
 from tests.support.clock import Clock
+from tests.support.waiting import wait_until
 
 BY = "key:k1"
+
+# What `change_settings` does.
+LOCK_NAMESPACE = Statement.of(
+    "test_lock_namespace", "SELECT FROM namespace WHERE account = $1 FOR UPDATE"
+)
+SWITCH_ON = Statement.of("test_switch_on", "UPDATE namespace SET features = 1 WHERE account = $1")
+NOT_IN_ORDER_YET = Statement.of(
+    "test_not_in_order_yet", "SELECT name FROM change_new WHERE account = $1 ORDER BY name"
+)
+WAITING = Statement.of(
+    "test_logged_waiting",
+    """SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'""",
+)
 
 Told = list[tuple[str, str, object]]
 
@@ -348,6 +364,37 @@ def test_another_process_learns_that_a_namespace_logs(database_url: str, place: 
     other.release()
     assert place.events() == [("set", "a", number) for number in range(3)]
     assert other.features.has_any(place.document.account, "ns")
+
+
+def test_a_batch_of_another_process_logs_too(database_url: str, place: Place) -> None:
+    other = Database(database_url, Settings())
+    operations = [
+        Increment(document=place.document, name="n"),
+        Set(document=place.document, name="a", properties=b'{"a":1}', count=1),
+        Touch(document=place.document, name="a", ttl=60),
+    ]
+    outcomes = run_atomic(other, operations, lambda _: None, by=BY)
+    other.release()
+    assert [type(outcome) for outcome in outcomes] == [dict, dict, dict]
+    assert place.events() == [("set", "n", 2), ("set", "a", 1), ("touched", "a", None)]
+
+
+def test_a_batch_that_meets_a_change_of_settings_logs(database: Database) -> None:
+    """The batch has begun while nothing was logged, and waits for the change."""
+    document = DocumentKey(f"logged-{token_hex(6)}", "ns", "s")
+    saving.save(database, document, b'{"a": 0}', BY)
+    batch = [
+        Set(document=document, name=name, properties=b'{"%b":1}' % name.encode(), count=1)
+        for name in ("a", "b")
+    ]
+    with ThreadPoolExecutor(1) as thread, database.transaction() as connection:
+        connection.execute(LOCK_NAMESPACE, (document.account.encode(),))
+        done = thread.submit(run_atomic, database, batch, lambda _: None, by=BY)
+        wait_until(lambda: bool(database.execute(WAITING).ntuples))
+        connection.execute(SWITCH_ON, (document.account.encode(),))
+    assert len(done.result()) == len(batch)
+    logged_names = database.execute(NOT_IN_ORDER_YET, document.account.encode())
+    assert [logged_names.get_value(row, 0) for row in range(2)] == [b"a", b"b"]
 
 
 def test_statements_are_not_changed_by_what_they_are_made_of() -> None:

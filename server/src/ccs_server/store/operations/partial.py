@@ -242,7 +242,8 @@ class _Partial(Write, frozen=True, kw_only=True):
 
     def locked(self) -> Sequence[Step]:
         size = IS_TOO_LARGE, self.document.params()
-        return [*self.judge(), self._step(is_locked=True), size]
+        statement, params = self._step(is_locked=True)
+        return [*self.judge(), (unfenced(statement), params), size]
 
     def outcome_locked(self, results: Sequence[PGresult]) -> Outcome:
         result, size = self.check(results)

@@ -1,7 +1,8 @@
 """Executes operations: alone, as a snapshot of reads, or as a batch that is done as a whole or not at all."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 from msgspec.json import encode
 from psycopg.pq.abc import PGresult
@@ -25,7 +26,7 @@ from ccs_server.store.operations.idempotency import (
 )
 
 _ATTEMPTS = 10
-"""How often a batch is tried again if one of its namespaces is deleted concurrently."""
+"""How often a batch is tried again if one of its namespaces is deleted or gets features concurrently."""
 
 _READS_AT_A_TIME = 10
 """How many reads are sent at once: their results, of 800,000 characters each, are in memory together."""
@@ -69,7 +70,8 @@ _ENSURE_NAMESPACES = Statement.of(
 )
 
 # $1 account, $2 a JSON array of namespaces. Returns a row for each that exists, which says whether it has features.
-# None of them can be deleted before the transaction ends, so no deletion halves a batch.
+# None of them can be deleted before the transaction ends, so no deletion halves a batch; nor can its features change,
+# since that locks the row too (`namespace_settings`).
 _LOCK_NAMESPACES = Statement.of(
     "lock_namespaces",
     """
@@ -81,8 +83,20 @@ _LOCK_NAMESPACES = Statement.of(
 )
 
 
-class _NamespaceGone(ContextError):
-    """A namespace was deleted while its batch began; the batch has to begin again."""
+class _NamespaceChanged(ContextError):
+    """A namespace was deleted or has got features, unknown to the batch that began; it has to begin again."""
+
+
+class _Waited(NamedTuple):
+    """What statements have to know that follow locks.
+
+    Attributes:
+        by: who asks for them.
+        logging: the namespaces that are known to have features.
+    """
+
+    by: bytes
+    logging: Collection[str]
 
 
 class _Repeated(ContextError):
@@ -262,7 +276,7 @@ def _run_locked(
     for _ in range(_ATTEMPTS):
         try:
             return _try_locked(database, operations, by, once)
-        except _NamespaceGone:
+        except _NamespaceChanged:
             continue
     raise Unavailable(BUSY)
 
@@ -279,13 +293,15 @@ def _try_locked(
     same round trip, but PostgreSQL writes errors to its log: one for each condition that does not hold.
 
     Raises:
-        _NamespaceGone: a namespace was deleted at the same time.
+        _NamespaceChanged: a namespace was deleted at the same time, or has features that were not known.
     """
     begin = _begin_once(once) if once else [(BEGIN, ())]
     account = operations[0].document.account.encode()
     limit = database.settings.namespace_limit
     created = [each.document.namespace for each in operations if each.creates]
     used = [each.document.namespace for each in operations]
+    features = database.features
+    logging = {name for name in used if features.has_any(operations[0].document.account, name)}
     prepare = [
         (LOCK_DOCUMENTS, (account, _addresses(operations))),
         (_ENSURE_NAMESPACES, (account, names_parameter(created), b"%d" % limit)),
@@ -299,16 +315,23 @@ def _try_locked(
             name = (locked.get_value(row, 0) or b"").decode()
             found.add(name)
             has_features = locked.get_value(row, 1) == b"t"
-            database.features.learn(operations[0].document.account, name, has_any=has_features)
+            features.learn(operations[0].document.account, name, has_any=has_features)
+            if has_features and name not in logging:
+                raise _NamespaceChanged(BUSY)
         for index, each in enumerate(operations):
             if each.creates and each.document.namespace not in found:
                 if ensured.get_value(0, 0) == b"t":
-                    raise _NamespaceGone(BUSY)
+                    raise _NamespaceChanged(BUSY)
                 raise _of_operation(index, limit_reached(limit))
 
     with database.pipelined_transaction() as connection:
         outcomes = _execute(
-            connection, operations, [*begin, *prepare], check_namespaces, [], waited_by=by
+            connection,
+            operations,
+            [*begin, *prepare],
+            check_namespaces,
+            [],
+            waited=_Waited(by.encode(), logging),
         )
         end: list[Step] = [(COMMIT, ())]
         if once:
@@ -324,7 +347,7 @@ def _execute(  # noqa: PLR0913 - what comes before and after
     check: Callable[[Sequence[PGresult]], None] | None,
     after: Sequence[Step],
     *,
-    waited_by: str | None = None,
+    waited: _Waited | None = None,
 ) -> list[Outcome]:
     """Executes operations between other steps, in one round trip unless there are many reads.
 
@@ -334,13 +357,13 @@ def _execute(  # noqa: PLR0913 - what comes before and after
         before: steps that come first.
         check: called with the results of those, if given, before any outcome is made.
         after: steps that come last.
-        waited_by: if the transaction may wait for locks before the operations, and change something, who asks for it.
+        waited: if the transaction may wait for locks before the operations, and change something.
     """
     outcomes: list[Outcome] = []
     room = _Room()
     parts = [*_parts(operations)]
     for number, part in enumerate(parts):
-        planned = [(each, _planned(each.locked(), waited_by)) for each in part]
+        planned = [(each, _planned(each, waited)) for each in part]
         steps = [step for _, steps in planned for step in steps]
         first = [] if number else before
         last = [] if number + 1 < len(parts) else after
@@ -358,11 +381,12 @@ def _execute(  # noqa: PLR0913 - what comes before and after
     return outcomes
 
 
-def _planned(steps: Sequence[Step], waited_by: str | None) -> Sequence[Step]:
-    if waited_by is None:
+def _planned(operation: Operation, waited: _Waited | None) -> Sequence[Step]:
+    steps = operation.locked()
+    if waited is None:
         return steps
-    actor = waited_by.encode()
-    logging = (logging_step(step, actor, has_features=True) for step in steps)
+    has_features = operation.document.namespace in waited.logging
+    logging = (logging_step(step, waited.by, has_features=has_features) for step in steps)
     return [(statement.after_waiting(), params) for statement, params in logging]
 
 

@@ -188,31 +188,27 @@ DELETE_DOCUMENT = Statement.of(
     """,
 )
 
-# $4 the name, $5 TTL, $6 is_locked. As TOUCH_NAMED for one property and without a fence, which takes a tenth less of
-# PostgreSQL's time.
+# $4 the name, $5 TTL, $6 is_locked. As TOUCH_NAMED for one property and without a fence, which takes a fifth less of
+# PostgreSQL's time. OFFSET 0 keeps the subquery separate, which takes the lock: it is executed once, and first.
 TOUCH = Statement.of(
     "touch",
     """
-    WITH target AS MATERIALIZED (
-        SELECT n.id, coalesce($5::integer, (
+    UPDATE property p
+    SET expires_at = place.expires_at,
+        purge_at = least(p.purge_at, nullif(place.expires_at, 'infinity'))
+    FROM (
+        SELECT n.id, coalesce(now() + interval '1 second' * nullif(coalesce($5::integer, (
             SELECT s.ttl_seconds FROM session_ttl s
             WHERE s.account = $1 AND s.namespace_id = n.id AND s.session_id = $3
-        ), n.ttl_seconds) AS ttl
+        ), n.ttl_seconds), 0), 'infinity') AS expires_at
         FROM namespace n
         WHERE n.account = $1 AND n.name = $2
             AND n.features = 0
             AND CASE WHEN $6::boolean THEN true ELSE pg_try_advisory_xact_lock_shared(
                 hashtextextended(n.account || '/' || n.name || '/' || $3, 0)) END
-    ), place AS MATERIALIZED (
-        SELECT id, CASE WHEN ttl = 0 THEN 'infinity'::timestamptz
-            ELSE now() + ttl * interval '1 second' END AS expires_at
-        FROM target
-    )
-    UPDATE property p
-    SET expires_at = place.expires_at,
-        purge_at = least(p.purge_at, nullif(place.expires_at, 'infinity'))
-    FROM place
-    WHERE p.account = $1 AND p.namespace_id = (SELECT id FROM place) AND p.session_id = $3
+        OFFSET 0
+    ) AS place
+    WHERE p.account = $1 AND p.namespace_id = place.id AND p.session_id = $3
         AND NOT ccs_has_expired(p.expires_at)
         AND p.name = $4
     """,
@@ -336,7 +332,7 @@ class Set(Write, frozen=True, kw_only=True):
         return self._outcome() if results[0].command_tuples == self.count else None
 
     def locked(self) -> Sequence[Step]:  # noqa: D102
-        save = SAVE_FULL, self._params(is_locked=True)
+        save = unfenced(SAVE_FULL), self._params(is_locked=True)
         return [*self.judge(), save, (IS_TOO_LARGE, self.document.params())]
 
     def outcome_locked(self, results: Sequence[PGresult]) -> Outcome:  # noqa: D102
