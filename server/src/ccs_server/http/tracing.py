@@ -1,6 +1,6 @@
 """Traces: which requests are traced, and what is remembered of them until `otlp` exports it.
 
-OpenTelemetry's own spans cost 78 µs for a request with one statement, more than the rest of the application
+OpenTelemetry's own spans cost 64 µs for a request with one statement, more than the rest of the application
 (docs/operate/monitoring.md). So a traced request leaves its ids and a tuple for each round trip to the database here,
 and its spans are encoded together with those of others.
 
