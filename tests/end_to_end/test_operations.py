@@ -266,7 +266,7 @@ def store_statements() -> set[str]:
         for each in vars(module).values()
         if isinstance(each, Statement)
     }
-    for form in ("after_waiting", "logged", "after_waiting"):
+    for form in ("unfenced", "after_waiting", "logged", "after_waiting"):
         names |= {f"{name}_{form}" for name in names}
     verbs = ("select", "insert", "update", "delete", "lock")
     return names | {f"{verb}_{table}" for verb in verbs for table in metadata.tables}
