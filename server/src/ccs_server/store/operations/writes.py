@@ -289,7 +289,7 @@ class Set(Write, frozen=True, kw_only=True):
     Attributes:
         properties: a JSON object of them.
         count: how many they are.
-        value: that of the property, if they are one and it is known: it is then saved faster.
+        value: the value of `name`, if that is the only property: a plain save then takes a faster statement.
         etag: the entity tag of the new value, if it is one property; it becomes part of the outcome.
         ttl: seconds until they expire, 0 for never, KEEP_TTL for the expiry that they have; None for the TTL in force.
     """
